@@ -1,0 +1,96 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound is Get's answer for a key that is absent. It is an answer about the database as it is now,
+	// and proves nothing about what was: entries expire and are deleted.
+	ErrNotFound = errors.New("no such entry")
+
+	// ErrConflict tells that at least one condition of an Apply did not hold. Nothing changed. Reading again
+	// and deciding anew is right; repeating the same Apply is pointless, since versions never come back.
+	ErrConflict = errors.New("entry has changed")
+
+	// ErrTooLarge tells that a key, a value or the number of ops is over its limit. Nothing changed.
+	ErrTooLarge = errors.New("over the limit of the store")
+
+	// ErrInvalid tells that a call makes no sense in itself: an empty key, the same key twice in one Apply, a
+	// limit below one. Nothing changed. It is a mistake in the calling code.
+	ErrInvalid = errors.New("invalid store call")
+
+	// ErrClosed tells that the store is closed or closing. Nothing changed.
+	ErrClosed = errors.New("store is closed")
+
+	// ErrUnknown tells that an Apply may or may not have taken place, and will not be told: its commit failed
+	// half-way, or the caller stopped waiting for it. Callers must fail closed.
+	ErrUnknown = errors.New("outcome of the change is unknown")
+)
+
+// CheckKey tells whether key may name an entry: nil, ErrInvalid or ErrTooLarge. Engines call it first.
+func CheckKey(key []byte) error {
+	switch {
+	case len(key) == 0:
+		return fmt.Errorf("empty key: %w", ErrInvalid)
+	case len(key) > MaxKey:
+		return fmt.Errorf("key of %d bytes, at most %d: %w", len(key), MaxKey, ErrTooLarge)
+	}
+	return nil
+}
+
+// CheckList tells whether the arguments of a List are within the contract: nil, ErrInvalid or ErrTooLarge.
+func CheckList(prefix, after []byte, limit int) error {
+	switch {
+	case limit < 1:
+		return fmt.Errorf("limit of %d entries: %w", limit, ErrInvalid)
+	case len(prefix) > MaxKey:
+		return fmt.Errorf("prefix of %d bytes, at most %d: %w", len(prefix), MaxKey, ErrTooLarge)
+	case len(after) > MaxKey:
+		return fmt.Errorf("position of %d bytes, at most %d: %w", len(after), MaxKey, ErrTooLarge)
+	}
+	return nil
+}
+
+// CheckOps tells whether ops are within the contract, so that every engine refuses the same ones: nil,
+// ErrInvalid or ErrTooLarge. It names positions and sizes, never keys, which may hold what logs must not.
+func CheckOps(ops []Op) error {
+	if len(ops) > MaxOps {
+		return fmt.Errorf("%d ops, at most %d: %w", len(ops), MaxOps, ErrTooLarge)
+	}
+	for i, op := range ops {
+		if err := CheckKey(op.Key); err != nil {
+			return fmt.Errorf("op %d: %w", i, err)
+		}
+		if len(op.Value) > MaxValue {
+			return fmt.Errorf("op %d: value of %d bytes, at most %d: %w", i, len(op.Value), MaxValue, ErrTooLarge)
+		}
+	}
+	if repeatsKey(ops) {
+		return fmt.Errorf("two ops with one key: %w", ErrInvalid)
+	}
+	return nil
+}
+
+// repeatsKey compares the few ops of a usual Apply pairwise, which allocates nothing, and many by a set.
+func repeatsKey(ops []Op) bool {
+	if len(ops) <= 16 {
+		for i := range ops {
+			for j := range i {
+				if string(ops[i].Key) == string(ops[j].Key) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[string]struct{}, len(ops))
+	for _, op := range ops {
+		if _, ok := seen[string(op.Key)]; ok {
+			return true
+		}
+		seen[string(op.Key)] = struct{}{}
+	}
+	return false
+}
