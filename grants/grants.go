@@ -1,0 +1,294 @@
+// Package grants holds the rules of step-up grants as pure functions of their
+// inputs and the time: what a demand asks, what a grant proves, and when the
+// one satisfies the other.
+//
+// A [Demand] is what a rule asks for one action type. [Issue] makes the
+// [Grant] that answers it and the [Token] that the browser keeps; only the
+// token's SHA-256 ever reaches a store. [Grant.Check] holds a grant against
+// today's demand, so that a grant is never good beyond what its rule says now,
+// whoever minted it and whenever.
+//
+// The package knows nothing of HTTP, Caddy or storage. That a one-time grant
+// is used once is the store's promise, made durable by package ceremony.
+package grants
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrNoGrant is the one answer to every unusable grant: absent, malformed,
+// expired, another subject's, another action's, spent or out of its demand.
+// One answer for all, so that nobody learns which it was (S02); the cause is
+// for the audit log and is found with [CauseOf].
+var ErrNoGrant = errors.New("no valid step-up grant")
+
+// ErrBadToken tells that a string is not a grant token at all.
+var ErrBadToken = errors.New("not a grant token")
+
+// MaxTTL is the longest that any grant may hold.
+const MaxTTL = 24 * time.Hour
+
+// Use tells how often a grant may be used.
+type Use uint8
+
+// The two uses. The zero value is no use at all and satisfies nothing.
+const (
+	OneTimeUse Use = iota + 1 // good for exactly one request
+	TimeBased                 // good for any number of requests until it expires
+)
+
+// String gives the name used in every API: ONE_TIME_USE or TIME_BASED.
+func (u Use) String() string {
+	switch u {
+	case OneTimeUse:
+		return "ONE_TIME_USE"
+	case TimeBased:
+		return "TIME_BASED"
+	}
+	return "NONE"
+}
+
+// ParseUse reads the name that [Use.String] gives.
+func ParseUse(s string) (Use, error) {
+	switch s {
+	case "ONE_TIME_USE":
+		return OneTimeUse, nil
+	case "TIME_BASED":
+		return TimeBased, nil
+	}
+	return 0, fmt.Errorf("grant type %q is neither ONE_TIME_USE nor TIME_BASED", s)
+}
+
+// Subject is who is asking: a user of a tenant. Both are in the form in which
+// they are stored, folded where the tenant folds its user ids.
+type Subject struct{ Tenant, User string }
+
+// IsZero tells whether nobody is named.
+func (s Subject) IsZero() bool { return s.User == "" }
+
+// Holder is a subject as it stands in a grant: a keyed digest, so that a
+// stolen store names nobody. Package records makes it.
+type Holder [32]byte
+
+// Binding ties a grant to more than its subject. The zero value of a field
+// leaves it unbound.
+type Binding struct {
+	// Session is a fingerprint of the identity source's session.
+	Session [32]byte
+	// Request is a digest of the one request or operation that was approved.
+	Request [32]byte
+}
+
+// Action is an action type together with its digest. Make it with [NewAction].
+type Action struct {
+	name   string
+	digest [16]byte
+}
+
+// MaxActionLen is the longest action type, in bytes.
+const MaxActionLen = 64
+
+// ManageAction guards changes to one's own authenticators. Names that begin
+// with "step_up." are the gateway's own.
+const ManageAction = "step_up.manage"
+
+// NewAction checks the name of an action type, [A-Za-z0-9_.-]{1,64}.
+func NewAction(name string) (Action, error) {
+	if name == "" || len(name) > MaxActionLen {
+		return Action{}, fmt.Errorf("action type %q must have 1 to %d characters", clip(name), MaxActionLen)
+	}
+	for _, c := range []byte(name) {
+		if !isActionByte(c) {
+			return Action{}, fmt.Errorf("action type %q may hold only A-Z a-z 0-9 _ . -", clip(name))
+		}
+	}
+	sum := sha256.Sum256([]byte("step-up action\x00" + name))
+	return Action{name: name, digest: [16]byte(sum[:16])}, nil
+}
+
+// MustAction is [NewAction] for names that are constants of the program.
+func MustAction(name string) Action {
+	a, err := NewAction(name)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// String is the action type's name.
+func (a Action) String() string { return a.name }
+
+// Digest stands for the action type in stored grants.
+func (a Action) Digest() [16]byte { return a.digest }
+
+func isActionByte(c byte) bool {
+	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("_.-", c) >= 0
+}
+
+func clip(s string) string {
+	if len(s) > MaxActionLen {
+		return s[:MaxActionLen] + "…"
+	}
+	return s
+}
+
+// Demand is what a rule asks of whoever takes an action.
+type Demand struct {
+	Action Action
+	Use    Use
+	// TTL is how long after the proof the grant is good, absolute and never
+	// sliding; at most [MaxTTL].
+	TTL time.Duration
+	// Methods are the means of proof that the rule takes; none means any.
+	Methods Methods
+}
+
+// Token is what the holder of a grant keeps: "sug_" and 32 random bytes in
+// base64url. It is a secret: print its [Token.ID] at most.
+type Token struct{ raw [32]byte }
+
+// TokenPrefix begins every grant token, so that secret scanners know it.
+const TokenPrefix = "sug_"
+
+// tokenLen is the length of a token's text: the prefix and 43 base64url digits.
+const tokenLen = len(TokenPrefix) + 43
+
+// ID is the SHA-256 of a token, under which its grant is stored.
+type ID [32]byte
+
+// ParseToken reads a token's text, of which there is exactly one for a token.
+func ParseToken(s string) (Token, error) {
+	if len(s) != tokenLen || s[:len(TokenPrefix)] != TokenPrefix {
+		return Token{}, ErrBadToken
+	}
+	var t Token
+	// Strict refuses a second spelling of the same bytes.
+	var buf [tokenLen]byte
+	n := copy(buf[:], s[len(TokenPrefix):])
+	if _, err := base64.RawURLEncoding.Strict().Decode(t.raw[:], buf[:n]); err != nil {
+		return Token{}, ErrBadToken
+	}
+	return t, nil
+}
+
+// ID gives the token's identifier.
+func (t Token) ID() ID { return sha256.Sum256(t.raw[:]) }
+
+// Text is the token as the cookie carries it. It is a secret.
+func (t Token) Text() string {
+	return TokenPrefix + base64.RawURLEncoding.EncodeToString(t.raw[:])
+}
+
+// String hides the token from logs.
+func (t Token) String() string { return TokenPrefix + "…" }
+
+// GoString hides the token from %#v.
+func (t Token) GoString() string { return t.String() }
+
+// Grant is proof that a holder passed a step-up for one action type. It has no
+// pointers and stays under 128 bytes, so that a million of them in a map cost
+// the garbage collector nothing.
+type Grant struct {
+	Holder  Holder
+	Action  [16]byte // Action.Digest
+	Session [16]byte // first half of Binding.Session; zero: unbound
+	Request [16]byte // first half of Binding.Request; zero: unbound
+	// AuthTime is when the proof was given, Expires when the grant ends, both
+	// in nanoseconds since 1970.
+	AuthTime, Expires int64
+	Methods           Methods
+	Use               Use
+	// API tells that a server minted the grant over the backend API.
+	API bool
+}
+
+// Issue makes a grant that answers d and the token for it. The caller persists
+// the grant under token.ID() before it tells anybody the token.
+func Issue(d Demand, h Holder, b Binding, by Methods, now time.Time) (Grant, Token) {
+	var t Token
+	rand.Read(t.raw[:]) // never fails: crypto/rand ends the program instead
+	return Grant{
+		Holder:   h,
+		Action:   d.Action.digest,
+		Session:  half(b.Session),
+		Request:  half(b.Request),
+		AuthTime: now.UnixNano(),
+		Expires:  now.Add(min(d.TTL, MaxTTL)).UnixNano(),
+		Methods:  by,
+		Use:      d.Use,
+	}, t
+}
+
+func half(d [32]byte) [16]byte { return [16]byte(d[:16]) }
+
+// refusal is ErrNoGrant with its cause, which only the audit log may see.
+type refusal struct{ cause string }
+
+func (r *refusal) Error() string   { return ErrNoGrant.Error() }
+func (r *refusal) Is(t error) bool { return t == ErrNoGrant }
+
+// Refusals are made once: a refused check allocates nothing.
+var (
+	refusedHolder  = &refusal{"other_subject"}
+	refusedAction  = &refusal{"other_action"}
+	refusedUse     = &refusal{"other_grant_type"}
+	refusedExpired = &refusal{"expired"}
+	refusedFuture  = &refusal{"not_yet_valid"}
+	refusedAge     = &refusal{"older_than_demanded"}
+	refusedMethod  = &refusal{"method_not_accepted"}
+	refusedSession = &refusal{"other_session"}
+	refusedRequest = &refusal{"other_request"}
+	refusedAPI     = &refusal{"minted_by_api"}
+)
+
+// CauseOf tells why a check gave [ErrNoGrant]: a word for the audit log and
+// metrics, "absent" where there was no grant at all.
+func CauseOf(err error) string {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.cause
+	}
+	return "absent"
+}
+
+// clockSkew is how far ahead of ours the clock may have been that issued a
+// grant: several gateways share a store, and a clock may be set back.
+const clockSkew = int64(5 * time.Second)
+
+// Check tells whether g satisfies d for holder h under binding b at now: nil,
+// or an error that is [ErrNoGrant] whatever the cause (S02). A grant that was
+// bound must find the same binding; an unbound grant does not satisfy a bound
+// request.
+func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
+	t := now.UnixNano()
+	switch {
+	case subtle.ConstantTimeCompare(g.Holder[:], h[:]) != 1:
+		return refusedHolder
+	case g.Action != d.Action.digest:
+		return refusedAction
+	case g.Use != d.Use || g.Use == 0:
+		return refusedUse
+	case t >= g.Expires:
+		return refusedExpired
+	case g.AuthTime > t+clockSkew:
+		return refusedFuture
+	case t-g.AuthTime >= int64(min(d.TTL, MaxTTL)):
+		return refusedAge
+	case !d.Methods.Accepts(g.Methods):
+		return refusedMethod
+	case g.Session != half(b.Session):
+		return refusedSession
+	case g.Request != half(b.Request):
+		return refusedRequest
+	case g.API:
+		return refusedAPI
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+const grantPrefix = "g/"
+
+// GrantRow is a grant as stored under "g/" holder SHA-256-of-token.
+type GrantRow struct {
+	Action    string `json:"action"` // the name; the grant itself has only its digest
+	Digest    []byte `json:"digest"`
+	Session   []byte `json:"session,omitempty"`
+	Request   []byte `json:"request,omitempty"`
+	AuthTime  int64  `json:"auth_time"`
+	Expires   int64  `json:"expires"`
+	Methods   uint16 `json:"methods"`
+	Use       string `json:"use"`
+	API       bool   `json:"api,omitempty"`
+	CreatedBy string `json:"created_by,omitempty"` // the authenticator's id
+	// Spent marks a one-time grant as used; it is random, so that whoever spent
+	// it, and nobody else, may give it back.
+	Spent []byte `json:"spent,omitempty"`
+}
+
+// Live is a grant as it is checked: what is stored, and the version to spend it
+// on.
+type Live struct {
+	Grant   grants.Grant
+	Spent   bool
+	Version store.Version
+}
+
+// grantCache holds grants without pointers, so that a million of them cost the
+// collector nothing, and so that a request with a live grant reads no database.
+//
+// It is coherent with writes of this process: Apply forgets the rows that it
+// touches before and after the change, and each forgetting raises the shard's
+// epoch; a row read from the store enters the cache only if the epoch is still
+// the one seen before the read. Thus a row read before a revocation can not
+// enter the cache after it.
+type grantCache struct{ shards [grantShards]grantShard }
+
+const (
+	grantShards = 64
+	// maxShardRows bounds the cache to two million grants, about 350 MB; one
+	// more pushes out another, which is then read again from the store.
+	maxShardRows = 2_000_000 / grantShards
+)
+
+type grantShard struct {
+	mu    sync.RWMutex
+	epoch uint64
+	rows  map[grants.ID]Live
+	_     [24]byte // keeps neighbours' locks off this cache line
+}
+
+func newGrantCache() *grantCache {
+	c := new(grantCache)
+	for i := range c.shards {
+		c.shards[i].rows = make(map[grants.ID]Live)
+	}
+	return c
+}
+
+func (c *grantCache) shard(id *grants.ID) *grantShard { return &c.shards[id[0]%grantShards] }
+
+func (c *grantCache) forget(ops []store.Op) {
+	for i := range ops {
+		key := ops[i].Key
+		if !bytes.HasPrefix(key, []byte(grantPrefix)) || len(key) != len(grantPrefix)+64 {
+			continue
+		}
+		id := grants.ID(key[len(grantPrefix)+32:])
+		s := c.shard(&id)
+		s.mu.Lock()
+		s.epoch++
+		delete(s.rows, id)
+		s.mu.Unlock()
+	}
+}
+
+// keep puts a row into the cache if nothing of its shard changed since epoch.
+func (s *grantShard) keep(id grants.ID, l Live, epoch uint64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != epoch {
+		return
+	}
+	// Each insertion looks at two rows and drops them if they have run out, so
+	// that dead grants do not pile up; the map's order is random.
+	seen := 0
+	for other, row := range s.rows {
+		if row.Grant.Expires <= now.UnixNano() || len(s.rows) >= maxShardRows {
+			delete(s.rows, other)
+		}
+		if seen++; seen == 2 {
+			break
+		}
+	}
+	s.rows[id] = l
+}
+
+// Grant gives the holder's grant of that id: from the cache, else from the
+// store. [ErrNotFound] where there is none, or it is another's.
+func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now time.Time) (Live, error) {
+	s := db.grants.shard(id)
+	s.mu.RLock()
+	l, ok := s.rows[*id]
+	epoch := s.epoch
+	s.mu.RUnlock()
+	if ok {
+		return l, nil // Check compares the holder
+	}
+	row, err := db.grantRows.Get(ctx, *h, id[:])
+	if err != nil {
+		return Live{}, err
+	}
+	if l, err = row.Value.live(*h, row.Version); err != nil {
+		return Live{}, err
+	}
+	s.keep(*id, l, epoch, now)
+	return l, nil
+}
+
+func (r *GrantRow) live(h grants.Holder, v store.Version) (Live, error) {
+	use, err := grants.ParseUse(r.Use)
+	if err != nil || len(r.Digest) != 16 {
+		return Live{}, fmt.Errorf("%w: a grant", ErrCorrupt)
+	}
+	g := grants.Grant{
+		Holder: h, Action: [16]byte(r.Digest), AuthTime: r.AuthTime, Expires: r.Expires,
+		Methods: grants.Methods(r.Methods), Use: use, API: r.API,
+	}
+	copy(g.Session[:], r.Session)
+	copy(g.Request[:], r.Request)
+	return Live{Grant: g, Spent: len(r.Spent) > 0, Version: v}, nil
+}
+
+// PutGrant is the op that stores a new grant.
+func (db *DB) PutGrant(id grants.ID, g grants.Grant, a grants.Action, createdBy string) (store.Op, error) {
+	row := GrantRow{
+		Action: a.String(), Digest: g.Action[:], AuthTime: g.AuthTime, Expires: g.Expires,
+		Methods: uint16(g.Methods), Use: g.Use.String(), API: g.API, CreatedBy: createdBy,
+	}
+	if g.Session != [16]byte{} {
+		row.Session = g.Session[:]
+	}
+	if g.Request != [16]byte{} {
+		row.Request = g.Request[:]
+	}
+	return db.grantRows.Put(g.Holder, id[:], row, 0, time.Unix(0, g.Expires))
+}
+
+// ReadGrant reads the stored row past the cache, for those who will change it.
+func (db *DB) ReadGrant(ctx context.Context, h grants.Holder, id grants.ID) (Row[GrantRow], error) {
+	return db.grantRows.Get(ctx, h, id[:])
+}
+
+// MarkGrant is the op that sets or, with nil, clears a grant's spent mark, if
+// the row still is as it was read.
+func (db *DB) MarkGrant(row Row[GrantRow], spent []byte) (store.Op, error) {
+	value := row.Value
+	value.Spent = spent
+	return db.grantRows.Update(row, value, time.Unix(0, value.Expires))
+}
+
+// GrantsOf lists the holder's grants, spent and expired ones included.
+func (db *DB) GrantsOf(ctx context.Context, h grants.Holder, limit int) ([]Row[GrantRow], error) {
+	return db.grantRows.List(ctx, h, nil, limit)
+}
+
+// GrantID is the id of a listed grant.
+func (db *DB) GrantID(row Row[GrantRow]) grants.ID { return grants.ID(db.grantRows.ID(row)) }
+
+// DropGrant is the op that revokes a listed grant, spent or not.
+func (db *DB) DropGrant(row Row[GrantRow]) store.Op { return db.grantRows.Drop(row) }

@@ -1,0 +1,152 @@
+package records
+
+import (
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/totp"
+)
+
+// All records below are stored as the byte 1 and their JSON, sealed. A change
+// of their form gets a new first byte and a reader for the old one.
+
+// State tells where a subject stands with enrolment.
+type State string
+
+// The states. That a subject has no account at all is [StateNew] too: nobody of
+// that name ever enrolled. A reset, or the removal of the last authenticator,
+// leaves [StateReset] for good, so that absence never lets a thief of the first
+// factor enrol as if for the first time.
+const (
+	StateNew      State = ""
+	StateEnrolled State = "enrolled"
+	StateReset    State = "reset"
+)
+
+// Account is what is known of one subject, stored under "s/" holder. Codes are
+// burned by changing it in the same Apply that acts on them.
+type Account struct {
+	Tenant string `json:"tenant"`
+	User   string `json:"user"`
+	State  State  `json:"state"`
+	// Set counts the changes to the set of authenticators. A pending enrolment
+	// remembers it and is void once it has changed.
+	Set            uint64          `json:"set"`
+	Authenticators []Authenticator `json:"authenticators,omitempty"`
+	RecoveryCodes  []RecoveryCode  `json:"recovery_codes,omitempty"`
+	CreatedAt      time.Time       `json:"created_at"`
+}
+
+// TypeTOTP is the type of an authenticator app.
+const TypeTOTP = "totp"
+
+// Authenticator is one enrolled means of proof.
+type Authenticator struct {
+	ID         string    `json:"id"`
+	Type       string    `json:"type"`
+	Label      string    `json:"label"`
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	TOTP       *TOTP     `json:"totp,omitempty"`
+}
+
+// TOTP is what an authenticator app's codes are checked with.
+type TOTP struct {
+	Secret    []byte         `json:"secret"`
+	Algorithm totp.Algorithm `json:"algorithm"`
+	Digits    int            `json:"digits"`
+	// Last is the last step accepted. It only ever rises.
+	Last totp.Step `json:"last"`
+}
+
+// RecoveryCode is one look-up secret: DB.MAC of it, and when it was used.
+type RecoveryCode struct {
+	Hash   []byte    `json:"hash"`
+	UsedAt time.Time `json:"used_at,omitzero"`
+}
+
+// RecoveryCodesLeft counts the codes that were not used.
+func (a *Account) RecoveryCodesLeft() int {
+	n := 0
+	for i := range a.RecoveryCodes {
+		if a.RecoveryCodes[i].UsedAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// Find gives the authenticator with the id, or nil.
+func (a *Account) Find(id string) *Authenticator {
+	for i := range a.Authenticators {
+		if a.Authenticators[i].ID == id {
+			return &a.Authenticators[i]
+		}
+	}
+	return nil
+}
+
+// Attempts counts wrong answers, stored under "a/" holder budget. It is raised
+// before an answer is looked at, and never runs out.
+type Attempts struct {
+	// Wrong counts by means of proof, since only a success with the same one
+	// forgives its own.
+	Wrong map[string]int `json:"wrong"`
+	// NotBefore is when the next answer is looked at.
+	NotBefore time.Time `json:"not_before,omitzero"`
+}
+
+// Total is all wrong answers that stand.
+func (a Attempts) Total() int {
+	n := 0
+	for _, w := range a.Wrong {
+		n += w
+	}
+	return n
+}
+
+// Challenge is one pending step-up, stored under "c/" holder browser id.
+type Challenge struct {
+	Action  string        `json:"action"`
+	Label   string        `json:"label,omitempty"`
+	Use     string        `json:"use"`
+	TTL     time.Duration `json:"ttl"`
+	Methods []string      `json:"methods,omitempty"`
+	// Session and Request are the binding that the grant will have.
+	Session []byte `json:"session,omitempty"`
+	Request []byte `json:"request,omitempty"`
+	// Operation is what a step_up.manage challenge is for.
+	Operation string `json:"operation,omitempty"`
+	// Site is the scheme and host that the challenge belongs to, ReturnTo the
+	// path and query there to which the browser is sent afterwards (S09).
+	Site      string    `json:"site"`
+	ReturnTo  string    `json:"return_to,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Pending is an enrolment that waits for its first code, stored under "p/"
+// holder id.
+type Pending struct {
+	Label   string `json:"label"`
+	Browser []byte `json:"browser"`
+	TOTP    TOTP   `json:"totp"`
+	// Set is Account.Set as it was when the enrolment began.
+	Set uint64 `json:"set"`
+	// Invite is the hash of the invite that allowed it, if one did.
+	Invite []byte `json:"invite,omitempty"`
+	// Managed tells that a grant for step_up.manage allowed it.
+	Managed bool      `json:"managed,omitempty"`
+	Expires time.Time `json:"expires"`
+}
+
+// Invite is leave to enrol, stored under "i/" holder SHA-256-of-code.
+type Invite struct {
+	CreatedAt time.Time `json:"created_at"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Device remembers that a subject once passed a step-up in a browser, stored
+// under "d/" holder browser. It gives that browser a budget of its own.
+type Device struct {
+	Expires time.Time `json:"expires"`
+}

@@ -1,0 +1,202 @@
+// Package records keeps the gateway's state: which records there are, how each
+// is stored and sealed, and a cache of live grants that every configuration of
+// the process shares.
+//
+// A [DB] is one opened database: a store, the keys that seal it, and the
+// cache. There is one DB for a directory in a process, whatever the number of
+// configurations that use it, so that a grant revoked through one is gone for
+// all. Reading and writing go through the tables ([DB.Accounts] and its like),
+// each of which gives ops for [DB.Apply]; one Apply may mix ops of all tables
+// and is all or nothing.
+//
+// Every value is sealed with its full key as associated data: a row that was
+// moved, altered or made without the key does not open, and that is an error
+// of the store, never an absent record. Expiry is judged by the callers, who
+// have the time; nothing here forgets a record that has not run out.
+package records
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+var (
+	// ErrNotFound tells that there is no such record.
+	ErrNotFound = store.ErrNotFound
+	// ErrConflict tells that a record changed since it was read; nothing was
+	// applied.
+	ErrConflict = store.ErrConflict
+	// ErrCorrupt tells that a record is there but cannot be opened or read. It
+	// must be treated as a failure of the store.
+	ErrCorrupt = errors.New("stored record cannot be read")
+	// ErrNoData tells that a key was given that has a database, and the
+	// database is empty.
+	ErrNoData = errors.New("the database is empty")
+	// ErrHasData tells that a database was to be created and there is one.
+	ErrHasData = errors.New("the database is not empty")
+	// ErrWrongKey tells that the database belongs to another key.
+	ErrWrongKey = errors.New("the database belongs to another key")
+)
+
+// DB is an opened database. Its methods may be used concurrently.
+type DB struct {
+	store  store.Store
+	ring   *seal.Ring
+	lookup [32]byte // keys the digests; survives the rotation of the sealing key
+	grants *grantCache
+
+	Accounts   Table[Account]
+	Attempts   Table[Attempts]
+	Challenges Table[Challenge]
+	Pendings   Table[Pending]
+	Invites    Table[Invite]
+	Devices    Table[Device]
+	// grantRows is read through the cache; see Grant.
+	grantRows Table[GrantRow]
+}
+
+// meta says whose the database is. It is stored under "meta":
+//
+//	{"form":1,"store_id":"hex","lookup":sealed 32 bytes}
+//
+// The lookup key is random and only sealed by the key, so that a new key does
+// not change the digests under which everything is filed.
+type meta struct {
+	Form    int    `json:"form"`
+	StoreID string `json:"store_id"`
+	Lookup  []byte `json:"lookup"`
+}
+
+var metaKey = []byte("meta")
+
+// Open opens the database in s with the key it belongs to. It fails with
+// [ErrNoData] where s is empty and with [ErrWrongKey] where s belongs to another
+// key. It does not close s on failure.
+func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
+	e, err := s.Get(ctx, metaKey)
+	if errors.Is(err, store.ErrNotFound) {
+		if rest, err := s.List(ctx, nil, nil, 1); err != nil || len(rest) > 0 {
+			return nil, errors.Join(ErrCorrupt, err)
+		}
+		return nil, ErrNoData
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading whose the database is: %w", err)
+	}
+	var m meta
+	if err := json.Unmarshal(e.Value, &m); err != nil || m.Form != 1 {
+		return nil, fmt.Errorf("%w: whose the database is", ErrCorrupt)
+	}
+	if m.StoreID != storeID(key) {
+		return nil, ErrWrongKey
+	}
+	ring, err := seal.NewRing(key)
+	if err != nil {
+		return nil, err
+	}
+	lookup, err := ring.Open(m.Lookup, metaKey)
+	if errors.Is(err, seal.ErrUnknownKey) {
+		return nil, ErrWrongKey
+	}
+	if err != nil || len(lookup) != 32 {
+		return nil, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
+	}
+	db := &DB{store: s, ring: ring, lookup: [32]byte(lookup), grants: newGrantCache()}
+	db.Accounts = newTable[Account](db, "s/")
+	db.Attempts = newTable[Attempts](db, "a/")
+	db.Challenges = newTable[Challenge](db, "c/")
+	db.Pendings = newTable[Pending](db, "p/")
+	db.Invites = newTable[Invite](db, "i/")
+	db.Devices = newTable[Device](db, "d/")
+	db.grantRows = newTable[GrantRow](db, grantPrefix)
+	return db, nil
+}
+
+// Create makes an empty store the database of key. It fails with [ErrHasData]
+// where the store holds anything.
+func Create(ctx context.Context, s store.Store, key seal.Key) error {
+	if rest, err := s.List(ctx, nil, nil, 1); err != nil {
+		return fmt.Errorf("looking for earlier data: %w", err)
+	} else if len(rest) > 0 {
+		return ErrHasData
+	}
+	ring, err := seal.NewRing(key)
+	if err != nil {
+		return err
+	}
+	lookup := make([]byte, 32)
+	rand.Read(lookup) // never fails: crypto/rand ends the program instead
+	value, err := json.Marshal(meta{Form: 1, StoreID: storeID(key), Lookup: ring.Seal(lookup, metaKey)})
+	if err != nil {
+		return err
+	}
+	err = s.Apply(ctx, store.Op{Key: metaKey, Value: value, If: store.If(0)})
+	if errors.Is(err, store.ErrConflict) {
+		return ErrHasData
+	}
+	if err != nil {
+		return fmt.Errorf("creating the database: %w", err)
+	}
+	return nil
+}
+
+func storeID(k seal.Key) string {
+	id := k.StoreID()
+	return fmt.Sprintf("%x", id[:])
+}
+
+// Apply makes all changes or none, durably; see store.Store. Grants that it
+// touches leave the cache before it returns, whatever the outcome.
+func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
+	// Both before and after: a reader that fetched the old row before the
+	// change must not put it into the cache after it. See grantCache.
+	db.grants.forget(ops)
+	defer db.grants.forget(ops)
+	return db.store.Apply(ctx, ops...)
+}
+
+// Ping reads one record, and so tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	_, err := db.store.Get(ctx, metaKey)
+	return err
+}
+
+// Close closes the store; see store.Store.
+func (db *DB) Close() error { return db.store.Close() }
+
+// Holder is the digest under which a subject's records are filed: SHA-256 over
+// the database's lookup key and the subject. The parts are length-prefixed and
+// the key comes first and has a fixed length, so that no two subjects can be
+// confused; nobody without the key can extend or verify a digest.
+func (db *DB) Holder(s grants.Subject) grants.Holder {
+	var stack [192]byte
+	buf := append(stack[:0], db.lookup[:]...)
+	buf = append(buf, byte(len(s.Tenant)), byte(len(s.Tenant)>>8))
+	buf = append(buf, s.Tenant...)
+	buf = append(buf, s.User...)
+	return sha256.Sum256(buf)
+}
+
+// MAC is a keyed digest of data for one purpose: recovery codes and form
+// tokens. Different purposes never give the same digest.
+func (db *DB) MAC(purpose string, data ...[]byte) [32]byte {
+	h := hmac.New(sha256.New, db.lookup[:])
+	part := func(b []byte) {
+		h.Write([]byte{byte(len(b)), byte(len(b) >> 8), byte(len(b) >> 16)})
+		h.Write(b)
+	}
+	part([]byte(purpose))
+	for _, d := range data {
+		part(d)
+	}
+	return [32]byte(h.Sum(nil))
+}

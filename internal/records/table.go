@@ -1,0 +1,157 @@
+package records
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// Table is all records of one kind. A record's key is the table's prefix, the
+// holder's digest and what tells it from the holder's other records, so that
+// everything of one subject can be listed without an index.
+type Table[T any] struct {
+	db     *DB
+	prefix string
+}
+
+func newTable[T any](db *DB, prefix string) Table[T] { return Table[T]{db: db, prefix: prefix} }
+
+// Row is a record as it was read. The zero Version means that there is none.
+type Row[T any] struct {
+	Value   T
+	Version store.Version
+	key     []byte
+}
+
+// formJSON begins the plaintext of records that are stored as JSON.
+const formJSON = 1
+
+func (t Table[T]) key(h grants.Holder, id []byte) []byte {
+	k := make([]byte, 0, len(t.prefix)+len(h)+len(id))
+	k = append(k, t.prefix...)
+	k = append(k, h[:]...)
+	return append(k, id...)
+}
+
+// Get reads one record; [ErrNotFound] where there is none.
+func (t Table[T]) Get(ctx context.Context, h grants.Holder, id []byte) (Row[T], error) {
+	key := t.key(h, id)
+	e, err := t.db.store.Get(ctx, key)
+	if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return Row[T]{}, err
+		}
+		return Row[T]{}, fmt.Errorf("reading a record: %w", err)
+	}
+	return t.open(e)
+}
+
+// Find is Get, but an absent record is its zero value with Version 0.
+func (t Table[T]) Find(ctx context.Context, h grants.Holder, id []byte) (Row[T], error) {
+	row, err := t.Get(ctx, h, id)
+	if errors.Is(err, ErrNotFound) {
+		return Row[T]{key: t.key(h, id)}, nil
+	}
+	return row, err
+}
+
+// List reads up to limit records of h whose id begins with idPrefix, in the
+// order of their ids.
+func (t Table[T]) List(ctx context.Context, h grants.Holder, idPrefix []byte, limit int) ([]Row[T], error) {
+	return t.list(ctx, t.key(h, idPrefix), nil, limit)
+}
+
+// All reads up to limit records of every holder, beginning after the record
+// that a former call ended with. The cursor is opaque; the empty one begins, and
+// an empty one returned means that there are no more.
+func (t Table[T]) All(ctx context.Context, cursor []byte, limit int) (rows []Row[T], next []byte, err error) {
+	rows, err = t.list(ctx, []byte(t.prefix), cursor, limit)
+	if err != nil || len(rows) < limit {
+		return rows, nil, err
+	}
+	return rows, rows[len(rows)-1].key, nil
+}
+
+func (t Table[T]) list(ctx context.Context, prefix, after []byte, limit int) ([]Row[T], error) {
+	entries, err := t.db.store.List(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing records: %w", err)
+	}
+	rows := make([]Row[T], len(entries))
+	for i, e := range entries {
+		if rows[i], err = t.open(e); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func (t Table[T]) open(e store.Entry) (Row[T], error) {
+	row := Row[T]{Version: e.Version, key: e.Key}
+	plain, err := t.db.ring.Open(e.Value, e.Key)
+	if err != nil {
+		return row, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if len(plain) == 0 || plain[0] != formJSON {
+		return row, fmt.Errorf("%w: unknown form", ErrCorrupt)
+	}
+	if err := json.Unmarshal(plain[1:], &row.Value); err != nil {
+		return row, fmt.Errorf("%w: not the JSON expected", ErrCorrupt)
+	}
+	return row, nil
+}
+
+// Put is the op that writes a record if the stored one still is the version
+// given, 0 standing for absent. A zero expires keeps it for ever.
+func (t Table[T]) Put(h grants.Holder, id []byte, value T, if_ store.Version, expires time.Time) (store.Op, error) {
+	op, err := t.Set(h, id, value, expires)
+	op.If = store.If(if_)
+	return op, err
+}
+
+// Set is the op that writes a record whatever is stored.
+func (t Table[T]) Set(h grants.Holder, id []byte, value T, expires time.Time) (store.Op, error) {
+	plain, err := json.Marshal(value)
+	if err != nil {
+		return store.Op{}, fmt.Errorf("encoding a record: %w", err)
+	}
+	key := t.key(h, id)
+	sealed := t.db.ring.Seal(append([]byte{formJSON}, plain...), key)
+	return store.Op{Key: key, Value: sealed, Expires: expires}, nil
+}
+
+// Update is the op that replaces the row that was read by value.
+func (t Table[T]) Update(row Row[T], value T, expires time.Time) (store.Op, error) {
+	h, id := t.split(row)
+	return t.Put(h, id, value, row.Version, expires)
+}
+
+// Delete is the op that removes the row if it still is as it was read.
+func (t Table[T]) Delete(row Row[T]) store.Op {
+	return store.Op{Key: row.key, If: store.If(row.Version)}
+}
+
+// Drop is the op that removes the row however it has changed.
+func (t Table[T]) Drop(row Row[T]) store.Op { return store.Op{Key: row.key} }
+
+// ID is what tells the row's record from others of its holder.
+func (t Table[T]) ID(row Row[T]) []byte {
+	_, id := t.split(row)
+	return id
+}
+
+// Holder is whose record the row is.
+func (t Table[T]) Holder(row Row[T]) grants.Holder {
+	h, _ := t.split(row)
+	return h
+}
+
+func (t Table[T]) split(row Row[T]) (grants.Holder, []byte) {
+	n := len(t.prefix)
+	return grants.Holder(row.key[n : n+len(grants.Holder{})]), row.key[n+len(grants.Holder{}):]
+}
