@@ -42,10 +42,9 @@ type Live struct {
 // collector nothing, and so that a request with a live grant reads no database.
 //
 // It is coherent with writes of this process: Apply forgets the rows that it
-// touches before and after the change, and each forgetting raises the shard's
-// epoch; a row read from the store enters the cache only if the epoch is still
-// the one seen before the read. Thus a row read before a revocation can not
-// enter the cache after it.
+// touched, and each forgetting raises the shard's epoch; a row read from the
+// store enters the cache only if the epoch is still the one seen before the
+// read. Thus a row read before a revocation cannot enter the cache after it.
 type grantCache struct{ shards [grantShards]grantShard }
 
 const (

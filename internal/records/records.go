@@ -155,13 +155,12 @@ func storeID(k seal.Key) string {
 }
 
 // Apply makes all changes or none, durably; see store.Store. Grants that it
-// touches leave the cache before it returns, whatever the outcome.
+// touches leave the cache before it returns, whatever the outcome. A caller that
+// goes away does not end it: an outcome nobody waited for could be neither acted
+// on nor taken out of the cache.
 func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
-	// Both before and after: a reader that fetched the old row before the
-	// change must not put it into the cache after it. See grantCache.
-	db.grants.forget(ops)
 	defer db.grants.forget(ops)
-	return db.store.Apply(ctx, ops...)
+	return db.store.Apply(context.WithoutCancel(ctx), ops...)
 }
 
 // Ping reads one record, and so tells whether the database answers.

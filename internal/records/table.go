@@ -155,3 +155,16 @@ func (t Table[T]) split(row Row[T]) (grants.Holder, []byte) {
 	n := len(t.prefix)
 	return grants.Holder(row.key[n : n+len(grants.Holder{})]), row.key[n+len(grants.Holder{}):]
 }
+
+// DropAll gives the ops that remove up to limit records of h.
+func (t Table[T]) DropAll(ctx context.Context, h grants.Holder, limit int) ([]store.Op, error) {
+	entries, err := t.db.store.List(ctx, t.key(h, nil), nil, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing records: %w", err)
+	}
+	ops := make([]store.Op, len(entries))
+	for i, e := range entries {
+		ops[i] = store.Op{Key: e.Key}
+	}
+	return ops, nil
+}

@@ -1,0 +1,129 @@
+package ceremony
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// Budgets bound the wrong answers in a row of one subject, across challenges
+// and restarts (S05). They are kept apart by where the answer comes from, so
+// that a guesser in a browser of his own cannot lock out the person.
+type Budgets struct {
+	// Device is for browsers in which the subject once succeeded, Browser for
+	// all others together.
+	Device, Browser int
+	// Free wrong answers cost no waiting. After that many one waits FirstWait,
+	// doubling with each further one up to MaxWait.
+	Free               int
+	FirstWait, MaxWait time.Duration
+}
+
+// DefaultBudgets are section 6 of the design.
+func DefaultBudgets() Budgets {
+	return Budgets{Device: 20, Browser: 60, Free: 5, FirstWait: 30 * time.Second, MaxWait: time.Hour}
+}
+
+// The names under which budgets are stored.
+const (
+	budgetDevice  = "device"
+	budgetBrowser = "browser"
+)
+
+var budgetNames = []string{budgetDevice, budgetBrowser}
+
+// budget is one budget as it stands.
+type budget struct {
+	name string
+	max  int
+	row  records.Row[records.Attempts]
+}
+
+func (b *budget) left() int { return max(0, b.max-b.row.Value.Total()) }
+
+// wait tells why no answer is looked at now, or nil.
+func (b *budget) wait(now time.Time) *Wait {
+	if b.left() == 0 {
+		return &Wait{Disabled: true}
+	}
+	if d := b.row.Value.NotBefore.Sub(now); d > 0 {
+		return &Wait{For: d}
+	}
+	return nil
+}
+
+// budget reads the budget that p's answers are counted on.
+func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h grants.Holder) (*budget, error) {
+	b := &budget{name: budgetBrowser, max: s.set.Budgets.Browser}
+	if p.Browser != [32]byte{} {
+		device, err := db.Devices.Get(ctx, h, p.Browser[:])
+		switch {
+		case err == nil && s.now().Before(device.Value.Expires):
+			b.name, b.max = budgetDevice, s.set.Budgets.Device
+		case err != nil && !errors.Is(err, records.ErrNotFound):
+			return nil, err
+		}
+	}
+	var err error
+	b.row, err = db.Attempts.Find(ctx, h, []byte(b.name))
+	return b, err
+}
+
+// count takes one attempt off p's budget, durably, before the answer is looked
+// at. It fails with a [Wait] where no answer may be looked at.
+func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) error {
+	return again(func() error {
+		b, err := s.budget(ctx, db, p, h)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		if w := b.wait(now); w != nil {
+			return w
+		}
+		next := records.Attempts{Wrong: maps.Clone(b.row.Value.Wrong)}
+		if next.Wrong == nil {
+			next.Wrong = make(map[string]int)
+		}
+		next.Wrong[m.String()]++
+		next.NotBefore = s.set.Budgets.notBefore(next.Total(), now)
+		op, err := db.Attempts.Update(b.row, next, time.Time{})
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, op)
+	})
+}
+
+func (b Budgets) notBefore(wrong int, now time.Time) time.Time {
+	over := wrong - b.Free
+	if over < 0 {
+		return time.Time{}
+	}
+	wait := b.MaxWait
+	if over < 20 { // a larger shift is beyond any MaxWait
+		wait = min(b.FirstWait<<over, b.MaxWait)
+	}
+	return now.Add(wait)
+}
+
+// forgive is the op by which a success with m clears what was counted for m,
+// and nothing else: who can pass by one means of proof must not thereby gain
+// guesses at another.
+func (s *Service) forgive(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) (store.Op, error) {
+	b, err := s.budget(ctx, db, p, h)
+	if err != nil {
+		return store.Op{}, err
+	}
+	next := records.Attempts{Wrong: maps.Clone(b.row.Value.Wrong), NotBefore: b.row.Value.NotBefore}
+	delete(next.Wrong, m.String())
+	if next.Total() < s.set.Budgets.Free {
+		next.NotBefore = time.Time{}
+	}
+	return db.Attempts.Update(b.row, next, time.Time{})
+}

@@ -1,0 +1,257 @@
+package ceremony
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// Ask is what a challenge is begun for.
+type Ask struct {
+	Demand grants.Demand
+	// Label is the operator's name for the action, for people.
+	Label string
+	// Request binds the grant to one request; zero does not.
+	Request [32]byte
+	// Operation is what a challenge for step_up.manage is for; see
+	// [Service.BeginManage].
+	Operation Operation
+	// Site is scheme://host of the site, ReturnTo the path and query there that
+	// the browser is sent to afterwards. ReturnTo is empty for clients that
+	// are not browsers.
+	Site, ReturnTo string
+}
+
+// Challenge is one pending step-up.
+type Challenge struct {
+	ID        string
+	Demand    grants.Demand
+	Label     string
+	Operation Operation
+	Site      string
+	ReturnTo  string
+	Expires   time.Time
+}
+
+// challengeIDLen is the length of a challenge's id in bytes. It is no secret:
+// a challenge is found only for its own subject and browser.
+const challengeIDLen = 16
+
+// MaxReturnTo bounds a return target, in bytes.
+const MaxReturnTo = 8 << 10
+
+// Begin gives p's live challenge for what is asked, or begins one. It needs no
+// enrolment: who has none is told so by [Service.Describe].
+func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, error) {
+	if len(ask.ReturnTo) > MaxReturnTo || len(ask.Site) > MaxReturnTo {
+		return Challenge{}, &Field{Name: "return_to", Detail: "the address is too long to come back to"}
+	}
+	db, err := s.open(ctx)
+	if err != nil {
+		return Challenge{}, err
+	}
+	now, holder := s.now(), db.Holder(p.Subject)
+	want := records.Challenge{
+		Action: ask.Demand.Action.String(), Label: ask.Label, Use: ask.Demand.Use.String(), TTL: ask.Demand.TTL,
+		Methods: ask.Demand.Methods.Names(), Session: bytesOf(p.Session), Request: bytesOf(ask.Request),
+		Operation: string(ask.Operation), Site: ask.Site, ReturnTo: ask.ReturnTo,
+		CreatedAt: now, Expires: now.Add(s.set.ChallengeTTL),
+	}
+	mine, err := db.Challenges.List(ctx, holder, p.Browser[:], maxChallenges+1)
+	if err != nil {
+		return Challenge{}, err
+	}
+	for _, row := range mine {
+		if sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
+			return challengeOf(db, row)
+		}
+	}
+	ops, err := s.makeRoom(ctx, db, holder, mine)
+	if err != nil {
+		return Challenge{}, err
+	}
+	id := make([]byte, challengeIDLen)
+	rand.Read(id) // never fails: crypto/rand ends the program instead
+	op, err := db.Challenges.Put(holder, append(p.Browser[:], id...), want, 0, want.Expires.Add(tidyAfter))
+	if err != nil {
+		return Challenge{}, err
+	}
+	if err := db.Apply(ctx, append(ops, op)...); err != nil {
+		return Challenge{}, err
+	}
+	c := Challenge{ID: base64.RawURLEncoding.EncodeToString(id), Demand: ask.Demand, Label: ask.Label,
+		Operation: ask.Operation, Site: ask.Site, ReturnTo: ask.ReturnTo, Expires: want.Expires}
+	s.report(ctx, p, Event{Kind: "challenge", Outcome: "begun", Action: want.Action, Object: c.ID})
+	return c, nil
+}
+
+// makeRoom gives the ops that remove the oldest challenges where the subject
+// has as many as it may have, in this browser or in all.
+func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder, mine []records.Row[records.Challenge]) ([]store.Op, error) {
+	over, room := mine, maxChallenges
+	if len(mine) < maxChallenges {
+		all, err := db.Challenges.List(ctx, h, nil, maxChallengesInAll)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) < maxChallengesInAll {
+			return nil, nil
+		}
+		over, room = all, maxChallengesInAll
+	}
+	over = slices.Clone(over)
+	slices.SortFunc(over, func(a, b records.Row[records.Challenge]) int {
+		return a.Value.CreatedAt.Compare(b.Value.CreatedAt)
+	})
+	var ops []store.Op
+	for _, row := range over[:len(over)-room+1] {
+		ops = append(ops, db.Challenges.Drop(row))
+	}
+	return ops, nil
+}
+
+func sameAsk(a, b *records.Challenge) bool {
+	return a.Action == b.Action && a.Label == b.Label && a.Use == b.Use && a.TTL == b.TTL &&
+		slices.Equal(a.Methods, b.Methods) && bytes.Equal(a.Session, b.Session) && bytes.Equal(a.Request, b.Request) &&
+		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo
+}
+
+func bytesOf(d [32]byte) []byte {
+	if d == [32]byte{} {
+		return nil
+	}
+	return d[:]
+}
+
+func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge, error) {
+	v := row.Value
+	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Expires: v.Expires}
+	id := db.Challenges.ID(row)
+	c.ID = base64.RawURLEncoding.EncodeToString(id[len(id)-challengeIDLen:])
+	var err error
+	if c.Demand, err = demandOf(&v); err != nil {
+		return Challenge{}, errors.Join(records.ErrCorrupt, err)
+	}
+	return c, nil
+}
+
+func demandOf(v *records.Challenge) (d grants.Demand, err error) {
+	if d.Action, err = grants.NewAction(v.Action); err != nil {
+		return d, err
+	}
+	if d.Use, err = grants.ParseUse(v.Use); err != nil {
+		return d, err
+	}
+	d.TTL = v.TTL
+	for _, name := range v.Methods {
+		m, err := grants.ParseMethod(name)
+		if err != nil {
+			return d, err
+		}
+		d.Methods |= m
+	}
+	return d, nil
+}
+
+// findChallenge reads p's challenge. [ErrNotFound] for an unknown one, another
+// subject's, another browser's or another session's; [ErrExpired] for one that
+// ran out.
+func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
+	var none records.Row[records.Challenge]
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	if err != nil || len(raw) != challengeIDLen {
+		return none, ErrNotFound
+	}
+	row, err := db.Challenges.Get(ctx, db.Holder(p.Subject), append(p.Browser[:], raw...))
+	if errors.Is(err, records.ErrNotFound) {
+		return none, ErrNotFound
+	}
+	if err != nil {
+		return none, err
+	}
+	if !bytes.Equal(row.Value.Session, bytesOf(p.Session)) {
+		return none, ErrNotFound
+	}
+	if !s.now().Before(row.Value.Expires) {
+		return none, ErrExpired
+	}
+	return row, nil
+}
+
+// Description is a challenge with what its page shows.
+type Description struct {
+	Challenge
+	// Enrolled tells whether the subject has an authenticator at all.
+	Enrolled bool
+	// Methods are the means of proof that the challenge takes and the subject
+	// could give now, preferred ones first.
+	Methods []grants.Methods
+	// AttemptsLeft counts the wrong answers that this browser may still give.
+	AttemptsLeft int
+	// Wait is not nil while no answer is looked at.
+	Wait *Wait
+}
+
+// Describe tells how p's challenge stands. [ErrNotFound] and [ErrExpired] as in
+// Verify.
+func (s *Service) Describe(ctx context.Context, p Principal, id string) (Description, error) {
+	db, err := s.open(ctx)
+	if err != nil {
+		return Description{}, err
+	}
+	row, err := s.findChallenge(ctx, db, p, id)
+	if err != nil {
+		return Description{}, err
+	}
+	var d Description
+	if d.Challenge, err = challengeOf(db, row); err != nil {
+		return d, err
+	}
+	holder := db.Holder(p.Subject)
+	account, err := db.Accounts.Find(ctx, holder, nil)
+	if err != nil {
+		return d, err
+	}
+	d.Enrolled = account.Value.State == records.StateEnrolled
+	for _, f := range s.factors {
+		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value) {
+			d.Methods = append(d.Methods, f.Method())
+		}
+	}
+	b, err := s.budget(ctx, db, p, holder)
+	if err != nil {
+		return d, err
+	}
+	d.AttemptsLeft, d.Wait = b.left(), b.wait(s.now())
+	return d, nil
+}
+
+// accepts tells whether a challenge takes a means of proof: its demand's, and
+// for managing one's authenticators what S14 allows.
+func (s *Service) accepts(c *Challenge, m grants.Methods) bool {
+	return c.Demand.Methods.Accepts(m) && (c.Operation == "" || c.Operation.accepts(m))
+}
+
+// Cancel removes p's challenge. One that is gone already is no error.
+func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	row, err := s.findChallenge(ctx, db, p, id)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExpired) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return db.Apply(ctx, db.Challenges.Drop(row))
+}

@@ -1,0 +1,272 @@
+// Package ceremony holds the domain's verbs: checking, spending and giving back
+// grants, beginning and passing challenges, enrolling and managing
+// authenticators, and what an operator does. Each is one method of [Service] in
+// a file of its own.
+//
+// A verb decides on records that it read, and acts by one Apply that is
+// conditional on all of them: what it burns (a code's step, a recovery code, a
+// manage grant, an invite) and what it gives (a grant, an authenticator) become
+// durable together or not at all. Where somebody else was first it reads and
+// decides again. It writes one audit event for what it decided.
+//
+// The life of a challenge:
+//
+//	Begin ──► pending ──Verify, right answer──► gone, a grant is issued
+//	             │  └────Verify, wrong answer──► pending, the attempt is counted
+//	             └───────ttl passed────────────► expired
+//
+// The package knows no HTTP. Its errors are few and told apart with errors.Is
+// and errors.As; any error that is none of them is a failure of the store, on
+// which the caller must refuse and may tell that the service is unavailable.
+package ceremony
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/totp"
+)
+
+var (
+	// ErrNoGrant: see grants.ErrNoGrant.
+	ErrNoGrant = grants.ErrNoGrant
+	// ErrNotFound tells that there is no such challenge, enrolment,
+	// authenticator or grant of this subject in this browser.
+	ErrNotFound = errors.New("not found")
+	// ErrExpired tells that the challenge or enrolment ran out.
+	ErrExpired = errors.New("expired")
+	// ErrNotEnrolled tells that the subject has no authenticator yet.
+	ErrNotEnrolled = errors.New("no authenticator is enrolled")
+	// ErrVoided tells that another enrolment, or a change to the
+	// authenticators, came first.
+	ErrVoided = errors.New("enrolment is void: the authenticators changed since it began")
+	// ErrInvalidCode tells that the answer is wrong or was used before. See
+	// [WrongCode] for how many are left.
+	ErrInvalidCode = errors.New("the code is not valid")
+	// ErrTooManyAttempts tells that no answer is looked at now. See [Wait].
+	ErrTooManyAttempts = errors.New("too many wrong codes")
+	// ErrInviteRequired tells that the subject may enrol with a valid invite
+	// only.
+	ErrInviteRequired = errors.New("an invite from the operator is needed to enrol")
+	// ErrEnrolmentDenied tells that the operator lets nobody enrol.
+	ErrEnrolmentDenied = errors.New("enrolment is not allowed here")
+	// ErrManageRequired tells that the change needs a fresh grant for
+	// step_up.manage that is bound to it.
+	ErrManageRequired = errors.New("a fresh step-up is needed for this change")
+	// ErrMethodNotAccepted tells that this means of proof does not do for what
+	// is asked, though it may for other things.
+	ErrMethodNotAccepted = errors.New("this means of proof is not accepted here")
+	// ErrAuthenticatorTooNew tells that the authenticator was added too
+	// recently to remove others or to renew recovery codes, while an older one
+	// exists.
+	ErrAuthenticatorTooNew = errors.New("this authenticator was added too recently for that")
+	// ErrLimit tells that the subject has as many of these as allowed.
+	ErrLimit = errors.New("limit reached")
+	// ErrInvalid tells that an input is out of form. See [Field].
+	ErrInvalid = errors.New("invalid input")
+)
+
+// WrongCode is ErrInvalidCode with what is left.
+type WrongCode struct{ AttemptsLeft int }
+
+func (e *WrongCode) Error() string   { return ErrInvalidCode.Error() }
+func (e *WrongCode) Is(t error) bool { return t == ErrInvalidCode }
+
+// Wait is ErrTooManyAttempts with what to wait for.
+type Wait struct {
+	// For is the time until the next answer is looked at; it is meaningless
+	// when Disabled.
+	For time.Duration
+	// Disabled tells that the budget is used up until an operator unlocks it.
+	Disabled bool
+}
+
+func (e *Wait) Error() string   { return ErrTooManyAttempts.Error() }
+func (e *Wait) Is(t error) bool { return t == ErrTooManyAttempts }
+
+// Field is ErrInvalid with what is wrong where.
+type Field struct{ Name, Detail string }
+
+func (e *Field) Error() string   { return e.Name + ": " + e.Detail }
+func (e *Field) Is(t error) bool { return t == ErrInvalid }
+
+// Principal is who is asking, and from where.
+type Principal struct {
+	grants.Subject
+	// Session is a fingerprint of the identity source's session; zero where
+	// that is not known.
+	Session [32]byte
+	// Browser is the SHA-256 of the browser's cookie; zero for clients that
+	// sent none.
+	Browser [32]byte
+	// Address is the client's, for the audit log only.
+	Address string
+}
+
+// Factor is one means of proof.
+type Factor interface {
+	// Method names the means of proof.
+	Method() grants.Methods
+	// Match holds an answer against the account and, where it is right, marks
+	// in the account what it burns. The caller applies the changed account
+	// together with what the proof is worth, or not at all. It fails with
+	// ErrInvalidCode for every answer that is not right, used ones included.
+	Match(db *records.DB, a *records.Account, answer string, now time.Time) (Proof, error)
+	// Ready tells whether the account could give this proof now.
+	Ready(a *records.Account) bool
+}
+
+// Proof is a right answer.
+type Proof struct {
+	Method grants.Methods
+	// Authenticator is the id of the authenticator that gave it; empty for a
+	// recovery code.
+	Authenticator string
+}
+
+// Enrollment says who may enrol for the first time (S15).
+type Enrollment string
+
+// The policies. All of them demand an invite after a reset, but deny, which
+// lets nobody enrol at all.
+const (
+	FirstUse Enrollment = "first_use"
+	ByInvite Enrollment = "invite"
+	Deny     Enrollment = "deny"
+)
+
+// Settings are what an operator chose. See the numbers in the README.
+type Settings struct {
+	// Issuer names the service in authenticator apps.
+	Issuer     string
+	Enrollment Enrollment
+	// Until ends FirstUse; afterwards it is as ByInvite. Zero never ends it.
+	Until time.Time
+	TOTP  totp.Params
+	// ChallengeTTL, PendingTTL, ManageTTL: how long a challenge, an enrolment
+	// and a grant for step_up.manage hold.
+	ChallengeTTL, PendingTTL, ManageTTL time.Duration
+	// RecoveryCodes is how many a subject is given.
+	RecoveryCodes int
+	Budgets       Budgets
+}
+
+// DefaultSettings are section 6 of the design.
+func DefaultSettings() Settings {
+	return Settings{
+		Issuer:        "Step-up",
+		Enrollment:    ByInvite,
+		TOTP:          totp.Default(),
+		ChallengeTTL:  5 * time.Minute,
+		PendingTTL:    15 * time.Minute,
+		ManageTTL:     2 * time.Minute,
+		RecoveryCodes: 10,
+		Budgets:       DefaultBudgets(),
+	}
+}
+
+// Fixed limits.
+const (
+	// maxAuthenticators bounds the account's record.
+	maxAuthenticators = 10
+	// maxChallenges and maxPendings bound what one subject can have stored in
+	// one browser, and maxChallengesInAll what in all browsers: a client that
+	// keeps no cookies must not fill the disk.
+	maxChallenges      = 20
+	maxChallengesInAll = 200
+	maxPendings        = 20
+	maxGrants          = 500
+	maxInvites         = 20
+	maxLabel           = 64 // characters
+	// retries bounds how often a verb decides again after somebody else was
+	// first. Each retry means that another caller succeeded.
+	retries = 100
+	// tidyAfter is how long a dead record stays, so that its owner is told
+	// "expired" and not "unknown".
+	tidyAfter = 10 * time.Minute
+	// deviceTTL is how long a browser is remembered after a success.
+	deviceTTL = 365 * 24 * time.Hour
+	// minAge is how old an authenticator must be to remove others (S14).
+	minAge = 24 * time.Hour
+)
+
+// Options make a Service.
+type Options struct {
+	// DB gives the database, opening it where need be. It is asked at every
+	// call, so it must be quick once opened.
+	DB       func(context.Context) (*records.DB, error)
+	Settings Settings
+	Factors  []Factor
+	Now      func() time.Time
+	// Audit receives one event for each decision that matters.
+	Audit func(context.Context, Event)
+}
+
+// Service does the verbs under one configuration. Several Services may share a
+// database.
+type Service struct {
+	open    func(context.Context) (*records.DB, error)
+	set     Settings
+	factors []Factor
+	now     func() time.Time
+	audit   func(context.Context, Event)
+}
+
+// New makes a Service. All Options are needed.
+func New(o Options) (*Service, error) {
+	if o.DB == nil || o.Now == nil || o.Audit == nil || len(o.Factors) == 0 {
+		return nil, errors.New("ceremony: an option is missing")
+	}
+	if err := o.Settings.TOTP.Validate(); err != nil {
+		return nil, err
+	}
+	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}, nil
+}
+
+// FormToken is what a form for p must carry back, bound to its browser (S10).
+func (s *Service) FormToken(ctx context.Context, p Principal) ([32]byte, error) {
+	db, err := s.open(ctx)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	h := db.Holder(p.Subject)
+	return db.MAC("form token", p.Browser[:], h[:]), nil
+}
+
+// Ping tells whether the database answers.
+func (s *Service) Ping(ctx context.Context) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	return db.Ping(ctx)
+}
+
+func (s *Service) factor(m grants.Methods) Factor {
+	for _, f := range s.factors {
+		if f.Method() == m {
+			return f
+		}
+	}
+	return nil
+}
+
+// again runs decide until it neither conflicts nor has been first too often.
+func again(decide func() error) error {
+	for range retries {
+		if err := decide(); !errors.Is(err, records.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("giving up after %d concurrent changes", retries)
+}
+
+// operationDigest is what a step_up.manage grant is bound to.
+func operationDigest(op Operation) [32]byte {
+	return sha256.Sum256([]byte(grants.ManageAction + "\x00" + string(op)))
+}

@@ -1,0 +1,74 @@
+package ceremony
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
+
+// recoveryAlphabet is Crockford's base32 in lower case: five bits a character,
+// and none that is taken for another.
+const recoveryAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// recoveryLen is the characters of a recovery code: 50 random bits.
+const recoveryLen = 10
+
+// giveRecoveryCodes replaces the account's recovery codes by new ones.
+func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account) []string {
+	codes := make([]string, s.set.RecoveryCodes)
+	a.RecoveryCodes = make([]records.RecoveryCode, s.set.RecoveryCodes)
+	for i := range codes {
+		raw := make([]byte, recoveryLen)
+		rand.Read(raw) // never fails: crypto/rand ends the program instead
+		for j := range raw {
+			raw[j] = recoveryAlphabet[raw[j]%32]
+		}
+		codes[i] = string(raw[:recoveryLen/2]) + "-" + string(raw[recoveryLen/2:])
+		a.RecoveryCodes[i].Hash = recoveryHash(db, a, string(raw))
+	}
+	return codes
+}
+
+func recoveryHash(db *records.DB, a *records.Account, code string) []byte {
+	h := db.Holder(grants.Subject{Tenant: a.Tenant, User: a.User})
+	mac := db.MAC("recovery code", h[:], []byte(code))
+	return mac[:]
+}
+
+// Recover uses up the account's recovery code, and fails with [ErrInvalidCode]
+// where it is none or was used (S04). It is what a recovery Factor does with the
+// database that keys the codes' digests.
+func Recover(db *records.DB, a *records.Account, code string, now time.Time) error {
+	hash := recoveryHash(db, a, foldRecoveryCode(code))
+	found := -1
+	for i := range a.RecoveryCodes {
+		if subtle.ConstantTimeCompare(a.RecoveryCodes[i].Hash, hash) == 1 {
+			found = i
+		}
+	}
+	if found < 0 || !a.RecoveryCodes[found].UsedAt.IsZero() {
+		return ErrInvalidCode
+	}
+	a.RecoveryCodes[found].UsedAt = now
+	return nil
+}
+
+// foldRecoveryCode reads a code as people type it: in any case, with or without
+// the dash and spaces, and with the letters that are taken for digits.
+func foldRecoveryCode(code string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '-', '\t':
+			return -1
+		case 'o', 'O':
+			return '0'
+		case 'i', 'I', 'l', 'L':
+			return '1'
+		}
+		return r
+	}, strings.ToLower(code))
+}

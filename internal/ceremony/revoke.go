@@ -1,0 +1,64 @@
+package ceremony
+
+import (
+	"context"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// RevokeGrant ends p's grant of that id. [ErrNotFound] where p has none such.
+func (s *Service) RevokeGrant(ctx context.Context, p Principal, id string) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	n, err := s.dropGrants(ctx, db, db.Holder(p.Subject), func(row records.Row[records.GrantRow]) bool {
+		return GrantID(db.GrantID(row)) == id
+	})
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	e := Event{Kind: "revoke", Outcome: "done", Object: id}
+	if err != nil {
+		e.Outcome, e.Cause, e.Object = "refused", causeOf(err), ""
+	} else if len(id) > 12 {
+		e.Object = id[:12]
+	}
+	s.report(ctx, p, e)
+	return err
+}
+
+// dropGrants revokes the holder's grants that which picks, and counts them. A
+// spent one is dropped too, so that it cannot be given back.
+func (s *Service) dropGrants(ctx context.Context, db *records.DB, h grants.Holder, which func(records.Row[records.GrantRow]) bool) (int, error) {
+	rows, err := db.GrantsOf(ctx, h, maxListed)
+	if err != nil {
+		return 0, err
+	}
+	var ops []store.Op
+	for _, row := range rows {
+		if which(row) {
+			ops = append(ops, db.DropGrant(row))
+		}
+	}
+	return len(ops), applyInParts(ctx, db, ops)
+}
+
+// maxListed bounds what is read of one subject at once. It is far above what
+// one subject can win in the life of a grant.
+const maxListed = 100_000
+
+// applyInParts applies unconditional ops that may be more than one Apply takes.
+// Each part is durable by itself; a caller that fails in between does it again.
+func applyInParts(ctx context.Context, db *records.DB, ops []store.Op) error {
+	for len(ops) > 0 {
+		n := min(len(ops), store.MaxOps)
+		if err := db.Apply(ctx, ops[:n]...); err != nil {
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
+}

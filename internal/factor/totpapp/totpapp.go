@@ -1,0 +1,56 @@
+// Package totpapp is the step-up by a code of an authenticator app.
+package totpapp
+
+import (
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/totp"
+)
+
+// Factor takes codes of any of the account's authenticator apps.
+type Factor struct {
+	// Skew is how many steps a clock may be off, to either side.
+	Skew int
+}
+
+// Method is grants.TOTP.
+func (Factor) Method() grants.Methods { return grants.TOTP }
+
+// Ready tells whether the account has an authenticator app.
+func (Factor) Ready(a *records.Account) bool {
+	for i := range a.Authenticators {
+		if a.Authenticators[i].TOTP != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Match finds the app whose unused code this is and raises its last step. All
+// apps are asked, so that time does not tell which one answered.
+func (f Factor) Match(_ *records.DB, a *records.Account, code string, now time.Time) (ceremony.Proof, error) {
+	var (
+		used *records.Authenticator
+		at   totp.Step
+	)
+	for i := range a.Authenticators {
+		t := a.Authenticators[i].TOTP
+		if t == nil {
+			continue
+		}
+		key := totp.Key{Secret: t.Secret, Params: totp.Params{Algorithm: t.Algorithm, Digits: t.Digits, Skew: f.Skew}}
+		if step, err := totp.Match(key, code, now, t.Last); err == nil {
+			used, at = &a.Authenticators[i], step
+		}
+	}
+	if used == nil {
+		return ceremony.Proof{}, ceremony.ErrInvalidCode
+	}
+	used.TOTP.Last = at
+	return ceremony.Proof{Method: grants.TOTP, Authenticator: used.ID}, nil
+}
+
+var _ ceremony.Factor = Factor{}
