@@ -1,0 +1,99 @@
+package readings
+
+// feature is a set of things found in a path that some rewrite acts on.
+type feature uint16
+
+const (
+	hasPercent feature = 1 << iota
+	hasPlus
+	hasBackslash
+	hasSemicolon
+	hasDoubleSlash
+	hasDotSegment    // a segment that begins with a dot
+	hasTrim          // a dot or space before a slash or the end
+	hasTrailingSlash // other than the root itself
+	hasControl
+	hasQuestion
+	hasHash
+	hasHigh // a byte beyond ASCII
+	hasDollar
+	hasScript // a segment like "index.php" before the last
+)
+
+var featureOf = func() (t [256]feature) {
+	for c := range t {
+		switch {
+		case isControl(byte(c)):
+			t[c] = hasControl
+		case c >= 0x80:
+			t[c] = hasHigh
+		}
+	}
+	t['%'], t['+'], t['\\'], t[';'] = hasPercent, hasPlus, hasBackslash, hasSemicolon
+	t['?'], t['#'], t['$'] = hasQuestion, hasHash, hasDollar
+	return t
+}()
+
+// features scans a path once, so that rewrites without an object are skipped.
+func features(s string) feature {
+	var f feature
+	var prev byte
+	dotAt := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch c {
+		case '/':
+			if prev == '/' {
+				f |= hasDoubleSlash
+			}
+			if prev == '.' || prev == ' ' {
+				f |= hasTrim
+			}
+			if dotAt > 0 && isScript(s[dotAt+1:i]) {
+				f |= hasScript
+			}
+			dotAt = 0
+		case '.':
+			if prev == '/' {
+				f |= hasDotSegment
+			}
+			dotAt = i
+		default:
+			f |= featureOf[c]
+		}
+		prev = c
+	}
+	switch {
+	case prev == '.' || prev == ' ':
+		f |= hasTrim
+	case prev == '/' && len(s) > 1:
+		f |= hasTrailingSlash
+	}
+	return f
+}
+
+func isControl(c byte) bool { return c < 0x20 || c == 0x7f }
+
+// isScript reports whether a file name's extension, in any case, belongs to
+// something servers run with the rest of the path as its PATH_INFO (RFC 3875
+// section 4.1.5): "/admin.php/x" runs "/admin.php".
+func isScript(ext string) bool {
+	if len(ext) < 2 || len(ext) > 5 {
+		return false
+	}
+	var low [5]byte
+	for i := 0; i < len(ext); i++ {
+		low[i] = ext[i]
+		if 'A' <= ext[i] && ext[i] <= 'Z' {
+			low[i] += 'a' - 'A'
+		}
+	}
+	switch string(low[:len(ext)]) {
+	case "php", "php3", "php4", "php5", "php7", "php8", "pht", "phtml", "phar",
+		"asp", "aspx", "ashx", "asmx", "axd", "svc",
+		"jsp", "jspx", "do", "cfm", "cfc",
+		"cgi", "fcgi", "pl", "py", "rb", "lua", "exe", "dll":
+		return true
+	}
+	return false
+}
