@@ -1,0 +1,324 @@
+package badgerstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+const (
+	// A caller whose context ends while its change is being made durable waits this much longer for the
+	// outcome, which is worth more than the time, before it is told that the outcome is unknown.
+	outcomeGrace = 5 * time.Second
+
+	// Rows are removed this long after nobody misses them at the earliest, by Badger and the real clock.
+	expirySlack = 5 * time.Minute
+
+	// What an entry takes of a batch beyond its key and value, at most.
+	entryOverhead = 32
+)
+
+// A change is one op in its stored form.
+type change struct {
+	key       []byte         // Badger's key
+	encoded   []byte         // Badger's value; nil deletes
+	condition *store.Version // as in store.Op
+	expiresAt uint64         // seconds since 1970 by the real clock; zero is never
+	internal  bool           // has no version and no condition: a chunk or an owner
+}
+
+// A request is a set of changes that take place together, and the one who waits for it.
+type request struct {
+	changes []change
+	state   atomic.Int32
+	done    chan error // of capacity one
+}
+
+// The states of a request. Whoever leaves waiting first, its caller or the committer, decides.
+const (
+	waiting   int32 = iota
+	taken           // by the committer, which will send an outcome
+	withdrawn       // by its caller, who was told that nothing changed
+)
+
+// Apply implements [store.Store].
+func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
+		return err
+	}
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	changes := make([]change, len(ops))
+	var blobs []blobID // written for this Apply, and in s.blobs
+	err := s.encode(ctx, ops, changes, &blobs)
+	if err == nil {
+		err = s.submit(ctx, changes)
+	}
+	if blobs != nil {
+		s.finishBlobs(blobs, err)
+	}
+	return err
+}
+
+// encode puts ops in their stored form, writing the chunks of large values. It adds to blobs what it wrote.
+func (s *Store) encode(ctx context.Context, ops []store.Op, changes []change, blobs *[]blobID) error {
+	limit := inlineLimit(ops)
+	for i, op := range ops {
+		c := change{key: rowKey(op.Key)}
+		if op.If != nil {
+			c.condition = store.If(*op.If) // the caller may change its own once we returned
+		}
+		if op.Value != nil {
+			c.expiresAt = s.expiresAt(op.Expires)
+			if len(op.Value) <= limit {
+				c.encoded = inlineRow(op.Value)
+			} else {
+				id, encoded, err := s.writeBlob(ctx, op.Key, op.Value, c.expiresAt)
+				*blobs = append(*blobs, id)
+				if err != nil {
+					return err
+				}
+				c.encoded = encoded
+			}
+		}
+		changes[i] = c
+	}
+	return nil
+}
+
+// expiresAt translates a time of the injected clock to one of the real clock, which Badger goes by.
+func (s *Store) expiresAt(expires time.Time) uint64 {
+	if expires.IsZero() {
+		return 0
+	}
+	left := max(0, expires.Sub(s.now())) // at most 292 years, which adding the slack to would overflow
+	return uint64(time.Now().Add(expirySlack).Add(left).Unix())
+}
+
+// submit queues changes for the committer and waits for the outcome.
+func (s *Store) submit(ctx context.Context, changes []change) error {
+	r := &request{changes: changes, done: make(chan error, 1)}
+	select {
+	case s.queue <- r:
+	case <-s.stop:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-s.drained:
+		if r.state.CompareAndSwap(waiting, withdrawn) {
+			return store.ErrClosed
+		}
+		return <-r.done
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(waiting, withdrawn) {
+			return ctx.Err()
+		}
+	}
+	grace := time.NewTimer(outcomeGrace)
+	defer grace.Stop()
+	select {
+	case err := <-r.done:
+		return err
+	case <-grace.C:
+		return fmt.Errorf("%w: %w", store.ErrUnknown, ctx.Err())
+	}
+}
+
+// runCommitter is the only writer. It ends once the store is closing; what is still queued then withdraws.
+func (s *Store) runCommitter() {
+	defer close(s.drained)
+	for {
+		select {
+		case <-s.stop:
+			return
+		case r := <-s.queue:
+			b := s.newBatch()
+			b.take(r)
+			for more := true; more; {
+				select {
+				case r := <-s.queue:
+					b.take(r)
+				default:
+					more = false
+				}
+			}
+			b.flush()
+		}
+	}
+}
+
+// A batch is what one commit makes durable: the changes of several requests, in the order they came.
+type batch struct {
+	s       *Store
+	txn     *badger.Txn              // reads what the last commit left
+	entries map[string]*badger.Entry // what this commit will change; the latest change of a key counts
+	size    int
+	pending []*request // whose changes are in entries, or who were judged by them
+	results []error    // of pending, should the commit succeed
+}
+
+func (s *Store) newBatch() *batch {
+	return &batch{
+		s:       s,
+		txn:     s.db.NewTransactionAt(s.committed.Load(), false),
+		entries: make(map[string]*badger.Entry),
+	}
+}
+
+// take adds a request to the batch, committing what is there first if both are too much for one commit.
+func (b *batch) take(r *request) {
+	if !r.state.CompareAndSwap(waiting, taken) {
+		return
+	}
+	staged, size, err := b.judge(r)
+	if err == nil && len(b.entries) > 0 && (b.size+size > batchBytes || len(b.entries)+len(staged) > batchEntries) {
+		b.flush()
+		*b = *b.s.newBatch()
+		staged, size, err = b.judge(r) // the entries it was judged by are in the database now, or failed
+	}
+	if err == nil {
+		for _, e := range staged {
+			b.entries[string(e.Key)] = e
+		}
+		b.size += size
+	}
+	b.pending = append(b.pending, r)
+	b.results = append(b.results, err)
+}
+
+// judge tells whether a request's conditions hold, and what it would change in Badger.
+func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) {
+	if failure := b.s.failure.Load(); failure != nil {
+		return nil, 0, *failure
+	}
+	b.s.sequence++
+	version := store.Version(b.s.sequence)
+	staged = make([]*badger.Entry, 0, len(r.changes))
+	for _, c := range r.changes {
+		if c.internal {
+			staged = append(staged, entryOf(c))
+			continue
+		}
+		old, found, err := b.lookup(c.key)
+		if err != nil {
+			return nil, 0, fmt.Errorf("reading entry: %w", err)
+		}
+		if c.condition != nil && *c.condition != old.version {
+			return nil, 0, store.ErrConflict
+		}
+		if found && old.kind == kindBlob {
+			staged = append(staged, blobDeletions(old.blob, chunkCount(old.size))...)
+		}
+		if c.encoded != nil {
+			setVersion(c.encoded, version)
+		} else if !found {
+			continue
+		}
+		staged = append(staged, entryOf(c))
+	}
+	for _, e := range staged {
+		size += len(e.Key) + len(e.Value) + entryOverhead
+	}
+	return staged, size, nil
+}
+
+// lookup finds the row that a change is conditional on: as this batch leaves it, or as the last one did. An
+// absent one is a zero row, whose version is the one of absence.
+func (b *batch) lookup(key []byte) (r row, found bool, err error) {
+	if e, ok := b.entries[string(key)]; ok {
+		if e.Value == nil {
+			return row{}, false, nil
+		}
+		r, err = decodeRow(e.Value)
+		return r, err == nil, err
+	}
+	r, err = readRow(b.txn, key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return row{}, false, nil
+	}
+	return r, err == nil, err
+}
+
+func entryOf(c change) *badger.Entry {
+	return &badger.Entry{Key: c.key, Value: c.encoded, ExpiresAt: c.expiresAt}
+}
+
+func blobDeletions(id blobID, chunks int) []*badger.Entry {
+	deletions := make([]*badger.Entry, 0, chunks+1)
+	deletions = append(deletions, &badger.Entry{Key: ownerKey(id)})
+	for i := range chunks {
+		deletions = append(deletions, &badger.Entry{Key: chunkKey(id, i)})
+	}
+	return deletions
+}
+
+// flush commits the batch and tells everybody in it. After a failure all are told that their outcome is
+// unknown, those with a conflict too: they may have been judged by a change that failed.
+func (b *batch) flush() {
+	b.txn.Discard()
+	var failed error
+	if len(b.entries) > 0 {
+		failed = b.s.persist(b.entries)
+	}
+	for i, r := range b.pending {
+		if failed != nil {
+			r.done <- failed
+		} else {
+			r.done <- b.results[i]
+		}
+	}
+}
+
+// persist makes entries durable and then visible, or puts the database out of use.
+func (s *Store) persist(entries map[string]*badger.Entry) error {
+	ts := s.sequence
+	err := s.write(entries, ts)
+	if err != nil {
+		failure := fmt.Errorf("%w: %w", ErrFailed, err)
+		s.failure.Store(&failure)
+		s.log.Error("database is out of use since a write failed; check the disk and restart", zap.Error(err))
+		return fmt.Errorf("%w: %w", store.ErrUnknown, failure)
+	}
+	s.committed.Store(ts)
+	return nil
+}
+
+// commit writes entries, and the sequence, in one transaction of Badger.
+func (s *Store) commit(entries map[string]*badger.Entry, ts uint64) error {
+	txn := s.db.NewTransactionAt(ts, true)
+	defer txn.Discard()
+	for _, e := range entries {
+		var err error
+		if e.Value == nil {
+			err = txn.Delete(e.Key)
+		} else {
+			err = txn.SetEntry(e)
+		}
+		if err != nil {
+			return fmt.Errorf("gathering commit: %w", err)
+		}
+	}
+	if err := txn.Set(sequenceKey, binary.BigEndian.AppendUint64(nil, ts)); err != nil {
+		return fmt.Errorf("gathering commit: %w", err)
+	}
+	if err := txn.CommitAt(ts, nil); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	return s.dir.sync()
+}

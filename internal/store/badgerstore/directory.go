@@ -1,0 +1,83 @@
+package badgerstore
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A directory is the open directory of a database. Badger syncs the logs it writes but not the names of new
+// ones; a log whose name a power failure took would be lost with every commit in it.
+type directory struct {
+	f      *os.File
+	synced time.Time // modification time of the directory when its names were last made durable
+}
+
+// settled is how old a modification time must be for a later change to be sure to give another one. File
+// systems take it from the kernel's tick of up to 10 ms, some of them rounded to whole seconds.
+func settled(modified time.Time) bool {
+	if modified.Nanosecond() == 0 {
+		return time.Since(modified) > 3*time.Second
+	}
+	return time.Since(modified) > 50*time.Millisecond
+}
+
+// openDirectory makes the directory if it is missing, and keeps everybody but its owner out: Badger writes
+// its files with mode 0644.
+func openDirectory(path string) (*directory, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("making database directory: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening database directory: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("examining database directory: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		if err := f.Chmod(info.Mode().Perm() & 0o700); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("tightening database directory to mode 0700: %w", err)
+		}
+	}
+	return &directory{f: f}, nil
+}
+
+// sync makes the names in the directory durable if there may be new ones. It costs a system call where there
+// are none. Only the committer calls it.
+func (d *directory) sync() error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there; the file system journals names itself
+	}
+	info, err := d.f.Stat()
+	if err != nil {
+		return fmt.Errorf("examining database directory: %w", err)
+	}
+	modified := info.ModTime()
+	if modified.Equal(d.synced) {
+		return nil
+	}
+	if err := d.f.Sync(); err != nil {
+		return fmt.Errorf("syncing database directory: %w", err)
+	}
+	if settled(modified) {
+		d.synced = modified
+	}
+	return nil
+}
+
+func (d *directory) close() error { return d.f.Close() }
+
+// openError says what an operator can do about a database that does not open. Badger has no error value for a
+// locked directory.
+func openError(path string, err error) error {
+	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("%w: %s can be open only once; stop the other gateway, or give this one a directory of its own", ErrLocked, path)
+	}
+	return fmt.Errorf("opening database in %s: %w", path, err)
+}

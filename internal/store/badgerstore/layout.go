@@ -1,0 +1,132 @@
+package badgerstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// The stored form, version 1. Numbers are big-endian.
+//
+//	"r" key              entry: form[1] = 1 | kind[1] | version[8] | rest
+//	                     kind 0: rest is the value
+//	                     kind 1: rest is blob[16] | size[4], and the value is in the blob's chunks
+//	"c" blob index[2]    chunk: chunkSize bytes of a large value, the last one fewer
+//	"o" blob             owner of a blob: chunks[2] | key, for finding blobs that nothing refers to
+//	"s"                  sequence: the last version given out, written with every commit
+const (
+	rowForm = 1
+
+	kindInline = 0
+	kindBlob   = 1
+
+	headerSize = 1 + 1 + 8
+	blobRest   = len(blobID{}) + 4
+)
+
+var sequenceKey = []byte("s")
+
+// errDamaged tells that what was read is not what this package writes.
+var errDamaged = errors.New("database is damaged")
+
+// A blobID names the chunks of one large value. It is random and never used again.
+type blobID [16]byte
+
+// A row is the stored form of an entry, decoded but for its value.
+type row struct {
+	version store.Version
+	kind    byte
+	value   []byte // kindInline; shares memory with what was decoded
+	blob    blobID // kindBlob
+	size    int    // kindBlob
+}
+
+func rowKey(key []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(key)), 'r'), key...)
+}
+
+func chunkKey(id blobID, index int) []byte {
+	k := append(append(make([]byte, 0, 1+len(id)+2), 'c'), id[:]...)
+	return binary.BigEndian.AppendUint16(k, uint16(index))
+}
+
+func ownerKey(id blobID) []byte {
+	return append(append(make([]byte, 0, 1+len(id)), 'o'), id[:]...)
+}
+
+// inlineRow is an entry with its value, and with a version that setVersion fills in.
+func inlineRow(value []byte) []byte {
+	r := make([]byte, headerSize, headerSize+len(value))
+	r[0], r[1] = rowForm, kindInline
+	return append(r, value...)
+}
+
+// blobRow is an entry whose value is in chunks.
+func blobRow(id blobID, size int) []byte {
+	r := make([]byte, headerSize, headerSize+blobRest)
+	r[0], r[1] = rowForm, kindBlob
+	r = append(r, id[:]...)
+	return binary.BigEndian.AppendUint32(r, uint32(size))
+}
+
+func setVersion(encoded []byte, v store.Version) {
+	binary.BigEndian.PutUint64(encoded[2:headerSize], uint64(v))
+}
+
+func decodeRow(encoded []byte) (row, error) {
+	if len(encoded) < headerSize || encoded[0] != rowForm {
+		return row{}, fmt.Errorf("%w: entry of an unknown form", errDamaged)
+	}
+	r := row{kind: encoded[1], version: store.Version(binary.BigEndian.Uint64(encoded[2:headerSize]))}
+	rest := encoded[headerSize:]
+	switch {
+	case r.kind == kindInline:
+		r.value = rest
+	case r.kind == kindBlob && len(rest) == blobRest:
+		r.blob = blobID(rest)
+		r.size = int(binary.BigEndian.Uint32(rest[len(r.blob):]))
+		if r.size > store.MaxValue {
+			return row{}, fmt.Errorf("%w: entry over the limit", errDamaged)
+		}
+	default:
+		return row{}, fmt.Errorf("%w: entry of an unknown kind", errDamaged)
+	}
+	return r, nil
+}
+
+func encodeOwner(chunks int, key []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(key)), uint16(chunks)), key...)
+}
+
+func decodeOwner(encoded []byte) (chunks int, key []byte, err error) {
+	if len(encoded) < 3 {
+		return 0, nil, fmt.Errorf("%w: owner of an unknown form", errDamaged)
+	}
+	return int(binary.BigEndian.Uint16(encoded)), encoded[2:], nil
+}
+
+func readSequence(txn *badger.Txn) (uint64, error) {
+	encoded, err := get(txn, sequenceKey)
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(encoded) != 8:
+		return 0, fmt.Errorf("%w: sequence of an unknown form", errDamaged)
+	}
+	return binary.BigEndian.Uint64(encoded), nil
+}
+
+// get reads one of Badger's entries. The slice is the caller's.
+func get(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := txn.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}

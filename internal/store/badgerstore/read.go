@@ -1,0 +1,101 @@
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
+	if err := store.CheckKey(key); err != nil {
+		return store.Entry{}, err
+	}
+	s.readers.RLock()
+	defer s.readers.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return store.Entry{}, err
+	}
+	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer txn.Discard()
+	r, err := readRow(txn, rowKey(key))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return store.Entry{}, store.ErrNotFound
+	}
+	if err != nil {
+		return store.Entry{}, fmt.Errorf("reading entry: %w", err)
+	}
+	value, err := readValue(txn, r)
+	if err != nil {
+		return store.Entry{}, fmt.Errorf("reading entry: %w", err)
+	}
+	return store.Entry{Key: bytes.Clone(key), Value: value, Version: r.version}, nil
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]store.Entry, error) {
+	if err := store.CheckList(prefix, after, limit); err != nil {
+		return nil, err
+	}
+	s.readers.RLock()
+	defer s.readers.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer txn.Discard()
+
+	o := badger.DefaultIteratorOptions
+	o.Prefix = rowKey(prefix)
+	o.PrefetchValues = false // values lie beside their keys; prefetching would start a goroutine for each
+	it := txn.NewIterator(o)
+	defer it.Close()
+
+	start := o.Prefix
+	if len(after) > 0 && bytes.Compare(after, prefix) >= 0 {
+		start = append(rowKey(after), 0) // the smallest key greater than after
+	}
+	var entries []store.Entry
+	for it.Seek(start); it.Valid() && len(entries) < limit; it.Next() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		item := it.Item()
+		encoded, err := item.ValueCopy(nil)
+		if err != nil {
+			return nil, fmt.Errorf("reading entries: %w", err)
+		}
+		r, err := decodeRow(encoded)
+		if err != nil {
+			return nil, fmt.Errorf("reading entries: %w", err)
+		}
+		value, err := readValue(txn, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading entries: %w", err)
+		}
+		entries = append(entries, store.Entry{Key: item.KeyCopy(nil)[1:], Value: value, Version: r.version})
+	}
+	return entries, nil
+}
+
+// readRow reads the row under Badger's key; badger.ErrKeyNotFound if there is none.
+func readRow(txn *badger.Txn, key []byte) (row, error) {
+	encoded, err := get(txn, key)
+	if err != nil {
+		return row{}, err
+	}
+	return decodeRow(encoded)
+}
+
+// readValue is the value of a row, in one piece. It is never nil.
+func readValue(txn *badger.Txn, r row) ([]byte, error) {
+	if r.kind == kindBlob {
+		return readBlob(txn, r.blob, r.size)
+	}
+	return r.value, nil
+}
