@@ -1,0 +1,170 @@
+// Package cookies names, reads, writes and removes the gateway's own cookies.
+//
+// There are two kinds: one that tells browsers apart, and one for each action
+// type that carries the token of a grant. Their names begin with "__Host-", so
+// that no other host and no plain HTTP connection can plant one (RFC 6265bis
+// section 4.1.3.2). Where the operator allows plain HTTP the names lack that
+// prefix, since browsers would refuse it there; such cookies are read on plain
+// HTTP only.
+package cookies
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+)
+
+const (
+	hostPrefix    = "__Host-"
+	ours          = "step_up_"
+	browserSuffix = "browser"
+	// browserTTL is the longest that browsers keep a cookie (RFC 6265bis
+	// section 5.5).
+	browserTTL = 400 * 24 * time.Hour
+	// maxCookieHeader bounds what is scanned; net/http's own limit on a
+	// request's header is larger.
+	maxCookieHeader = 64 << 10
+)
+
+// Name is a cookie's name on HTTPS and on plain HTTP.
+type Name struct{ secure, plain string }
+
+func name(suffix string) Name {
+	return Name{secure: hostPrefix + ours + suffix, plain: ours + suffix}
+}
+
+// Browser is the cookie that tells browsers apart.
+var Browser = name(browserSuffix)
+
+// Grant is the cookie for a grant of the tenant's action type: named by a hash,
+// so that neither shows in the browser.
+func Grant(tenant, action string) Name {
+	sum := sha256.Sum256([]byte(tenant + "\x00" + action))
+	return name(hex.EncodeToString(sum[:8]))
+}
+
+// On is the name on a connection that is secure, or is not.
+func (n Name) On(secure bool) string {
+	if secure {
+		return n.secure
+	}
+	return n.plain
+}
+
+// Get finds the value of the first cookie of that name, without allocating.
+func Get(h http.Header, name string) (value string, ok bool) {
+	for _, line := range h["Cookie"] {
+		if len(line) > maxCookieHeader {
+			return "", false
+		}
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			pair = strings.TrimLeft(pair, " \t")
+			if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+				return strings.TrimRight(pair[len(name)+1:], " \t"), true
+			}
+		}
+	}
+	return "", false
+}
+
+// Strip removes the gateway's cookies, of both kinds of connection, from a
+// request that goes to the application, and leaves the others' bytes as they
+// are.
+func Strip(h http.Header) {
+	lines, found := h["Cookie"], false
+	for _, line := range lines {
+		found = found || strings.Contains(line, ours)
+	}
+	if !found {
+		return
+	}
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if line = stripLine(line); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Cookie")
+		return
+	}
+	h["Cookie"] = kept
+}
+
+func stripLine(line string) string {
+	if !strings.Contains(line, ours) {
+		return line
+	}
+	var b strings.Builder
+	b.Grow(len(line))
+	for rest, more := line, true; more; {
+		var pair string
+		pair, rest, more = strings.Cut(rest, ";")
+		if n := strings.TrimLeft(pair, " \t"); strings.HasPrefix(strings.TrimPrefix(n, hostPrefix), ours) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(';')
+		} else {
+			pair = strings.TrimLeft(pair, " \t")
+		}
+		b.WriteString(pair)
+	}
+	return b.String()
+}
+
+// BrowserID is the digest of the request's browser cookie, under which the
+// browser's challenges and budget are filed. ok is false where the cookie is
+// absent or not one of ours.
+func BrowserID(r *http.Request, secure bool) (id [32]byte, ok bool) {
+	value, found := Get(r.Header, Browser.On(secure))
+	if !found || len(value) != 43 {
+		return id, false
+	}
+	var raw [32]byte
+	var buf [43]byte
+	copy(buf[:], value)
+	if _, err := base64.RawURLEncoding.Strict().Decode(raw[:], buf[:]); err != nil {
+		return id, false
+	}
+	return sha256.Sum256(raw[:]), true
+}
+
+// NewBrowser gives the response a new browser cookie, and its id.
+func NewBrowser(w http.ResponseWriter, secure bool) [32]byte {
+	var raw [32]byte
+	rand.Read(raw[:]) // never fails: crypto/rand ends the program instead
+	set(w, Browser, base64.RawURLEncoding.EncodeToString(raw[:]), secure, http.SameSiteLaxMode, browserTTL)
+	return sha256.Sum256(raw[:])
+}
+
+// SetGrant gives the response the cookie of a grant until it expires. A
+// one-time grant is sent on same-site requests only, so that no other site can
+// make a browser spend it.
+func SetGrant(w http.ResponseWriter, n Name, token grants.Token, use grants.Use, ttl time.Duration, secure bool) {
+	sameSite := http.SameSiteLaxMode
+	if use == grants.OneTimeUse {
+		sameSite = http.SameSiteStrictMode
+	}
+	set(w, n, token.Text(), secure, sameSite, ttl)
+}
+
+// Clear makes the browser forget a grant's cookie.
+func Clear(w http.ResponseWriter, n Name, secure bool) {
+	http.SetCookie(w, &http.Cookie{Name: n.On(secure), Path: "/", Secure: secure, HttpOnly: true, MaxAge: -1})
+}
+
+func set(w http.ResponseWriter, n Name, value string, secure bool, sameSite http.SameSite, ttl time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: n.On(secure), Value: value, Path: "/", Secure: secure, HttpOnly: true, SameSite: sameSite,
+		MaxAge: max(1, int(ttl/time.Second)),
+	})
+}
