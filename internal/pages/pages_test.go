@@ -51,6 +51,8 @@ func samples(t testing.TB, text string) []sample {
 	recovery := challenge
 	recovery.Methods = []Method{{MethodTOTP, "/a", false}, {MethodRecovery, "/b", true}}
 	recovery.Error = WrongRecovery
+	manage := challenge
+	manage.Change = ChangeRemove
 	start := EnrolStart{Page: p, First: true, For: text, FormURL: "/.step-up/enroll", Challenge: text, CancelURL: "/.step-up/"}
 	invite := start
 	invite.NeedsInvite, invite.Error, invite.Label, invite.For = true, WrongInvite, text, ""
@@ -68,24 +70,23 @@ func samples(t testing.TB, text string) []sample {
 	renewed.Enrolled, renewed.ContinueFor = false, ""
 	added := RecoveryCodes{Page: p, Enrolled: true, ContinueURL: "/.step-up/"}
 	security := Security{
-		Page: p, Done: Removed, RecoveryLeft: 2, AddURL: "/.step-up/enroll", RenewURL: "/.step-up/recovery-codes/renew",
+		Page: p, Done: Removed, RecoveryLeft: 2, AddURL: "/.step-up/enroll", RenewURL: "/.step-up/recovery-codes/renew", SiteURL: "/",
 		Authenticators: []Authenticator{
 			{"Pixel 9", MethodTOTP, now.Add(-40 * 24 * time.Hour), now.Add(-3 * time.Minute), "/r", "/d"},
 			{text, MethodTOTP, now.Add(-time.Second), time.Time{}, "/r", "/d"},
 		},
 		Grants: []Grant{
-			{text, false, now.Add(7 * time.Minute), "/g1"},
-			{"Transfer money", true, now.Add(80 * time.Second), "/g2"},
+			{text, "", false, now.Add(7 * time.Minute), "/g1"},
+			{"", ChangeAny, true, now.Add(80 * time.Second), "/g2"},
 		},
 	}
 	all := []sample{
-		{"challenge", challenge}, {"challenge-wrong", wrong}, {"challenge-locked", locked}, {"challenge-recovery", recovery},
+		{"challenge", challenge}, {"challenge-wrong", wrong}, {"challenge-locked", locked}, {"challenge-recovery", recovery}, {"challenge-manage", manage},
 		{"enrol-start", start}, {"enrol-start-invite", invite}, {"enrol", enrol}, {"enrol-wrong", enrolWrong},
 		{"codes", codes}, {"codes-renewed", renewed}, {"codes-added", added},
 		{"security", security}, {"security-empty", Security{Page: p, AddURL: "/.step-up/enroll"}},
 		{"confirm-remove", Confirm{p, ConfirmRemove, text, true, "/f", "/c"}},
 		{"confirm-renew", Confirm{p, ConfirmRenew, "", false, "/f", "/c"}},
-		{"confirm-begin", Confirm{p, ConfirmBegin, "", false, "/f", "/c"}},
 		{"rename", Rename{p, text, BadLabel, "/f", "/c"}},
 		{"frame", Frame{Page{Host: p.Host, Now: now}, text, "/.step-up/challenge/abc"}},
 	}
@@ -101,7 +102,7 @@ func samples(t testing.TB, text string) []sample {
 
 var messageKinds = []MessageKind{
 	NotFound, Expired, NoIdentity, HTTPSRequired, Ambiguous, CrossSite, StaleForm, NotADocument, MethodNotAllowed,
-	TooLarge, BadRequest, TooManyAttempts, Disabled, EnrolDenied, RecoveryOnlyAdds, Unavailable,
+	TooLarge, BadRequest, TooManyAttempts, Disabled, NoMethod, TooMany, TooNew, EnrolDenied, Unavailable,
 }
 
 var fieldErrors = []FieldError{
@@ -217,7 +218,7 @@ func checkDocument(t *testing.T, name, body string) {
 		t.Errorf("%s: a value was refused by the template", name)
 	}
 	text := regexp.MustCompile(`(?s)<style.*?</style>`).ReplaceAllString(body, "")
-	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|challenge|enrol|codes|security|confirm|rename|frame|message|error|done|span|time|method)\.[a-z_]+`).FindString(text); m != "" {
+	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|change|challenge|enrol|codes|security|confirm|rename|frame|message|error|done|span|time|method)\.[a-z_]+`).FindString(text); m != "" {
 		t.Errorf("%s: unfilled place or missing words: %q", name, m)
 	}
 }

@@ -35,7 +35,8 @@ const (
 // Challenge asks for one proof.
 type Challenge struct {
 	Page
-	Action       string        // what the action is called; the action type where the operator gave no label
+	Action       string        // what the action is called; with a Change, the authenticator's name
+	Change       Change        // set where the proof is for a change to one's own authenticators
 	OneTime      bool          // the proof is good for one request
 	Hold         time.Duration // how long the proof holds
 	Methods      []Method      // at least one, exactly one of them selected
@@ -45,6 +46,19 @@ type Challenge struct {
 	FormURL      string
 	CancelURL    string // POSTed to
 }
+
+// Change is a change to one's own authenticators for which a proof is asked.
+// Its values are keys of the catalogue.
+type Change string
+
+// The changes.
+const (
+	ChangeAdd    Change = "change.add"
+	ChangeRemove Change = "change.remove"
+	ChangeRename Change = "change.rename"
+	ChangeRenew  Change = "change.renew"
+	ChangeAny    Change = "change.any" // in the list of grants, which do not tell
+)
 
 // Selected is the name of the selected method.
 func (c Challenge) Selected() string {
@@ -119,6 +133,7 @@ type Authenticator struct {
 // Grant is one live grant as the security page lists it.
 type Grant struct {
 	Action    string
+	Change    Change // set where it is for changing one's own authenticators
 	OneTime   bool
 	Expires   time.Time
 	RevokeURL string // POSTed to
@@ -133,6 +148,7 @@ type Security struct {
 	RecoveryLeft   int
 	AddURL         string
 	RenewURL       string // empty: no authenticator yet
+	SiteURL        string // back to the application
 }
 
 // Done says what just happened, at the top of the security page. Its values
@@ -167,7 +183,6 @@ type ConfirmKind string
 const (
 	ConfirmRemove ConfirmKind = "confirm.remove"
 	ConfirmRenew  ConfirmKind = "confirm.renew"
-	ConfirmBegin  ConfirmKind = "confirm.begin" // a proof is needed first; the POST begins it
 )
 
 // Rename asks for an authenticator's new name.
@@ -213,9 +228,11 @@ const (
 	TooLarge         MessageKind = "message.too_large"
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
-	Disabled         MessageKind = "message.disabled"           // attempts used up: an operator must help
-	EnrolDenied      MessageKind = "message.enrol_denied"       // policy lets nobody enrol alone
-	RecoveryOnlyAdds MessageKind = "message.recovery_only_adds" // S14
+	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help
+	NoMethod         MessageKind = "message.no_method"    // nothing the person has does for the action
+	TooMany          MessageKind = "message.too_many"     // as many authenticators as one may have
+	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
+	EnrolDenied      MessageKind = "message.enrol_denied" // policy lets nobody enrol alone
 	Unavailable      MessageKind = "message.unavailable"
 )
 
