@@ -1,0 +1,245 @@
+package caddymodule
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("step_up", parseSite)
+	// After everything that says who is asking, before everything that
+	// answers. rewrite, uri and try_files have run by then.
+	httpcaddyfile.RegisterDirectiveOrder("step_up", httpcaddyfile.After, "forward_auth")
+}
+
+// parseSite reads the directive. It is not registered as a handler directive,
+// since those take a matcher in front of everything, and a narrowed step_up would
+// not see the requests for its own pages.
+func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	handler := &Handler{named: func(token caddyfile.Token) (config.Matchers, error) {
+		set, _, err := h.WithDispenser(caddyfile.NewDispenser([]caddyfile.Token{token})).MatcherToken()
+		if err != nil {
+			return nil, err
+		}
+		return config.Matchers(set), nil
+	}}
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, handler), nil
+}
+
+// UnmarshalCaddyfile reads the site directive. Syntax:
+//
+//	step_up {
+//		tenant        NAME
+//		user_id       folded | exact
+//		identity      placeholder {http.auth.user.id}
+//		prefix        /.step-up
+//		allow_methods METHOD...
+//
+//		protect ACTION [* | PATH... | @NAME] {
+//			match {
+//				MATCHER...
+//			}
+//			unsafe
+//			except  PATH...
+//			grant   one_time | time_based [DURATION]
+//			methods totp | recovery_code...
+//			label   TEXT
+//		}
+//	}
+//
+// The directive takes no matcher. identity and at least one protect are
+// required; each other setting is said at most once.
+//
+// After the action type stand what Caddy calls matcher tokens: * for every
+// request of the site, any number of paths, or one @name defined in the site.
+// The token and a match block are both required of a request; further match
+// blocks are alternatives to the first. A rule has a token, a match block or
+// unsafe. A path ending in /* also covers the path without the slash. Rules are
+// tried in the order written, and the first that covers a request decides; a
+// rule that an earlier one leaves nothing for is refused. What each setting
+// means stands at the fields of config.Site and config.Rule.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	directive := d.Token()
+	if d.NextArg() {
+		return d.Errf("step_up takes no matcher, and %q looks like one: it would hide the gateway's own pages; name what is protected after `protect` instead", d.Val())
+	}
+	var lines []caddyfile.Token // where each rule stands
+	err := block{
+		name:    "step_up",
+		repeats: "protect",
+		order:   []string{"tenant", "user_id", "identity", "prefix", "allow_methods", "protect"},
+		settings: map[string]setting{
+			"tenant": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.Tenant, "staff"); err != nil {
+					return err
+				}
+				return checked(d, config.CheckTenant(h.Tenant))
+			},
+			"user_id": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.UserID, config.UserIDExact); err != nil {
+					return err
+				}
+				return checked(d, config.CheckUserID(h.UserID))
+			},
+			"identity": func(d *caddyfile.Dispenser) error {
+				raw, err := guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
+				h.IdentityRaw = raw
+				return err
+			},
+			"prefix": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.Prefix, config.DefaultPrefix); err != nil {
+					return err
+				}
+				return checked(d, config.CheckPrefix(h.Prefix))
+			},
+			"allow_methods": func(d *caddyfile.Dispenser) error {
+				if h.AllowMethods = d.RemainingArgs(); len(h.AllowMethods) == 0 {
+					return d.Err("allow_methods takes the methods to let through, such as `allow_methods PURGE`")
+				}
+				return checked(d, config.CheckAllowMethods(h.AllowMethods))
+			},
+			"protect": func(d *caddyfile.Dispenser) error {
+				lines = append(lines, d.Token())
+				return h.readRule(d)
+			},
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	if err := h.Validate(); err != nil {
+		if rule := (*config.RuleError)(nil); errors.As(err, &rule) {
+			return at(lines[rule.Rule], rule.Err)
+		}
+		return at(directive, err)
+	}
+	return nil
+}
+
+// readRule reads one protect block.
+func (h *Handler) readRule(d *caddyfile.Dispenser) error {
+	protect := d.Token()
+	var r config.Rule
+	if err := word(d, &r.Action, "WITHDRAW_FUNDS /transfer"); err != nil {
+		return err
+	}
+	if err := config.CheckAction(r.Action); err != nil {
+		return d.WrapErr(err)
+	}
+	if err := h.readTokens(d, &r); err != nil {
+		return err
+	}
+	err := block{
+		name:    "protect",
+		repeats: "match",
+		order:   []string{"match", "unsafe", "except", "grant", "methods", "label"},
+		settings: map[string]setting{
+			"match": func(d *caddyfile.Dispenser) error {
+				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
+				if err != nil {
+					return err
+				}
+				if len(set) == 0 {
+					return d.Err("match is empty: name at least one matcher in it, such as `method POST`")
+				}
+				r.Match = append(r.Match, config.Matchers(set))
+				return nil
+			},
+			"unsafe": func(*caddyfile.Dispenser) error { r.Unsafe = true; return nil },
+			"except": func(d *caddyfile.Dispenser) error {
+				if r.Except = d.RemainingArgs(); len(r.Except) == 0 {
+					return d.Err("except takes the paths that need no proof, such as `except /login /logout`")
+				}
+				for _, p := range r.Except {
+					if err := config.CheckPath(p); err != nil {
+						return d.WrapErr(err)
+					}
+				}
+				return nil
+			},
+			"grant": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &r.Grant, "time_based 10m"); err != nil {
+					return err
+				}
+				if d.NextArg() {
+					ttl, err := config.ParseDuration(d.Val())
+					if err != nil {
+						return d.WrapErr(err)
+					}
+					if ttl == 0 {
+						return d.Err("a grant cannot last 0: write a duration such as 10m")
+					}
+					r.TTL = ttl
+				}
+				return checked(d, config.CheckGrant(r.Grant, r.TTL))
+			},
+			"methods": func(d *caddyfile.Dispenser) error {
+				if r.Methods = d.RemainingArgs(); len(r.Methods) == 0 {
+					return d.Err("methods takes the accepted ways to pass, such as `methods totp`")
+				}
+				return checked(d, config.CheckMethods(r.Methods))
+			},
+			"label": func(d *caddyfile.Dispenser) error {
+				return word(d, &r.Label, `"Withdraw funds"`)
+			},
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	if err := r.Validate(); err != nil {
+		return at(protect, err)
+	}
+	h.Rules = append(h.Rules, r)
+	return nil
+}
+
+// readTokens reads the matcher tokens after an action type.
+func (h *Handler) readTokens(d *caddyfile.Dispenser, r *config.Rule) error {
+	var paths caddyhttp.MatchPath
+	for d.NextArg() {
+		token := d.Val()
+		switch {
+		case r.Any || r.On != nil:
+			return d.Errf("protect %s: after * or an @name nothing else may stand, and %q does", r.Action, token)
+		case token == "*" && len(paths) == 0:
+			r.Any = true
+		case strings.HasPrefix(token, "@") && len(paths) == 0:
+			if h.named == nil {
+				return d.Errf("protect %s: %s is defined nowhere", r.Action, token)
+			}
+			set, err := h.named(d.Token())
+			if err != nil {
+				return d.WrapErr(err)
+			}
+			if len(set) == 0 {
+				return d.Errf("protect %s: %s matches nothing in particular: define it with at least one matcher, or write *", r.Action, token)
+			}
+			r.On = set
+		case strings.HasPrefix(token, "/"):
+			if err := config.CheckPath(token); err != nil {
+				return d.WrapErr(err)
+			}
+			paths = append(paths, token)
+		default:
+			return d.Errf("protect %s: %q is no matcher: write paths beginning with a slash, one @name, or *", r.Action, token)
+		}
+	}
+	if len(paths) > 0 {
+		r.On = config.Matchers{"path": pathsJSON(paths)}
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,21 @@
+// Package caddymodule is the gateway as Caddy modules, and the only package that
+// knows Caddy. Importing it registers
+//
+//	step_up                        the app: settings said once, the database
+//	http.handlers.step_up          the handler, with its directive of the same name
+//	admin.api.step_up              routes of the admin endpoint under /step_up/
+//	step_up.stores.badger          state in an embedded Badger database
+//	step_up.identity.placeholder   who is asking, from one of Caddy's placeholders
+//
+// and the command `caddy step-up`.
+//
+// It promises that a configuration which protects less than it seems to is
+// refused when it loads, with file and line; that a refused or half-loaded
+// configuration changes nothing about the running one; and that whatever goes
+// wrong inside the handler ends the request here, never at the application.
+//
+// It decides nothing about requests or grants: the way of a request is package
+// gate's, what holds for a grant package ceremony's. This package reads the
+// configuration, runs Caddy's matchers on the readings it is given, and keeps one
+// database open across reloads.
+package caddymodule

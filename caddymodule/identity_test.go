@@ -1,0 +1,108 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// TestS21IdentityPlaceholder: whose name the client can write is refused, in JSON
+// as in the Caddyfile, whose refusals are among the goldens.
+func TestS21IdentityPlaceholder(t *testing.T) {
+	for placeholder, accepted := range map[string]bool{
+		"{http.auth.user.id}":                       true,
+		"{http.auth.user.email}":                    true,
+		"{http.request.tls.client.subject}":         true,
+		"{http.reverse_proxy.header.Remote-User}":   true,
+		"{http.vars.user}":                          true,
+		"{http.auth.candidate.id}":                  false,
+		"{http.auth.user.}":                         false,
+		"{http.auth.user}":                          false,
+		"{HTTP.AUTH.USER.ID}":                       false,
+		"{http.request.header.X-User}":              false,
+		"{http.request.header.Remote-User}":         false,
+		"{http.request.cookie.user}":                false,
+		"{http.request.uri.query.user}":             false,
+		"{http.request.uri.path.0}":                 false,
+		"{http.request.host}":                       false,
+		"{http.request.body}":                       false,
+		"{http.request.tls.server_name}":            false,
+		"{http.regexp.user.1}":                      false,
+		"{http.matchers.file.relative}":             false,
+		"{http.error.message}":                      false,
+		"{env.USER}":                                false,
+		"{file./etc/user}":                          false,
+		"http.auth.user.id":                         false,
+		"alice":                                     false,
+		"":                                          false,
+		"{}":                                        false,
+		"{http.auth.user.id}x":                      false,
+		"x{http.auth.user.id}":                      false,
+		"{http.auth.user.id}{http.request.host}":    false,
+		"{http.auth.user.{http.request.header.X}}":  false,
+		"{http.auth.user.id\n}":                     false,
+		`\{http.auth.user.id}`:                      false,
+		"{http.auth.user.id:http.request.header.X}": false,
+	} {
+		source := &Placeholder{Placeholder: placeholder}
+		if err := source.Provision(caddy.Context{}); (err == nil) != accepted {
+			t.Errorf("%q: accepted %v, want %v (%v)", placeholder, err == nil, accepted, err)
+		}
+	}
+}
+
+func TestPlaceholderIdentify(t *testing.T) {
+	identify := func(placeholder string, set map[string]any, state *tls.ConnectionState) (string, error) {
+		t.Helper()
+		source := &Placeholder{Placeholder: placeholder}
+		if err := source.Provision(caddy.Context{}); err != nil {
+			t.Fatal(err)
+		}
+		repl := caddy.NewEmptyReplacer()
+		for k, v := range set {
+			repl.Set(k, v)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.TLS = state
+		r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
+		s, session, err := source.Identify(r)
+		if session != "" || s.Tenant != "" {
+			t.Errorf("%s: tenant %q and session %q from a placeholder", placeholder, s.Tenant, session)
+		}
+		return s.User, err
+	}
+
+	const user = "{http.auth.user.id}"
+	if got, err := identify(user, map[string]any{"http.auth.user.id": "alice"}, nil); got != "alice" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for name, set := range map[string]map[string]any{
+		"unset":     nil,
+		"empty":     {"http.auth.user.id": ""},
+		"candidate": {"http.auth.candidate.id": "alice"},
+	} {
+		if got, err := identify(user, set, nil); !errors.Is(err, ErrNobody) || got != "" {
+			t.Errorf("%s: got %q, %v, want nobody", name, got, err)
+		}
+	}
+
+	// Under client_auth mode request a client shows whatever certificate it
+	// made for itself.
+	const cert = "{http.request.tls.client.subject}"
+	set := map[string]any{"http.request.tls.client.subject": "CN=alice"}
+	if got, err := identify(cert, set, &tls.ConnectionState{}); !errors.Is(err, ErrNobody) {
+		t.Errorf("unverified certificate: got %q, %v, want nobody", got, err)
+	}
+	if got, err := identify(cert, set, nil); !errors.Is(err, ErrNobody) {
+		t.Errorf("no TLS: got %q, %v, want nobody", got, err)
+	}
+	verified := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}}
+	if got, err := identify(cert, set, verified); got != "CN=alice" || err != nil {
+		t.Errorf("verified certificate: got %q, %v", got, err)
+	}
+}

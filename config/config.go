@@ -1,0 +1,152 @@
+// Package config is what an operator may say to the step-up gateway, as plain
+// data: the settings of the whole gateway (App), of one site (Site) and of one
+// protected action (Rule), with their JSON names, defaults and limits.
+//
+// It promises that settings which pass Validate are complete and within their
+// limits, and that every refusal is a sentence that says what to write instead.
+// The field comments are the manual.
+//
+// It reads no file, resolves no placeholder and knows nothing of Caddy: matchers
+// are carried as the JSON the operator wrote, and are only compared, never run.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits that no setting can move.
+const (
+	// MaxRules bounds the rules of one site. The overlap check compares each
+	// pair, and every request is held against each rule.
+	MaxRules = 200
+	// MaxPaths bounds the paths of one rule, and its exceptions.
+	MaxPaths = 100
+	// MaxLabel bounds, in bytes, any text that is shown on a page.
+	MaxLabel = 100
+)
+
+// App is said once for the whole gateway.
+type App struct {
+	// Issuer names the service in the authenticator app, above the six
+	// digits. 1 to 64 bytes, without a colon. Default "Step-up".
+	Issuer string `json:"issuer,omitempty"`
+
+	// Key is where the key that seals secrets comes from: one placeholder,
+	// {env.NAME} or {file./path/to/key}. The key itself is refused here, since
+	// Caddy shows its configuration to whoever asks its admin endpoint. `caddy
+	// step-up keygen` prints a fresh key. Exclusive with KeyFile.
+	Key string `json:"key,omitempty"`
+
+	// KeyFile is the file that holds the key. Where neither it nor the
+	// database exists, a key is generated into it at the first start, with
+	// mode 0600. It may not lie inside the database's directory, where a
+	// stolen backup would carry both. Default: step_up/key in Caddy's
+	// configuration directory. Exclusive with Key.
+	KeyFile string `json:"key_file,omitempty"`
+
+	// Enrollment says who may enrol a first authenticator. Default: invite.
+	Enrollment Enrollment `json:"enrollment,omitzero"`
+
+	// TOTP is the shape of the codes that new authenticators give.
+	TOTP TOTP `json:"totp,omitzero"`
+
+	// Limits are the lifetimes and budgets.
+	Limits Limits `json:"limits,omitzero"`
+
+	// AllowPlainHTTP serves the gateway's pages and honours grants where the
+	// request came without TLS. Cookies then lose the Secure attribute and
+	// the __Host- prefix: whoever reads the network takes them. For
+	// development, or where encryption ends in front of this Caddy and it
+	// cannot be told through trusted_proxies. Default: false.
+	AllowPlainHTTP bool `json:"allow_plain_http,omitempty"`
+}
+
+// WithDefaults returns a with everything filled in that was left out.
+func (a App) WithDefaults() App {
+	if a.Issuer == "" {
+		a.Issuer = "Step-up"
+	}
+	a.Enrollment = a.Enrollment.withDefaults()
+	a.TOTP = a.TOTP.withDefaults()
+	a.Limits = a.Limits.withDefaults()
+	return a
+}
+
+// Validate returns the first thing that is wrong with a, as a sentence.
+func (a App) Validate() error {
+	if err := CheckIssuer(a.Issuer); a.Issuer != "" && err != nil {
+		return err
+	}
+	if a.Key != "" {
+		if err := CheckKey(a.Key); err != nil {
+			return err
+		}
+		if a.KeyFile != "" {
+			return errors.New("key and key_file exclude each other: keep the one that says where your key is")
+		}
+	}
+	if err := a.Enrollment.Validate(); err != nil {
+		return err
+	}
+	if err := a.TOTP.Validate(); err != nil {
+		return err
+	}
+	return a.Limits.Validate()
+}
+
+// CheckIssuer holds the name shown in authenticator apps against its limits.
+// The colon separates issuer and account in an otpauth URI, and apps cut there.
+func CheckIssuer(issuer string) error {
+	if issuer == "" || len(issuer) > 64 || !printable(issuer) || strings.Contains(issuer, ":") {
+		return errors.New(`issuer must be 1 to 64 bytes of printable text without a colon, such as "Acme Intranet"`)
+	}
+	return nil
+}
+
+// CheckKey refuses everything that is not one placeholder read from outside the
+// configuration.
+func CheckKey(key string) error {
+	name, ok := Placeholder(key)
+	if ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") ||
+		strings.HasPrefix(name, "file.") && len(name) > len("file.")) {
+		return nil
+	}
+	// The value is not repeated: it may well be the secret.
+	return errors.New("key must be one placeholder such as {file./etc/step_up/key} or {env.STEP_UP_KEY}: a key written into the configuration can be read back through Caddy's admin endpoint; leave key out to have one generated into key_file")
+}
+
+// Placeholder returns what stands between the braces of s, where s is one
+// placeholder and nothing else.
+func Placeholder(s string) (name string, ok bool) {
+	if len(s) < 3 || s[0] != '{' || s[len(s)-1] != '}' {
+		return "", false
+	}
+	name = s[1 : len(s)-1]
+	if strings.ContainsAny(name, "{}") || !printable(name) {
+		return "", false
+	}
+	return name, true
+}
+
+// printable tells whether s is UTF-8 without control and format characters,
+// which could reorder or hide parts of a page or a log line.
+func printable(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}
+
+// oneOf is the sentence for a word that is not among the known ones.
+func oneOf(setting, got string, known ...string) error {
+	return fmt.Errorf("%s %q is not known: write one of %s", setting, got, strings.Join(known, ", "))
+}

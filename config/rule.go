@@ -1,0 +1,253 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The grant types a rule may ask for.
+const (
+	GrantOneTime   = "one_time"
+	GrantTimeBased = "time_based"
+)
+
+// Lifetimes of grants.
+const (
+	DefaultOneTime   = Duration(2 * time.Minute)
+	DefaultTimeBased = Duration(10 * time.Minute)
+	MinGrant         = Duration(time.Second)
+	MaxGrant         = Duration(24 * time.Hour)
+)
+
+// The ways to pass a step-up.
+const (
+	MethodTOTP         = "totp"
+	MethodRecoveryCode = "recovery_code"
+)
+
+// Matchers is one set of request matchers by name, each in its own JSON form;
+// a request has to match every one.
+type Matchers map[string]json.RawMessage
+
+// Rule is one protected action: which requests, and what proof.
+//
+// A request falls under it when it matches On, and one of Match where there are
+// any, and is unsafe where Unsafe is set, and is not under Except. A rule says at
+// least one of Any, On, Match and Unsafe.
+//
+// A path that ends in /* also covers the path without the slash: /admin/* covers
+// /admin, in On and in Match. In Except it does not.
+type Rule struct {
+	// Action is the action type, the name under which a grant is given and
+	// kept: 1 to 64 of A–Z a–z 0–9 _ . -. Names beginning with step_up. are
+	// the gateway's own.
+	Action string `json:"action"`
+
+	// Any says that every request of the site is meant.
+	Any bool `json:"any,omitempty"`
+
+	// On is a matcher set that has to match. The Caddyfile's paths and @name
+	// stand here.
+	On Matchers `json:"on,omitempty"`
+
+	// Match is a list of matcher sets, one of which has to match, besides On.
+	Match []Matchers `json:"match,omitempty"`
+
+	// Unsafe narrows the rule to everything but GET, HEAD, OPTIONS and TRACE;
+	// upgrades and CONNECT count as unsafe.
+	Unsafe bool `json:"unsafe,omitempty"`
+
+	// Except are paths that the rule does not cover: /login, or /assets/* for
+	// everything below. A request is only excepted if it is under every
+	// reading of its path.
+	Except []string `json:"except,omitempty"`
+
+	// Grant is one_time (the proof opens one request) or time_based (it opens
+	// the action for TTL).
+	Grant string `json:"grant"`
+
+	// TTL is how long a grant is good for, counted from the proof, never
+	// prolonged by use. 1 s to 24 h. Default: one_time 2 min, time_based
+	// 10 min.
+	TTL Duration `json:"ttl,omitempty"`
+
+	// Methods are the accepted ways to pass: totp, recovery_code. Default:
+	// both.
+	Methods []string `json:"methods,omitempty"`
+
+	// Label is what the pages call the action. Up to 100 bytes. Default: the
+	// action type.
+	Label string `json:"label,omitempty"`
+}
+
+func (r Rule) withDefaults() Rule {
+	if r.TTL == 0 {
+		r.TTL = DefaultTimeBased
+		if r.Grant == GrantOneTime {
+			r.TTL = DefaultOneTime
+		}
+	}
+	if len(r.Methods) == 0 {
+		r.Methods = []string{MethodTOTP, MethodRecoveryCode}
+	}
+	if r.Label == "" {
+		r.Label = r.Action
+	}
+	return r
+}
+
+// Validate returns the first thing that is wrong with r by itself, as a
+// sentence. What is wrong between rules is CheckRules' to find.
+func (r Rule) Validate() error {
+	if err := CheckAction(r.Action); err != nil {
+		return err
+	}
+	if !r.Any && len(r.On) == 0 && len(r.Match) == 0 && !r.Unsafe {
+		return fmt.Errorf("%s names no request: write paths after it, a match block, or * for every request of the site", r.Action)
+	}
+	if r.Any && len(r.On) > 0 {
+		return fmt.Errorf("%s says both every request (*) and a narrower matcher: keep one of them", r.Action)
+	}
+	if slices.ContainsFunc(r.Match, func(m Matchers) bool { return len(m) == 0 }) {
+		return fmt.Errorf("%s has an empty match: name at least one matcher in it, such as `method POST`", r.Action)
+	}
+	for _, set := range append([]Matchers{r.On}, r.Match...) {
+		if err := set.check(); err != nil {
+			return fmt.Errorf("%s: %w", r.Action, err)
+		}
+	}
+	if len(r.Except) > MaxPaths {
+		return fmt.Errorf("%s has more than %d exceptions", r.Action, MaxPaths)
+	}
+	for _, p := range r.Except {
+		if err := CheckPath(p); err != nil {
+			return fmt.Errorf("%s: except %w", r.Action, err)
+		}
+		if p == "/*" {
+			return fmt.Errorf("%s excepts every path, so it would protect nothing: name the paths that need no proof", r.Action)
+		}
+	}
+	if err := CheckGrant(r.Grant, r.TTL); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
+	}
+	if err := CheckMethods(r.Methods); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
+	}
+	if len(r.Label) > MaxLabel || !printable(r.Label) {
+		return fmt.Errorf("%s: label must be at most %d bytes of printable text", r.Action, MaxLabel)
+	}
+	return nil
+}
+
+var actionForm = regexp.MustCompile(`\A[A-Za-z0-9_.-]{1,64}\z`)
+
+// CheckAction holds an action type against its form.
+func CheckAction(action string) error {
+	if !actionForm.MatchString(action) {
+		return fmt.Errorf("action type %q must be 1 to 64 letters, digits, or _ . -, such as WITHDRAW_FUNDS", action)
+	}
+	if len(action) >= 8 && strings.EqualFold(action[:8], "step_up.") {
+		return fmt.Errorf("action type %q: names beginning with step_up. are the gateway's own", action)
+	}
+	return nil
+}
+
+// CheckGrant holds a grant type and its lifetime against their limits.
+func CheckGrant(grant string, ttl Duration) error {
+	switch grant {
+	case GrantOneTime, GrantTimeBased:
+		return within("grant "+grant, ttl, MinGrant, MaxGrant)
+	case "":
+		return errors.New("grant is missing: write `grant time_based 10m`, or `grant one_time 2m` for a proof that opens a single request")
+	}
+	return oneOf("grant", grant, GrantOneTime, GrantTimeBased)
+}
+
+// CheckMethods holds the ways to pass against the known ones.
+func CheckMethods(methods []string) error {
+	seen := make(map[string]bool, len(methods))
+	for _, m := range methods {
+		if m != MethodTOTP && m != MethodRecoveryCode {
+			return oneOf("methods", m, MethodTOTP, MethodRecoveryCode)
+		}
+		if seen[m] {
+			return fmt.Errorf("methods names %s twice", m)
+		}
+		seen[m] = true
+	}
+	return nil
+}
+
+// CheckPath refuses a path pattern that would silently match nothing, or less
+// than its author thinks.
+func CheckPath(p string) error {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return fmt.Errorf("path %q must begin with a slash", p)
+	case len(p) > 1024 || !printable(p):
+		return fmt.Errorf("path %q must be at most 1024 bytes of printable text", p)
+	case strings.ContainsAny(p, "?#"):
+		return fmt.Errorf("path %q must not contain ? or #: a query is matched with `match { query … }`", p)
+	case strings.Contains(p, "%"):
+		return fmt.Errorf("path %q must be written decoded, without %%: it is compared with decoded paths", p)
+	case strings.ContainsAny(p, `\;`):
+		return fmt.Errorf(`path %q must not contain \ or ;: no reading of a request keeps them`, p)
+	case strings.ContainsAny(p, "{}"):
+		return fmt.Errorf("path %q must not contain a placeholder: what is protected may not depend on the request", p)
+	case strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"):
+		return fmt.Errorf("path %q must be in its plain form, without //, /./ or /../", p)
+	}
+	if _, err := path.Match(p, ""); err != nil {
+		return fmt.Errorf("path %q is not a well-formed pattern: close its brackets", p)
+	}
+	return nil
+}
+
+// check refuses what a matcher set may not hold.
+func (m Matchers) check() error {
+	for name, raw := range m {
+		if bytes.Contains(raw, []byte("http.request.body")) {
+			// Reading it would hold any amount of it in memory, before
+			// anybody is known, and see one of its many readings (S22).
+			return fmt.Errorf("matcher %s looks into the request's body, which is not offered: match path, method, query or headers", name)
+		}
+	}
+	_, err := m.paths()
+	return err
+}
+
+// paths returns what the set's path matcher names, checked; nil where it has
+// none.
+func (m Matchers) paths() ([]string, error) {
+	raw, ok := m["path"]
+	if !ok {
+		return nil, nil
+	}
+	var ps []string
+	if err := json.Unmarshal(raw, &ps); err != nil {
+		return nil, fmt.Errorf("reading the path matcher: %w", err)
+	}
+	if len(ps) == 0 || len(ps) > MaxPaths {
+		return nil, fmt.Errorf("a path matcher must name 1 to %d paths", MaxPaths)
+	}
+	for _, p := range ps {
+		if strings.HasPrefix(p, "*") {
+			// "*.php" and "*" are Caddy's suffix and catch-all patterns.
+			if _, err := path.Match(p, ""); err != nil {
+				return nil, fmt.Errorf("path %q is not a well-formed pattern: close its brackets", p)
+			}
+			continue
+		}
+		if err := CheckPath(p); err != nil {
+			return nil, err
+		}
+	}
+	return ps, nil
+}

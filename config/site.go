@@ -1,0 +1,140 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// DefaultPrefix is where a site serves the gateway's own pages.
+const DefaultPrefix = "/.step-up"
+
+// DefaultTenant is the tenant of sites that name none.
+const DefaultTenant = "default"
+
+// How user ids of a tenant are compared.
+const (
+	// UserIDFolded trims, normalises (NFC) and case-folds: Alice is alice.
+	UserIDFolded = "folded"
+	// UserIDExact compares byte by byte.
+	UserIDExact = "exact"
+)
+
+// Site is said once for each site. Who is asking comes from an identity source,
+// which stands beside these settings.
+type Site struct {
+	// Tenant is the namespace of this site's users: the same user id in two
+	// tenants is two people. Sites that share one must have the same identity
+	// source. 1 to 64 of A–Z a–z 0–9 _ . -; default "default".
+	Tenant string `json:"tenant,omitempty"`
+
+	// UserID is how user ids are compared: folded, or exact for applications
+	// that tell Alice from alice. Default: folded.
+	UserID string `json:"user_id,omitempty"`
+
+	// Prefix is the path under which the gateway serves its own pages. The
+	// application's own paths under it cannot be reached. Default "/.step-up".
+	Prefix string `json:"prefix,omitempty"`
+
+	// AllowMethods lets these HTTP methods through although no standard
+	// registers them; rules count them as unsafe. All other unregistered
+	// methods are answered with 405.
+	AllowMethods []string `json:"allow_methods,omitempty"`
+
+	// Rules are what is protected. Each request is decided by the first rule
+	// that it falls under; one that falls under none passes unasked.
+	Rules []Rule `json:"rules,omitempty"`
+}
+
+// WithDefaults returns s with everything filled in that was left out.
+func (s Site) WithDefaults() Site {
+	if s.Tenant == "" {
+		s.Tenant = DefaultTenant
+	}
+	if s.UserID == "" {
+		s.UserID = UserIDFolded
+	}
+	if s.Prefix == "" {
+		s.Prefix = DefaultPrefix
+	}
+	rules := make([]Rule, len(s.Rules))
+	for i, r := range s.Rules {
+		rules[i] = r.withDefaults()
+	}
+	s.Rules = rules
+	return s
+}
+
+// Validate returns the first thing that is wrong with s, as a sentence. Where
+// one rule is to blame the error is a RuleError.
+func (s Site) Validate() error {
+	if s.Tenant != "" {
+		if err := CheckTenant(s.Tenant); err != nil {
+			return err
+		}
+	}
+	if s.UserID != "" {
+		if err := CheckUserID(s.UserID); err != nil {
+			return err
+		}
+	}
+	if s.Prefix != "" {
+		if err := CheckPrefix(s.Prefix); err != nil {
+			return err
+		}
+	}
+	if err := CheckAllowMethods(s.AllowMethods); err != nil {
+		return err
+	}
+	return CheckRules(s.Rules)
+}
+
+var tenantForm = regexp.MustCompile(`\A[A-Za-z0-9_.-]{1,64}\z`)
+
+// CheckTenant holds a tenant's name against its form.
+func CheckTenant(name string) error {
+	if !tenantForm.MatchString(name) {
+		return fmt.Errorf("tenant %q must be 1 to 64 letters, digits, or _ . -", name)
+	}
+	return nil
+}
+
+// CheckUserID holds the comparison of user ids against the known ones.
+func CheckUserID(mode string) error {
+	if mode != UserIDFolded && mode != UserIDExact {
+		return oneOf("user_id", mode, UserIDFolded, UserIDExact)
+	}
+	return nil
+}
+
+var prefixForm = regexp.MustCompile(`\A(/[A-Za-z0-9_.~-]+){1,4}\z`)
+
+// CheckPrefix holds the path of the gateway's own pages against its form. It is
+// compared with the raw request target, so nothing in it may need decoding.
+func CheckPrefix(prefix string) error {
+	if !prefixForm.MatchString(prefix) || len(prefix) > 64 || strings.Contains(prefix+"/", "/./") || strings.Contains(prefix+"/", "/../") {
+		return fmt.Errorf("prefix %q must be a path such as /.step-up, of letters, digits and _ . ~ -, without a slash at its end", prefix)
+	}
+	return nil
+}
+
+var methodForm = regexp.MustCompile(`\A[A-Z][A-Z0-9_-]{0,31}\z`)
+
+// CheckAllowMethods holds the names of further HTTP methods against their form.
+func CheckAllowMethods(methods []string) error {
+	if len(methods) > 32 {
+		return errors.New("allow_methods takes at most 32 methods")
+	}
+	seen := make(map[string]bool, len(methods))
+	for _, m := range methods {
+		if !methodForm.MatchString(m) {
+			return fmt.Errorf("allow_methods %q must be a method's name in capital letters, such as PURGE", m)
+		}
+		if seen[m] {
+			return fmt.Errorf("allow_methods names %s twice", m)
+		}
+		seen[m] = true
+	}
+	return nil
+}
