@@ -87,7 +87,8 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 		if rest, err := s.List(ctx, nil, nil, 1); err != nil || len(rest) > 0 {
 			return nil, errors.Join(ErrCorrupt, err)
 		}
-		return nil, ErrNoData
+		return nil, fmt.Errorf("%w, but a key for it is configured: restore the data from a backup made with that key; "+
+			"or, to start anew with it, run: caddy step-up init", ErrNoData)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading whose the database is: %w", err)
@@ -97,7 +98,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 		return nil, fmt.Errorf("%w: whose the database is", ErrCorrupt)
 	}
 	if m.StoreID != storeID(key) {
-		return nil, ErrWrongKey
+		return nil, wrongKey(key, m.StoreID)
 	}
 	ring, err := seal.NewRing(key)
 	if err != nil {
@@ -105,7 +106,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	}
 	lookup, err := ring.Open(m.Lookup, metaKey)
 	if errors.Is(err, seal.ErrUnknownKey) {
-		return nil, ErrWrongKey
+		return nil, wrongKey(key, m.StoreID)
 	}
 	if err != nil || len(lookup) != 32 {
 		return nil, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
@@ -121,12 +122,20 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	return db, nil
 }
 
+func wrongKey(key seal.Key, store string) error {
+	return fmt.Errorf("%w: %s is of database %s, and the data is of database %s under a key that is not given; "+
+		"configure the key that this data was made with, or the data directory of this key", ErrWrongKey, key, key.StoreID(), clip(store))
+}
+
+// clip bounds what an error shows of a stored text.
+func clip(s string) string { return s[:min(len(s), 32)] }
+
 // Create makes an empty store the database of key. It fails with [ErrHasData]
 // where the store holds anything.
 func Create(ctx context.Context, s store.Store, key seal.Key) error {
-	if rest, err := s.List(ctx, nil, nil, 1); err != nil {
-		return fmt.Errorf("looking for earlier data: %w", err)
-	} else if len(rest) > 0 {
+	if empty, err := isEmpty(ctx, s); err != nil {
+		return err
+	} else if !empty {
 		return ErrHasData
 	}
 	ring, err := seal.NewRing(key)

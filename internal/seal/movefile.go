@@ -1,0 +1,16 @@
+package seal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// MoveFile gives the key file at from the name to, in the same directory, and has made the new name durable
+// when it returns nil. A file of that name is replaced.
+func MoveFile(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("renaming key file: %w", err)
+	}
+	return syncDir(filepath.Dir(to))
+}
