@@ -1,0 +1,262 @@
+// Package ceremonytest gives tests a ceremony.Service over a real database and
+// a clock that stands still, and people who enrol in it.
+//
+//	w := ceremonytest.New(t)
+//	alice := w.Enrol("alice")
+//	won := w.Win(alice, demand)
+//	w.Clock.Advance(11 * time.Minute)
+//
+// Everything is closed by t.Cleanup. What goes wrong in a helper ends the test.
+package ceremonytest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/totp"
+)
+
+// Tenant is the tenant of all subjects that this package names.
+const Tenant = "test"
+
+// Clock is a clock that moves only when told. It may be used concurrently.
+type Clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// Now is the time it shows.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// Advance moves it on, or with a negative d back.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// World is a service with all that is under it.
+type World struct {
+	*ceremony.Service
+	DB    *records.DB
+	Clock *Clock
+	// Dir is where the database's files are, Key what seals them.
+	Dir string
+	Key seal.Key
+
+	t        testing.TB
+	store    store.Store
+	settings ceremony.Settings
+	mu       sync.Mutex
+	events   []ceremony.Event
+}
+
+// New makes a service over an empty database. Unlike the defaults everybody may
+// enrol at the first use; the edits change that and other settings.
+func New(t testing.TB, edits ...func(*ceremony.Settings)) *World {
+	t.Helper()
+	w := &World{
+		Dir: t.TempDir(), Key: seal.GenerateKey(), t: t, settings: ceremony.DefaultSettings(),
+		Clock: &Clock{at: time.Date(2027, 1, 15, 12, 0, 5, 0, time.UTC)},
+	}
+	w.settings.Enrollment = ceremony.FirstUse
+	w.settings.Issuer = "Test"
+	w.openStore()
+	if err := records.Create(t.Context(), w.store, w.Key); err != nil {
+		t.Fatal(err)
+	}
+	w.openDB()
+	w.Configure(edits...)
+	t.Cleanup(func() { w.store.Close() })
+	return w
+}
+
+func (w *World) openStore() {
+	w.t.Helper()
+	s, err := badgerstore.Open(badgerstore.Options{Dir: w.Dir, Now: w.Clock.Now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.store = s
+}
+
+func (w *World) openDB() {
+	w.t.Helper()
+	db, err := records.Open(w.t.Context(), w.store, w.Key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.DB = db
+}
+
+// Reopen closes the database and opens it from its files, as a restart does.
+func (w *World) Reopen() {
+	w.t.Helper()
+	if err := w.store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.openStore()
+	w.openDB()
+}
+
+// Configure changes the settings, as a reload does. The service is another one
+// afterwards.
+func (w *World) Configure(edits ...func(*ceremony.Settings)) {
+	w.t.Helper()
+	for _, edit := range edits {
+		edit(&w.settings)
+	}
+	s, err := ceremony.New(ceremony.Options{
+		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
+		Settings: w.settings,
+		Factors:  []ceremony.Factor{totpapp.Factor{Skew: w.settings.TOTP.Skew}, recovery.Factor{}},
+		Now:      w.Clock.Now,
+		Audit: func(_ context.Context, e ceremony.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, e)
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Service = s
+}
+
+// Events are all that were reported so far.
+func (w *World) Events() []ceremony.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]ceremony.Event(nil), w.events...)
+}
+
+// Person is a subject in a browser, with an authenticator app in hand.
+type Person struct {
+	ceremony.Principal
+	Authenticator ceremony.Authenticator
+	Key           totp.Key
+	RecoveryCodes []string
+}
+
+// Stranger is a subject of the name in a browser and session of its own, who
+// has not enrolled.
+func (w *World) Stranger(name string) ceremony.Principal {
+	return ceremony.Principal{
+		Subject: grants.Subject{Tenant: Tenant, User: name},
+		Session: sha256.Sum256([]byte("session of " + name)),
+		Browser: sha256.Sum256([]byte("browser of " + name)),
+		Address: "192.0.2.1",
+	}
+}
+
+// Enrol enrols the subject of the name, whom the policy must let in.
+func (w *World) Enrol(name string) *Person {
+	w.t.Helper()
+	return w.EnrolAs(w.Stranger(name), ceremony.Leave{})
+}
+
+// EnrolAs enrols an authenticator app for p.
+func (w *World) EnrolAs(p ceremony.Principal, leave ceremony.Leave) *Person {
+	w.t.Helper()
+	begun, err := w.Service.Enrol(w.t.Context(), p, "phone", leave)
+	if err != nil {
+		w.t.Fatal("enrolling:", err)
+	}
+	done, err := w.Service.Confirm(w.t.Context(), p, begun.ID, w.Code(begun.Key), "")
+	if err != nil {
+		w.t.Fatal("confirming:", err)
+	}
+	return &Person{Principal: p, Authenticator: done.Authenticator, Key: begun.Key, RecoveryCodes: done.RecoveryCodes}
+}
+
+// Code is what the app shows now.
+func (w *World) Code(k totp.Key) string {
+	w.t.Helper()
+	code, err := totp.Code(k, w.Clock.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return code
+}
+
+// NextCode waits for the app's next code, which was not used yet.
+func (w *World) NextCode(k totp.Key) string {
+	w.t.Helper()
+	w.Clock.Advance(totp.Period)
+	return w.Code(k)
+}
+
+// WrongCode is one that the app shows neither now nor in any step near now.
+func (w *World) WrongCode(k totp.Key) string {
+	w.t.Helper()
+	for _, code := range []string{"000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777"} {
+		if _, err := totp.Match(totp.Key{Secret: k.Secret, Params: totp.Params{Algorithm: k.Algorithm, Digits: 6, Skew: 2}},
+			code, w.Clock.Now(), 0); errors.Is(err, totp.ErrMismatch) {
+			return code
+		}
+	}
+	w.t.Fatal("no wrong code found")
+	return ""
+}
+
+// Begin begins a challenge.
+func (w *World) Begin(p ceremony.Principal, d grants.Demand) ceremony.Challenge {
+	w.t.Helper()
+	c, err := w.Service.Begin(w.t.Context(), p, ceremony.Ask{Demand: d, Site: "https://app.test", ReturnTo: "/"})
+	if err != nil {
+		w.t.Fatal("beginning a challenge:", err)
+	}
+	return c
+}
+
+// Win passes a challenge for the demand with the app's next code.
+func (w *World) Win(who *Person, d grants.Demand) ceremony.Won {
+	w.t.Helper()
+	return w.Pass(who, w.Begin(who.Principal, d))
+}
+
+// Pass passes a challenge with the app's next code.
+func (w *World) Pass(who *Person, c ceremony.Challenge) ceremony.Won {
+	w.t.Helper()
+	won, err := w.Verify(w.t.Context(), who.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(who.Key)})
+	if err != nil {
+		w.t.Fatal("verifying:", err)
+	}
+	return won
+}
+
+// Manage wins the grant for an operation on the person's authenticators and
+// gives its token.
+func (w *World) Manage(who *Person, op ceremony.Operation) string {
+	w.t.Helper()
+	c, err := w.BeginManage(w.t.Context(), who.Principal, op, "", "https://app.test", "/.step-up/")
+	if err != nil {
+		w.t.Fatal("beginning a challenge:", err)
+	}
+	return w.Pass(who, c).Token.Text()
+}
+
+// Demand is what a rule asks; zero methods take any.
+func Demand(action string, use grants.Use, ttl time.Duration, methods ...grants.Methods) grants.Demand {
+	d := grants.Demand{Action: grants.MustAction(action), Use: use, TTL: ttl}
+	for _, m := range methods {
+		d.Methods |= m
+	}
+	return d
+}
