@@ -1,0 +1,195 @@
+// Package gate is the way of a request through the gateway, on net/http alone:
+// scrub, match, identify, check, pass or challenge.
+//
+// It promises that a request reaches the application only where no reading of
+// it is protected, or where the one action that its readings ask for was
+// granted to who is asking. Whatever goes wrong on the way (no identity, a
+// failing store, a matcher's error, a panic) ends in a refusal. Refusals are
+// written here and never returned as errors: a server may have an error handler
+// that forwards the request after all.
+//
+//	g, err := gate.New(gate.Options{…})
+//	…
+//	err := g.ServeHTTP(w, r, next) // next is the application
+//
+// The request's Header is changed in place: what clients may not say is deleted,
+// what the application may know is added. Requests for the gateway's own pages
+// go to Options.Portal.
+//
+// It does not know the server it runs in, does not verify any proof, and keeps
+// nothing of its own between requests.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+)
+
+// DefaultPrefix is where the gateway's own pages are.
+const DefaultPrefix = "/.step-up/"
+
+var (
+	// ErrNobody is what Options.Identify returns where nobody is signed in. The
+	// client is told to sign in; any other error is a failure of the source.
+	ErrNobody = errors.New("nobody is signed in")
+	// ErrAmbiguousIdentity is what Options.Identify returns where the request
+	// carries two credentials: the application might see another user than the
+	// gateway (S21). The client is told that its request is ambiguous.
+	ErrAmbiguousIdentity = errors.New("request carries two credentials")
+)
+
+// Identify tells who is asking. It gives the subject's user in the form in which
+// it is stored, and the session where the source has one; tenant, browser and
+// address are the gate's. It is asked for matched requests only.
+type Identify func(*http.Request) (ceremony.Principal, error)
+
+// Rule protects one action. Rules are tried in order.
+type Rule struct {
+	Demand grants.Demand
+	// Label is the operator's name for the action, for people.
+	Label string
+	// Match tells whether the request is one of the rule's; nil takes every
+	// request. It is called with the request of one reading, and must judge by
+	// nothing that a client can spell in two ways but path and method. It may
+	// not read the body or change the request. An error refuses the request.
+	Match func(*http.Request) (bool, error)
+	// Unsafe narrows the rule to requests that may change something: all
+	// methods but GET, HEAD, OPTIONS and TRACE, and every upgrade.
+	Unsafe bool
+	// Except are paths that the rule leaves alone. They are compared exactly,
+	// case included; a trailing * stands for any rest. Only a request all of
+	// whose readings are excepted is.
+	Except []string
+	// UsesMethod tells that Match depends on the method. Method overrides are
+	// looked for only where some rule does, or is Unsafe.
+	UsesMethod bool
+	// Line says where the operator wrote the rule, for Explain.
+	Line string
+}
+
+// Options make a Gate. Tenant, Rules, Ceremony, Identify, Secure and Portal are
+// required.
+type Options struct {
+	Tenant string
+	// Prefix is where the gateway's own pages are, beginning and ending with a
+	// slash; empty means DefaultPrefix.
+	Prefix string
+	// Issuer names the gateway on its pages; may be empty.
+	Issuer   string
+	Rules    []Rule
+	Ceremony *ceremony.Service
+	Identify Identify
+	// Secure tells whether the client came over HTTPS.
+	Secure func(*http.Request) bool
+	// AllowPlainHTTP serves protected requests over plain HTTP too.
+	AllowPlainHTTP bool
+	// ClientAddress is the client's address for the audit log; nil takes
+	// http.Request.RemoteAddr.
+	ClientAddress func(*http.Request) string
+	// Original gives the request target as the client sent it, where something
+	// in front of the gate rewrote it: both are readings of the request. Nil
+	// means that nothing does.
+	Original func(*http.Request) (target string, ok bool)
+	// WithReading gives a copy of the request with another path and method,
+	// for Match. Nil copies the request and its URL.
+	WithReading func(r *http.Request, path, method string) *http.Request
+	// Portal serves the gateway's own pages. It gets requests whose path begins
+	// with Prefix, and Prefix without its last slash.
+	Portal http.Handler
+	// AllowMethods are further methods that are let through beside those
+	// registered with IANA.
+	AllowMethods []string
+	// Undialed tells of an error returned by next that no connection to the
+	// application was made. Nil: never known, so no one-time grant is ever
+	// given back.
+	Undialed func(error) bool
+	// Count is told the outcome for every matched request: see the Outcome
+	// constants. It is on the hot path. Nil counts nothing.
+	Count func(action string, outcome Outcome)
+	// Audit receives refused grants with their cause; challenges begun and
+	// grants spent are reported by Ceremony. Nil drops them.
+	Audit func(context.Context, ceremony.Event)
+	// Failed is told what went wrong where a request was refused for a reason
+	// that the operator must look into. Nil drops it.
+	Failed func(r *http.Request, doing string, err error)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Outcome is what became of a matched request, a word for metrics.
+type Outcome string
+
+// The outcomes.
+const (
+	Passed     Outcome = "passed"     // on a live time-based grant
+	Spent      Outcome = "spent"      // on a one-time grant
+	GivenBack  Outcome = "given_back" // on a one-time grant that is good again: the application was not reached
+	Challenged Outcome = "challenged" // a proof was asked for
+	Refused    Outcome = "refused"    // by a rule of the gateway: no identity, plain HTTP, cross-site, too early
+	Failed     Outcome = "failed"     // the store or the identity source did not answer
+)
+
+// Gate is one site's gate. Its methods may be used concurrently.
+type Gate struct {
+	o          Options
+	prefix     string // with its last slash
+	rules      []rule
+	methods    map[string]bool // allowed beside the registered ones
+	usesMethod bool
+}
+
+// rule is a Rule with what is computed once.
+type rule struct {
+	Rule
+	cookie cookies.Name
+}
+
+// New makes a Gate.
+func New(o Options) (*Gate, error) {
+	if o.Ceremony == nil || o.Identify == nil || o.Secure == nil || o.Portal == nil {
+		return nil, errors.New("gate: an option is missing")
+	}
+	if len(o.Rules) == 0 {
+		return nil, errors.New("gate: no rules, so nothing would be protected")
+	}
+	if o.Prefix == "" {
+		o.Prefix = DefaultPrefix
+	}
+	if len(o.Prefix) < 3 || o.Prefix[0] != '/' || !strings.HasSuffix(o.Prefix, "/") {
+		return nil, fmt.Errorf("gate: prefix %q must begin and end with a slash", o.Prefix)
+	}
+	return &Gate{o: o, prefix: o.Prefix}, nil
+}
+
+// ServeHTTP lets a request through to next or answers it. It returns what next
+// returned, and nil where next was not called.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
+	http.Error(w, "unavailable", http.StatusServiceUnavailable)
+	return nil
+}
+
+// Explain tells what the gate would decide of a request, for the operator. It
+// begins and spends nothing, and asks for no identity.
+func (g *Gate) Explain(r *http.Request) Explanation { return Explanation{} }
+
+// Explanation is a decision with its reasons.
+type Explanation struct {
+	Outcome  string // pass, step_up, portal, ambiguous_request, …
+	Action   string
+	Readings []Reading
+}
+
+// Reading is one way to understand a request, and the rule that decides it.
+type Reading struct {
+	Method, Path string
+	Rule         int // counted from 1; 0: none
+	Action, Line string
+}
