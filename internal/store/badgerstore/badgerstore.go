@@ -97,8 +97,9 @@ type Store struct {
 	// sequence is the last version given out, and belongs to the committer.
 	sequence uint64
 
-	// write makes one batch durable. It is a field so that a benchmark can put a slower disk under it and a
-	// test a failing one.
+	// room tells whether the disk has space for a commit, and write makes one durable. They are fields so that
+	// a benchmark can put a slower disk under the committer, and a test a full or a failing one.
+	room  func() error
 	write func(entries map[string]*badger.Entry, ts uint64) error
 
 	blobs blobSet // large values that are being written
@@ -136,7 +137,7 @@ func Open(o Options) (*Store, error) {
 		return nil, openError(o.Dir, err)
 	}
 	s.dir = dir
-	s.write = s.commit
+	s.room, s.write = dir.checkSpace, s.commit
 	if err := s.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database in %s: %w", o.Dir, err), s.db.Close(), dir.close())
 	}

@@ -268,13 +268,15 @@ func blobDeletions(id blobID, chunks int) []*badger.Entry {
 	return deletions
 }
 
-// flush commits the batch and tells everybody in it. After a failure all are told that their outcome is
-// unknown, those with a conflict too: they may have been judged by a change that failed.
+// flush commits the batch and tells everybody in it. After a failure all are told of that, those with a
+// conflict too: they may have been judged by a change that failed.
 func (b *batch) flush() {
 	b.txn.Discard()
 	var failed error
 	if len(b.entries) > 0 {
-		failed = b.s.persist(b.entries)
+		if failed = b.s.room(); failed == nil {
+			failed = b.s.persist(b.entries)
+		}
 	}
 	for i, r := range b.pending {
 		if failed != nil {
