@@ -1,0 +1,184 @@
+package readings
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Form is what PeekForm saw of a request's body. The zero value is a request
+// without a form.
+type Form struct {
+	// CannotTell: there is, or may be, a form that could not be read. It
+	// counts as holding whatever a rule asks for.
+	CannotTell bool
+
+	layout formLayout
+	body   string
+}
+
+type formLayout uint8
+
+const (
+	noForm formLayout = iota
+	urlencodedForm
+	multipartForm
+	oddForm // an application may or may not find a form in it
+)
+
+// Values lists the readings of every value that an application could find in
+// the form under name. Names are compared without case, decoded up to six
+// times, with '.', ' ' and '[' as '_' and without subscripts; values are
+// listed as sent and decoded. certain is false where the form may hold more
+// than could be told.
+func (f Form) Values(name string) (values []string, certain bool) {
+	r := fieldReader{names: []string{name}}
+	f.read(&r)
+	return r.values, !r.unsure
+}
+
+func (f Form) read(r *fieldReader) {
+	r.unsure = r.unsure || f.CannotTell
+	switch f.layout {
+	case urlencodedForm:
+		r.urlencoded(f.body)
+	case multipartForm:
+		r.multipart(f.body)
+	}
+}
+
+// PeekForm reads the form in a request's body, of any method, and leaves
+// r.Body as if nobody had: the same bytes, then the same error. It waits for
+// the client to send the body, of which it keeps at most limit bytes. A body
+// that is longer, compressed, in a charset that is not a superset of ASCII,
+// or of a type that one application takes for a form and another does not, is
+// one of which it cannot tell. Of other types not a byte is read.
+func PeekForm(r *http.Request, limit int) Form {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return Form{}
+	}
+	layout := layoutOf(r.Header["Content-Type"])
+	if layout == noForm {
+		return Form{}
+	}
+	if layout == oddForm || r.ContentLength > int64(limit) || encoded(r.Header["Content-Encoding"]) {
+		return Form{CannotTell: true}
+	}
+	head, err := readHead(r, limit)
+	r.Body = &replay{head: head, err: err, rest: r.Body}
+	if len(head) > limit || err != io.EOF || markedUTF16(head) {
+		return Form{CannotTell: true}
+	}
+	return Form{layout: layout, body: string(head)}
+}
+
+// layoutOf tells from the Content-Type fields how applications parse a body.
+func layoutOf(types []string) formLayout {
+	if len(types) > 1 {
+		return oddForm
+	}
+	if len(types) == 0 || strings.Trim(types[0], blanks) == "" {
+		return urlencodedForm // Rack parses a POST without a type as a form
+	}
+	ct := lowerASCII(types[0])
+	if !asciiCharset(ct) {
+		return oddForm
+	}
+	switch u, m := strings.Contains(ct, "urlencoded"), strings.Contains(ct, "multipart") || strings.Contains(ct, "form-data"); {
+	case u && m:
+		return oddForm
+	case u:
+		return urlencodedForm
+	case m:
+		return multipartForm
+	}
+	essence, _, _ := strings.Cut(ct, ";")
+	kind, sub, _ := strings.Cut(strings.Trim(essence, blanks), "/")
+	if !isToken(kind) || !isToken(sub) || kind == "*" || sub == "*" {
+		return oddForm
+	}
+	return noForm
+}
+
+// asciiCharset reports whether a Content-Type in lower case names no charset,
+// or one whose names and values of ASCII look as in ASCII. In UTF-16, UTF-7
+// or EBCDIC "_method" would be other bytes.
+func asciiCharset(ct string) bool {
+	_, v, ok := strings.Cut(ct, "charset")
+	if !ok {
+		return true
+	}
+	if strings.Contains(v, "charset") {
+		return false
+	}
+	v, ok = strings.CutPrefix(strings.TrimLeft(v, blanks), "=")
+	v, _, _ = strings.Cut(v, ";")
+	switch strings.Trim(v, blanks+`"'`) {
+	case "", "utf-8", "utf8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252":
+		return ok
+	}
+	return false
+}
+
+func encoded(encodings []string) bool {
+	for _, e := range encodings {
+		if e = strings.Trim(e, blanks); e != "" && !strings.EqualFold(e, "identity") {
+			return true
+		}
+	}
+	return false
+}
+
+// markedUTF16 reports whether a body begins with a byte order mark of UTF-16.
+func markedUTF16(b []byte) bool {
+	return len(b) >= 2 && (b[0] == 0xff && b[1] == 0xfe || b[0] == 0xfe && b[1] == 0xff)
+}
+
+// readHead reads the body to its end, or one byte past limit. What is
+// allocated grows with what has come and not with what was announced.
+func readHead(r *http.Request, limit int) ([]byte, error) {
+	size := 4 << 10
+	if n := r.ContentLength; n > 0 {
+		size = int(min(n+1, 64<<10))
+	}
+	b := make([]byte, 0, size)
+	for {
+		n, err := r.Body.Read(b[len(b):min(cap(b), limit+1)])
+		b = b[:len(b)+n]
+		if err != nil || len(b) > limit {
+			return b, err
+		}
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
+		}
+	}
+}
+
+// replay is a body of which the beginning has been read already.
+type replay struct {
+	head   []byte
+	err    error // what came behind head, nil if more is to be read
+	rest   io.ReadCloser
+	closed atomic.Bool // Close may come while another goroutine reads
+}
+
+func (b *replay) Read(p []byte) (int, error) {
+	switch {
+	case b.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case len(b.head) > 0:
+		n := copy(p, b.head)
+		b.head = b.head[n:]
+		return n, nil
+	case b.err != nil:
+		return 0, b.err
+	}
+	return b.rest.Read(p)
+}
+
+func (b *replay) Close() error {
+	b.closed.Store(true)
+	return b.rest.Close()
+}

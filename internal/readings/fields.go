@@ -1,0 +1,192 @@
+package readings
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxDepth is how often a name, a value or a query is decoded in search of
+// something new; what is nested deeper cannot be told.
+const maxDepth = 6
+
+// maxValues bounds what one request can make a fieldReader collect.
+const maxValues = 64
+
+// QueryValues lists the readings of every value that an application could
+// find under name in a raw query. certain is false where the query may hold
+// more than could be told. See Form.Values for how names are compared.
+func QueryValues(query, name string) (values []string, certain bool) {
+	f := fieldReader{names: []string{name}}
+	f.query(query)
+	return f.values, !f.unsure
+}
+
+// fieldReader collects the values of fields that could go by one of names, as
+// tolerantly as the most tolerant of parsers (rule S22).
+type fieldReader struct {
+	names  []string
+	values []string
+	unsure bool // there may be more
+}
+
+// query reads the query of a URL. Besides the fields as they are sent it
+// finds those that come to light where a component decodes before it splits.
+func (f *fieldReader) query(q string) {
+	f.urlencoded(q)
+	for depth := 0; hidesSeparator(q); depth++ {
+		if depth == maxDepth {
+			f.unsure = true
+			return
+		}
+		q = string(decodeUnicode(nil, q))
+		f.urlencoded(q)
+	}
+}
+
+// hidesSeparator reports whether decoding could part or join fields: an
+// escaped '&', ';' or '=', or an escaped escape.
+func hidesSeparator(q string) bool {
+	for {
+		i := strings.IndexByte(q, '%')
+		if i < 0 || i+2 >= len(q) {
+			return false
+		}
+		q = q[i+1:]
+		if q[0]|0x20 == 'u' && len(q) >= 5 && unhex(q[1])|unhex(q[2])|unhex(q[3])|unhex(q[4]) >= 0 {
+			return true
+		}
+		if hi, lo := unhex(q[0]), unhex(q[1]); hi|lo >= 0 {
+			switch byte(hi<<4 | lo) {
+			case '&', ';', '=', '%':
+				return true
+			}
+		}
+	}
+}
+
+// urlencoded reads application/x-www-form-urlencoded, with '&' alone as the
+// separator and with ';' too.
+func (f *fieldReader) urlencoded(s string) {
+	for s != "" && !f.unsure {
+		var pair string
+		pair, s, _ = strings.Cut(s, "&")
+		f.pair(pair)
+		for rest, more := pair, strings.IndexByte(pair, ';') >= 0; more && !f.unsure; {
+			var part string
+			part, rest, more = strings.Cut(rest, ";")
+			f.pair(part)
+		}
+	}
+}
+
+func (f *fieldReader) pair(p string) {
+	name, value, _ := strings.Cut(p, "=")
+	if name != "" && f.named(name) {
+		f.add(value)
+	}
+}
+
+// add collects a value as it is and decoded, again and again.
+func (f *fieldReader) add(value string) {
+	for depth := 0; ; depth++ {
+		if !slices.Contains(f.values, value) {
+			if len(f.values) == maxValues {
+				f.unsure = true
+				return
+			}
+			f.values = append(f.values, value)
+		}
+		next := decodeField(value)
+		if next == value {
+			return
+		}
+		if depth == maxDepth {
+			f.unsure = true
+			return
+		}
+		value = next
+	}
+}
+
+// named reports whether a raw name could be read as one of those looked for.
+func (f *fieldReader) named(raw string) bool {
+	for depth := 0; ; depth++ {
+		if f.same(raw) {
+			return true
+		}
+		next := decodeField(raw)
+		if next == raw {
+			break
+		}
+		if depth == maxDepth {
+			f.unsure = true
+			return false
+		}
+		raw = next
+	}
+	// Classic ASP drops a percent sign that begins no escape.
+	return strings.IndexByte(raw, '%') >= 0 && f.same(strings.ReplaceAll(raw, "%", ""))
+}
+
+func (f *fieldReader) same(name string) bool {
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "\ufeff"), "\x00")
+	if name == "" {
+		return false
+	}
+	name = strings.TrimRight(name, blanks)
+	bare := strings.TrimLeft(name, blanks+"?")
+	for _, want := range f.names {
+		if sameName(bare, want) {
+			return true
+		}
+		// The last of leading spaces may have become an underscore.
+		if lead := len(name) - len(bare); lead > 0 && sameName(name[lead-1:], want) {
+			return true
+		}
+	}
+	return false
+}
+
+const blanks = " \t\r\n\v\f"
+
+// sameName compares names without their case and subscripts ("a[]" is "a"),
+// and with '.', ' ' and '[' as '_', which is what PHP makes of them.
+func sameName(name, want string) bool {
+	equal := func(a string) bool {
+		if len(a) != len(want) {
+			return false
+		}
+		for i := 0; i < len(a); i++ {
+			if nameByte[a[i]] != nameByte[want[i]] {
+				return false
+			}
+		}
+		return true
+	}
+	if equal(name) {
+		return true
+	}
+	i := strings.IndexByte(name, '[')
+	return i > 0 && equal(strings.TrimRight(name[:i], blanks))
+}
+
+var nameByte = func() (t [256]byte) {
+	for c := range t {
+		t[c] = byte(c)
+		if 'A' <= c && c <= 'Z' {
+			t[c] += 'a' - 'A'
+		}
+	}
+	t['.'], t[' '], t['['] = '_', '_', '_'
+	return t
+}()
+
+// decodeField decodes a name or value once; without allocating if there is
+// nothing to decode.
+func decodeField(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	b := plusToSpace(make([]byte, 0, len(s)), s)
+	return string(decodeUnicode(make([]byte, 0, len(s)), string(b)))
+}

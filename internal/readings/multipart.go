@@ -1,0 +1,164 @@
+package readings
+
+import "strings"
+
+// Limits on a body: parts that bear a name looked for, and parameters that
+// might be names at all (a file's part has two; Go parses 1,000 parts).
+const (
+	maxParts     = 16
+	maxPartNames = 2000
+	maxPartName  = 256 // bytes of a name that are looked at
+)
+
+// multipart reads multipart/form-data without regard to its boundary, on
+// which parsers differ: every header block with a Content-Disposition counts,
+// and in it whatever looks like a name parameter. So it finds more than any
+// one parser would, and never less.
+func (f *fieldReader) multipart(body string) {
+	low := lowerASCII(body)
+	parts, names := 0, 0
+	blank := blankLines{text: low}
+	for at := 0; !f.unsure; {
+		i := strings.Index(low[at:], "content-disposition")
+		if i < 0 {
+			return
+		}
+		at += i
+		// Names are looked for up to the farther of both ends.
+		strict, lenient := blank.after(at)
+		end := max(strict, lenient)
+		if end < 0 {
+			end = len(low)
+		}
+		for from := at; ; {
+			j := strings.Index(low[from:end], "name")
+			if j < 0 {
+				break
+			}
+			from += j + len("name")
+			if names++; names > maxPartNames {
+				f.unsure = true
+				return
+			}
+			if !f.partNamed(body[from:end]) {
+				continue
+			}
+			strict, lenient := blank.after(from)
+			if parts++; parts > maxParts || lenient < 0 || encodedPart(low[at:end]) {
+				f.unsure = true
+				return
+			}
+			f.partValue(body[lenient:])
+			if strict >= 0 {
+				f.partValue(body[strict:])
+			}
+		}
+		at = end
+	}
+}
+
+// blankLines finds where part headers end.
+type blankLines struct {
+	text string
+	lf   bool // no CRLF pair is left: not to be searched for again and again
+}
+
+// after returns where the text goes on behind the first blank line after at,
+// for parsers that want CRLF and for those that take a bare LF; -1 for none.
+func (b *blankLines) after(at int) (strict, lenient int) {
+	s := b.text[at:]
+	strict, lenient = -1, -1
+	if !b.lf {
+		if i := strings.Index(s, "\r\n\r\n"); i >= 0 {
+			strict, lenient = at+i+4, at+i+4
+			s = s[:i+1]
+		} else {
+			b.lf = true
+		}
+	}
+	if i := strings.Index(s, "\n\n"); i >= 0 {
+		lenient = at + i + 2
+		s = s[:i+1]
+	}
+	if i := strings.Index(s, "\n\r\n"); i >= 0 {
+		lenient = at + i + 3
+	}
+	return strict, lenient
+}
+
+// encodedPart reports whether a part's value may be something else than its
+// bytes.
+func encodedPart(head string) bool {
+	return strings.Contains(head, "base64") || strings.Contains(head, "quoted-printable") || strings.Contains(head, "charset")
+}
+
+// partNamed reports whether the parameter whose value follows the word "name"
+// in s could be a name looked for.
+func (f *fieldReader) partNamed(s string) bool {
+	const space = " \t\r\n"
+	s = strings.TrimLeft(s, space)
+	if ext, ok := strings.CutPrefix(s, "*"); ok { // RFC 8187, or the pieces of RFC 2231
+		if ext != "" && '0' <= ext[0] && ext[0] <= '9' {
+			f.unsure = true
+			return false
+		}
+		s = strings.TrimLeft(ext, space)
+	}
+	s, ok := strings.CutPrefix(s, "=")
+	if !ok {
+		return false
+	}
+	s = strings.TrimLeft(s, space)
+	s = s[:min(len(s), maxPartName)]
+	token := s
+	if i := strings.IndexAny(s, ";,\r\n"); i >= 0 {
+		token = s[:i]
+	}
+	if strings.HasPrefix(token, "=?") || strings.HasPrefix(token, `"=?`) { // RFC 2047
+		f.unsure = true
+		return false
+	}
+	if i := strings.LastIndexByte(token, '\''); i >= 0 && f.named(strings.Trim(token[i+1:], `"`)) {
+		return true // utf-8''name
+	}
+	if f.named(strings.Trim(token, `"'`)) {
+		return true
+	}
+	if i := strings.IndexAny(token, " \t"); i >= 0 && f.named(strings.Trim(token[:i], `"'`)) {
+		return true
+	}
+	quote := strings.TrimLeft(s, `"'`)
+	if len(quote) == len(s) {
+		return false
+	}
+	if i := strings.IndexAny(quote, `"'`); i >= 0 && f.named(quote[:i]) {
+		return true
+	}
+	// With quoted pairs: \" does not end it, and \m is an m.
+	var b strings.Builder
+	for i := 0; i < len(quote) && quote[i] != '"'; i++ {
+		if quote[i] == '\\' && i+1 < len(quote) {
+			i++
+		}
+		b.WriteByte(quote[i])
+	}
+	return f.named(b.String())
+}
+
+// partValue collects the value at the beginning of s.
+func (f *fieldReader) partValue(s string) {
+	if i := strings.Index(s, "\n--"); i >= 0 {
+		s = s[:i]
+	}
+	f.add(strings.TrimRight(s, "\r\n"))
+}
+
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
