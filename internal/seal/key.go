@@ -48,9 +48,10 @@ func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 // No way of printing, logging or marshalling it shows the secret; [Key.Text] is the one way out. The zero Key
 // is no key, and nothing accepts it.
 type Key struct {
-	// Behind a pointer, since fmt prints the plain fields of a struct that holds a Key in an unexported field
-	// without asking the Key; of a pointer it prints the address.
-	m *material
+	// Behind a function, since fmt prints what is in an unexported field of somebody's struct without asking
+	// it how: plain fields always, and what a pointer points to for a verb that does not fit, like %s. Of a
+	// function it can only print the address.
+	m func() *material
 }
 
 type material struct {
@@ -79,7 +80,7 @@ func generate(store StoreID) Key {
 func newKey(secret [secretSize]byte, store StoreID) Key {
 	m := &material{secret: secret, store: store}
 	copy(m.id[:], m.derive(purposeID, len(m.id)))
-	return Key{m}
+	return Key{func() *material { return m }}
 }
 
 // derive is HKDF-SHA-256 (RFC 5869) with the StoreID as salt and the purpose as info.
@@ -98,26 +99,27 @@ func (k Key) IsZero() bool { return k.m == nil }
 
 // ID names the key.
 func (k Key) ID() KeyID {
-	if k.m == nil {
+	if k.IsZero() {
 		return KeyID{}
 	}
-	return k.m.id
+	return k.m().id
 }
 
 // StoreID names the database that the key belongs to.
 func (k Key) StoreID() StoreID {
-	if k.m == nil {
+	if k.IsZero() {
 		return StoreID{}
 	}
-	return k.m.store
+	return k.m().store
 }
 
 // Equal tells in constant time whether both are the same key of the same database.
 func (k Key) Equal(other Key) bool {
-	if k.m == nil || other.m == nil {
-		return k.m == other.m
+	if k.IsZero() || other.IsZero() {
+		return k.IsZero() && other.IsZero()
 	}
-	return subtle.ConstantTimeCompare(k.m.secret[:], other.m.secret[:]) == 1 && k.m.store == other.m.store
+	a, b := k.m(), other.m()
+	return subtle.ConstantTimeCompare(a.secret[:], b.secret[:]) == 1 && a.store == b.store
 }
 
 // Text is the key as it stands in a key file: "sukey1_" and 70 characters of base64url, in which a checksum
@@ -127,12 +129,13 @@ func (k Key) Equal(other Key) bool {
 //
 //	secret[32] | store id[16] | first 4 bytes of SHA-256("sukey1_" | secret | store id)
 func (k Key) Text() string {
-	if k.m == nil {
+	if k.IsZero() {
 		return ""
 	}
-	raw := make([]byte, 0, secretSize+len(k.m.store)+checksumSize)
-	raw = append(raw, k.m.secret[:]...)
-	raw = append(raw, k.m.store[:]...)
+	m := k.m()
+	raw := make([]byte, 0, secretSize+len(m.store)+checksumSize)
+	raw = append(raw, m.secret[:]...)
+	raw = append(raw, m.store[:]...)
 	raw = append(raw, checksum(raw)...)
 	return textPrefix + base64.RawURLEncoding.EncodeToString(raw)
 }
@@ -176,10 +179,10 @@ func ParseKey(text string) (Key, error) {
 
 // String names the key without its secret.
 func (k Key) String() string {
-	if k.m == nil {
+	if k.IsZero() {
 		return "seal.Key(none)"
 	}
-	return "seal.Key(id=" + k.m.id.String() + ")"
+	return "seal.Key(id=" + k.ID().String() + ")"
 }
 
 // GoString is String.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // maxKeyFile is far more than a key and a newline. It keeps a path that points at the wrong file, or at a
@@ -42,7 +43,7 @@ func LoadFile(path string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: %s is not a regular file", ErrKeyFile, path)
 	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" {
-		return Key{}, fmt.Errorf("%w: %s has mode %04o, so others than its owner can use it; run: chmod 600 '%s'", ErrKeyFile, path, perm, path)
+		return Key{}, fmt.Errorf("%w: %s has mode %04o, so others than its owner can use it; run: chmod 600 %s", ErrKeyFile, path, perm, shellQuoted(path))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
@@ -57,6 +58,9 @@ func LoadFile(path string) (Key, error) {
 	}
 	return key, nil
 }
+
+// shellQuoted is path as one word of a shell's command line.
+func shellQuoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // CreateFile writes key to a new file at path with mode 0600, and has made it durable when it returns nil:
 // data sealed with a key that a power failure took would be lost. A missing parent directory is made with

@@ -60,12 +60,13 @@ var (
 type Ring struct {
 	store   StoreID
 	primary KeyID
-	aeads   map[KeyID]cipher.AEAD
+	aeads   func() map[KeyID]cipher.AEAD // a function for the reason that Key.m is one
 }
 
 // NewRing makes a ring. All keys must belong to the same database, and no two may be the same; else ErrRing.
 func NewRing(primary Key, older ...Key) (*Ring, error) {
-	r := &Ring{store: primary.StoreID(), primary: primary.ID(), aeads: make(map[KeyID]cipher.AEAD, 1+len(older))}
+	aeads := make(map[KeyID]cipher.AEAD, 1+len(older))
+	r := &Ring{store: primary.StoreID(), primary: primary.ID(), aeads: func() map[KeyID]cipher.AEAD { return aeads }}
 	for _, k := range append([]Key{primary}, older...) {
 		if k.IsZero() {
 			return nil, fmt.Errorf("%w: one is missing", ErrRing)
@@ -73,14 +74,14 @@ func NewRing(primary Key, older ...Key) (*Ring, error) {
 		if k.StoreID() != r.store {
 			return nil, fmt.Errorf("%w: %s belongs to database %s, %s to database %s", ErrRing, primary, r.store, k, k.StoreID())
 		}
-		if _, ok := r.aeads[k.ID()]; ok {
+		if _, ok := aeads[k.ID()]; ok {
 			return nil, fmt.Errorf("%w: %s is given twice", ErrRing, k)
 		}
-		aead, err := chacha20poly1305.NewX(k.m.derive(purposeSeal, chacha20poly1305.KeySize))
+		aead, err := chacha20poly1305.NewX(k.m().derive(purposeSeal, chacha20poly1305.KeySize))
 		if err != nil {
 			return nil, fmt.Errorf("preparing %s: %w", k, err)
 		}
-		r.aeads[k.ID()] = aead
+		aeads[k.ID()] = aead
 	}
 	return r, nil
 }
@@ -98,7 +99,7 @@ func (r *Ring) Seal(plaintext, aad []byte) []byte {
 	copy(out[1:], r.primary[:])
 	nonce := out[headerSize:]
 	rand.Read(nonce) // never fails: crypto/rand ends the process instead
-	return r.aeads[r.primary].Seal(out, nonce, plaintext, aad)
+	return r.aeads()[r.primary].Seal(out, nonce, plaintext, aad)
 }
 
 // Open returns what was sealed. The errors are ErrUnknownKey and ErrOpen; neither is to be taken for an
@@ -107,7 +108,7 @@ func (r *Ring) Open(envelope, aad []byte) ([]byte, error) {
 	if len(envelope) < Overhead || envelope[0] != envelopeVersion {
 		return nil, ErrOpen
 	}
-	aead, ok := r.aeads[KeyID(envelope[1:headerSize])]
+	aead, ok := r.aeads()[KeyID(envelope[1:headerSize])]
 	if !ok {
 		return nil, ErrUnknownKey
 	}
@@ -126,7 +127,7 @@ func (r *Ring) IsCurrent(envelope []byte) bool {
 
 // String names the ring's keys without their secrets.
 func (r *Ring) String() string {
-	return fmt.Sprintf("seal.Ring(primary=%s, keys=%d)", r.primary, len(r.aeads))
+	return fmt.Sprintf("seal.Ring(primary=%s, keys=%d)", r.primary, len(r.aeads()))
 }
 
 // Format is String for every verb and flag.
