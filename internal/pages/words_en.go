@@ -86,7 +86,7 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"codes.list":        "Recovery codes",
 	"codes.continue":    "I have saved them, continue",
 	"codes.go_on":       "Continue",
-	"codes.waiting":     "Then you go on with: {action}. It will ask for a new code from your app.",
+	"codes.waiting":     "Then you go on with: {action}.",
 
 	"security.title":            "Your security settings",
 	"security.lead":             "What you prove yourself with on {host}, and what is open to you right now.",

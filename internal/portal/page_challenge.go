@@ -1,0 +1,125 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// showChallenge asks for a proof, or sends on to enrolment who has none.
+func (v *visit) showChallenge() error {
+	return v.challengePage(http.StatusOK, v.r.URL.Query().Get("method"), pages.NoError)
+}
+
+// challengePage draws the person's challenge as it stands.
+func (v *visit) challengePage(status int, method string, wrong pages.FieldError) error {
+	d, err := v.describe(v.id())
+	switch {
+	case errors.Is(err, ceremony.ErrNotFound):
+		// Mostly one that was passed or cancelled, seen again in the history.
+		v.message(http.StatusNotFound, pages.Expired, "")
+		return nil
+	case err != nil:
+		return err
+	case !d.Enrolled:
+		return v.redirect(v.enrolFor("enroll", d.ID))
+	case d.Wait != nil && d.Wait.Disabled:
+		return d.Wait
+	case len(d.Methods) == 0:
+		v.message(http.StatusForbidden, pages.NoMethod, v.url(""))
+		return nil
+	}
+	if err := v.needToken(); err != nil {
+		return err
+	}
+	self := v.url("challenge/" + d.ID)
+	view := pages.Challenge{
+		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
+		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL,
+		AttemptsLeft: d.AttemptsLeft, Error: wrong, FormURL: self, CancelURL: self + "/cancel",
+	}
+	if view.Action == "" && view.Change == "" {
+		view.Action = d.Demand.Action.String()
+	}
+	selected := d.Methods[0]
+	if m, err := grants.ParseMethod(method); err == nil && slices.Contains(d.Methods, m) {
+		selected = m
+	}
+	for _, m := range d.Methods {
+		view.Methods = append(view.Methods, pages.Method{Name: m.String(), URL: self + "?method=" + m.String(), Selected: m == selected})
+	}
+	if d.Wait != nil {
+		view.RetryAfter = d.Wait.For
+		if status != http.StatusOK {
+			// Also after the wrong answer that began the wait: who comes back at
+			// once is refused.
+			v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(d.Wait.For), 10))
+		}
+	}
+	v.render(status, view)
+	return nil
+}
+
+// changeOf names the operation that a proof is asked for.
+func changeOf(op ceremony.Operation) pages.Change {
+	switch {
+	case op == "":
+		return ""
+	case op == ceremony.AddOp:
+		return pages.ChangeAdd
+	case op == ceremony.RenewOp:
+		return pages.ChangeRenew
+	case strings.HasPrefix(string(op), string(ceremony.RemoveOp(""))):
+		return pages.ChangeRemove
+	case strings.HasPrefix(string(op), string(ceremony.RenameOp(""))):
+		return pages.ChangeRename
+	}
+	return pages.ChangeAny
+}
+
+// answerChallenge looks at an answer, and sends on whoever passed.
+func (v *visit) answerChallenge() error {
+	if _, err := v.describe(v.id()); err != nil {
+		return v.challengePage(http.StatusUnprocessableEntity, "", pages.NoError)
+	}
+	name := v.form["method"]
+	method, err := grants.ParseMethod(name)
+	if err != nil {
+		return invalid("method", "is not known")
+	}
+	won, err := v.service().Verify(v.r.Context(), v.who, v.id(), ceremony.Answer{Method: method, Code: v.form["code"]})
+	wait := (*ceremony.Wait)(nil)
+	switch {
+	case err == nil:
+		v.keep(&won)
+		return v.redirect(v.back(won.Challenge.ReturnTo))
+	case errors.Is(err, ceremony.ErrInvalidCode) && method == grants.RecoveryCode:
+		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongRecovery)
+	case errors.Is(err, ceremony.ErrInvalidCode):
+		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongCode)
+	case errors.Is(err, ceremony.ErrInvalid):
+		return v.challengePage(http.StatusUnprocessableEntity, name, pages.MalformedCode)
+	case errors.As(err, &wait) && !wait.Disabled:
+		return v.challengePage(http.StatusTooManyRequests, name, pages.NoError)
+	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrNotFound):
+		return v.challengePage(http.StatusNotFound, name, pages.NoError)
+	}
+	return err
+}
+
+// cancelChallenge forgets the challenge.
+func (v *visit) cancelChallenge() error {
+	if _, err := v.describe(v.id()); err == nil {
+		if err := v.service().Cancel(v.r.Context(), v.who, v.id()); err != nil {
+			return err
+		}
+	}
+	return v.redirect(v.done(pages.Cancelled))
+}

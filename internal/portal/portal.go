@@ -1,0 +1,171 @@
+// Package portal is HTTP for people: the pages under [Prefix] and the same verbs
+// as JSON under its api/. It promises that
+//
+//   - nobody is shown or does anything without being identified, and everything
+//     is about that person alone;
+//   - nothing is changed but by POST, PATCH or DELETE that come from the site
+//     itself (rule S10): every form carries a token bound to the browser, every
+//     JSON body its media type;
+//   - pages are served only as documents, never cached, and work without scripts
+//     (S11);
+//   - where a browser is sent afterwards was written down by the gateway before,
+//     and lies on the site (S09);
+//   - no code, secret or token gets into an error or an address (S13).
+//
+// The gate hands it every request whose raw path lies under the prefix. It holds
+// no state: package ceremony decides, packages pages and problem say it. Which
+// requests need a step-up is none of its business.
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// Prefix begins the path of everything served here.
+const Prefix = "/.step-up/"
+
+var (
+	// ErrNobody is what Options.Identify gives where nobody is signed in.
+	ErrNobody = errors.New("nobody is signed in")
+	// ErrAmbiguous is what Options.Identify gives where the request names more
+	// than one person, or one in ways that differ (S21).
+	ErrAmbiguous = errors.New("the request does not say clearly who is asking")
+)
+
+// Site is where a request came in.
+type Site struct {
+	// Origin is scheme://host, the same that challenges of the site are begun
+	// with. A challenge is passed only on its own site.
+	Origin string
+	// Base is what an outer handle_path took off the front of the path, without
+	// a slash at its end; links keep it. Mostly empty.
+	Base string
+	// Secure tells that the connection is HTTPS.
+	Secure bool
+}
+
+// Action is an action type that a person may step up for ahead of time.
+type Action struct {
+	Demand grants.Demand
+	Label  string
+	// RequestBound tells that its grants are bound to one request, and so come
+	// with that request only.
+	RequestBound bool
+}
+
+// Options make a portal. All are needed but Issuer and Actions.
+type Options struct {
+	Service *ceremony.Service
+	Issuer  string // shown on the pages
+	// Identify tells who is asking, with Principal.Browser zero where the
+	// request has no browser cookie. Errors other than ErrNobody and
+	// ErrAmbiguous mean that it cannot be told now.
+	Identify func(*http.Request) (ceremony.Principal, error)
+	Site     func(*http.Request) Site
+	// PlainHTTP allows requests whose Site is not Secure.
+	PlainHTTP bool
+	Actions   map[string]Action
+	Now       func() time.Time
+	// Failed is told what made an answer "unavailable"; it gets no secrets.
+	Failed func(context.Context, error)
+}
+
+// Portal is an http.Handler for the paths under [Prefix].
+type Portal struct {
+	o      Options
+	cross  *http.CrossOriginProtection
+	routes []route
+}
+
+// New makes a portal.
+func New(o Options) (*Portal, error) {
+	if o.Service == nil || o.Identify == nil || o.Site == nil || o.Now == nil || o.Failed == nil {
+		return nil, errors.New("portal: an option is missing")
+	}
+	p := &Portal{o: o, cross: http.NewCrossOriginProtection()}
+	p.routes = routes()
+	return p, nil
+}
+
+// ServeHTTP answers every request; none is left for others.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pages.ProtectHeaders(w.Header())
+	v := &visit{portal: p, w: w, r: r, site: p.o.Site(r)}
+	path, under := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
+	rest, api := strings.CutPrefix(path, "api/")
+	v.api = under && api || path == "api"
+	if v.api {
+		path = rest
+	}
+
+	serve, ids, allowed := p.find(v.api, r.Method, path)
+	switch {
+	case !under || len(allowed) == 0:
+		v.refuse(problem.NotFound)
+		return
+	case serve == nil:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		v.refuse(problem.MethodNotAllowed)
+		return
+	case !v.site.Secure && !p.o.PlainHTTP:
+		v.refuse(problem.HTTPSRequired)
+		return
+	case !v.api && !isDocument(r):
+		v.message(http.StatusForbidden, pages.NotADocument, v.url(""))
+		return
+	}
+	if err := p.cross.Check(r); err != nil {
+		v.refuse(problem.CrossOrigin)
+		return
+	}
+	who, err := p.o.Identify(r)
+	if err != nil || who.IsZero() {
+		v.fail(identityError(err))
+		return
+	}
+	v.who = who
+	v.rememberBrowser()
+	v.ids = ids
+	if err := serve(v); err != nil {
+		v.fail(err)
+	}
+}
+
+// identityError is never nil: nobody, whatever came with it, does not pass (S01).
+func identityError(err error) error {
+	if err == nil {
+		return ErrNobody
+	}
+	return err
+}
+
+// isDocument tells that what asks is a window, not a frame, image, script or
+// fetch. Old browsers and other clients do not say, and pass.
+func isDocument(r *http.Request) bool {
+	dest := r.Header["Sec-Fetch-Dest"]
+	return len(dest) == 0 || len(dest) == 1 && dest[0] == "document"
+}
+
+// fromBrowser tells that a browser sent r.
+func fromBrowser(r *http.Request) bool {
+	if len(r.Header["Origin"]) > 0 {
+		return true
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Sec-Fetch-") {
+			return true
+		}
+	}
+	return false
+}
+
+var _ http.Handler = (*Portal)(nil)

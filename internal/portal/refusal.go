@@ -1,0 +1,143 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// refusal is an error that knows how it is told.
+type refusal struct{ problem.Problem }
+
+func (e *refusal) Error() string { return string(e.Code) }
+
+// invalid refuses one field of a request.
+func invalid(field, detail string) error {
+	return &refusal{problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: field, Detail: detail}}}}
+}
+
+// fail tells an error to whom it concerns, in the form that the call speaks.
+func (v *visit) fail(err error) {
+	p := problemOf(err)
+	if p.Code == problem.Unavailable {
+		v.portal.o.Failed(v.r.Context(), err)
+	}
+	if v.api {
+		if p.Code == problem.NotEnrolled {
+			p.EnrollURL = v.url("enroll")
+		}
+		problem.Write(v.w, p)
+		return
+	}
+	kind, next := v.kindOf(p.Code, err)
+	if p.RetryAfter > 0 {
+		v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(p.RetryAfter), 10))
+	}
+	v.render(p.Code.Status(), pages.Message{Page: v.page(), Kind: kind, RetryAfter: p.RetryAfter, NextURL: next})
+}
+
+// refuse tells a code by itself.
+func (v *visit) refuse(code problem.Code) { v.fail(&refusal{problem.Problem{Code: code}}) }
+
+// message shows why there is nothing else to show.
+func (v *visit) message(status int, kind pages.MessageKind, next string) {
+	v.render(status, pages.Message{Page: v.page(), Kind: kind, NextURL: next})
+}
+
+func (v *visit) render(status int, view pages.View) { pages.Render(v.w, status, view) }
+
+// problemOf tells what an error is to the person. What is none of ceremony's
+// errors is a failure of the store.
+func problemOf(err error) problem.Problem {
+	var known *refusal
+	var field *ceremony.Field
+	var wrong *ceremony.WrongCode
+	var wait *ceremony.Wait
+	switch {
+	case errors.As(err, &known):
+		return known.Problem
+	case errors.As(err, &field):
+		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: field.Name, Detail: field.Detail}}}
+	case errors.As(err, &wrong):
+		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: wrong.AttemptsLeft}
+	case errors.As(err, &wait) && wait.Disabled:
+		return problem.Problem{Code: problem.TooManyAttempts, Detail: "No answer is accepted until an operator unlocks you."}
+	case errors.As(err, &wait):
+		return problem.Problem{Code: problem.TooManyAttempts, RetryAfter: max(wait.For, time.Second)}
+	case errors.Is(err, ErrNobody):
+		return problem.Problem{Code: problem.Unauthenticated}
+	case errors.Is(err, ErrAmbiguous):
+		return problem.Problem{Code: problem.Ambiguous}
+	case errors.Is(err, ceremony.ErrInvalidCode):
+		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: -1}
+	case errors.Is(err, ceremony.ErrNotFound):
+		return problem.Problem{Code: problem.NotFound}
+	case errors.Is(err, ceremony.ErrExpired):
+		return problem.Problem{Code: problem.ChallengeExpired}
+	case errors.Is(err, ceremony.ErrNotEnrolled):
+		return problem.Problem{Code: problem.NotEnrolled}
+	case errors.Is(err, ceremony.ErrVoided):
+		return problem.Problem{Code: problem.AlreadyEnrolled, Detail: "The authenticators changed since this enrolment began."}
+	case errors.Is(err, ceremony.ErrMethodNotAccepted):
+		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: "method", Detail: "is not accepted for this action"}}}
+	case errors.Is(err, ceremony.ErrInviteRequired):
+		return problem.Problem{Code: problem.Forbidden, Detail: "A valid invite is needed to enrol."}
+	case errors.Is(err, ceremony.ErrEnrolmentDenied):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Enrolment is not open here."}
+	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
+		return problem.Problem{Code: problem.Forbidden, Detail: "This authenticator was added too recently for that; use an older one."}
+	case errors.Is(err, ceremony.ErrLimit):
+		return problem.Problem{Code: problem.Forbidden, Detail: "You have as many authenticators as you can have."}
+	}
+	return problem.Problem{Code: problem.Unavailable}
+}
+
+// kindOf is the page for a refusal, and where its one button leads.
+func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, next string) {
+	site, home := v.site.Base+"/", v.url("")
+	switch {
+	case errors.Is(err, ceremony.ErrEnrolmentDenied):
+		return pages.EnrolDenied, site
+	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
+		return pages.TooNew, home
+	case errors.Is(err, ceremony.ErrLimit):
+		return pages.TooMany, home
+	case errors.Is(err, ceremony.ErrVoided):
+		return pages.Expired, v.url("enroll")
+	}
+	if wait := (*ceremony.Wait)(nil); errors.As(err, &wait) && wait.Disabled {
+		return pages.Disabled, site
+	}
+	switch code {
+	case problem.Unauthenticated:
+		return pages.NoIdentity, site
+	case problem.NotFound:
+		return pages.NotFound, home
+	case problem.ChallengeExpired:
+		return pages.Expired, ""
+	case problem.MethodNotAllowed:
+		return pages.MethodNotAllowed, home
+	case problem.CrossOrigin:
+		return pages.CrossSite, site
+	case problem.HTTPSRequired:
+		return pages.HTTPSRequired, ""
+	case problem.Ambiguous:
+		return pages.Ambiguous, ""
+	case problem.RequestTooLarge:
+		return pages.TooLarge, ""
+	case problem.TooManyAttempts:
+		return pages.TooManyAttempts, ""
+	case problem.Unavailable:
+		next := ""
+		if v.r.Method == http.MethodGet {
+			next = v.site.Base + v.r.URL.EscapedPath()
+		}
+		return pages.Unavailable, next
+	}
+	return pages.BadRequest, ""
+}

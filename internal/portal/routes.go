@@ -1,0 +1,112 @@
+package portal
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is one call. In a pattern "*" stands for one id.
+type route struct {
+	api     bool
+	method  string
+	pattern []string
+	serve   func(*visit) error
+}
+
+// routes are all calls there are. A call that only shows something takes HEAD
+// like GET.
+func routes() []route {
+	page := func(method, pattern string, serve func(*visit) error) route {
+		if method == http.MethodPost {
+			serve = withForm(serve)
+		}
+		return route{false, method, split(pattern), serve}
+	}
+	call := func(method, pattern string, serve func(*visit) error) route {
+		return route{true, method, split(pattern), serve}
+	}
+	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+	return []route{
+		page(get, "", (*visit).showSecurity),
+		page(get, "enroll", (*visit).showEnrolStart),
+		page(post, "enroll", (*visit).beginEnrol),
+		page(get, "enroll/*", (*visit).showEnrol),
+		page(post, "enroll/*/confirm", (*visit).confirmEnrol),
+		page(get, "challenge/*", (*visit).showChallenge),
+		page(post, "challenge/*", (*visit).answerChallenge),
+		page(post, "challenge/*/cancel", (*visit).cancelChallenge),
+		page(get, "authenticators/*/remove", (*visit).askRemove),
+		page(post, "authenticators/*/remove", (*visit).remove),
+		page(get, "authenticators/*/rename", (*visit).askRename),
+		page(post, "authenticators/*/rename", (*visit).rename),
+		page(get, "recovery-codes/renew", (*visit).askRenew),
+		page(post, "recovery-codes/renew", (*visit).renew),
+		page(post, "grants/*/revoke", (*visit).revoke),
+
+		call(get, "me", (*visit).apiMe),
+		call(post, "totp", (*visit).apiEnrol),
+		call(post, "totp/*/confirm", (*visit).apiConfirm),
+		call(post, "challenges", (*visit).apiBegin),
+		call(get, "challenges/*", (*visit).apiChallenge),
+		call(post, "challenges/*/verify", (*visit).apiVerify),
+		call(patch, "authenticators/*", (*visit).apiRename),
+		call(del, "authenticators/*", (*visit).apiRemove),
+		call(post, "recovery-codes", (*visit).apiRenew),
+		call(del, "grants/*", (*visit).apiRevoke),
+	}
+}
+
+func split(path string) []string { return strings.Split(path, "/") }
+
+// find gives what serves the path, with the ids in it, and the methods that the
+// path takes: none where there is no such path.
+func (p *Portal) find(api bool, method, path string) (serve func(*visit) error, ids []string, allowed []string) {
+	segments := split(path)
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for _, r := range p.routes {
+		found, ok := r.match(api, segments)
+		if !ok {
+			continue
+		}
+		allowed = append(allowed, r.method)
+		if r.method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+		if r.method == method {
+			serve, ids = r.serve, found
+		}
+	}
+	slices.Sort(allowed)
+	return serve, ids, allowed
+}
+
+func (r *route) match(api bool, segments []string) (ids []string, ok bool) {
+	if r.api != api || len(r.pattern) != len(segments) {
+		return nil, false
+	}
+	for i, want := range r.pattern {
+		if want == "*" && isID(segments[i]) {
+			ids = append(ids, segments[i])
+		} else if want != segments[i] {
+			return nil, false
+		}
+	}
+	return ids, true
+}
+
+// maxID is longer than every id of ours.
+const maxID = 64
+
+// isID tells whether s could be an id: base64url, as all of ours are. Ids are
+// put in links, so this is also what keeps links whole.
+func isID(s string) bool {
+	if s == "" || len(s) > maxID {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
