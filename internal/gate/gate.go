@@ -46,9 +46,9 @@ var (
 	ErrAmbiguousIdentity = errors.New("request carries two credentials")
 )
 
-// Identify tells who is asking. It gives the subject's user in the form in which
-// it is stored, and the session where the source has one; tenant, browser and
-// address are the gate's. It is asked for matched requests only.
+// Identify tells who is asking: the subject, its user in the form in which it is
+// stored, and the session where the source has one. Tenant, browser and address
+// are the gate's to fill in. It is asked for matched requests only.
 type Identify func(*http.Request) (ceremony.Principal, error)
 
 // Rule protects one action. Rules are tried in order.
@@ -64,9 +64,9 @@ type Rule struct {
 	// Unsafe narrows the rule to requests that may change something: all
 	// methods but GET, HEAD, OPTIONS and TRACE, and every upgrade.
 	Unsafe bool
-	// Except are paths that the rule leaves alone. They are compared exactly,
-	// case included; a trailing * stands for any rest. Only a request all of
-	// whose readings are excepted is.
+	// Except are paths that the rule leaves alone, compared with their case. A
+	// star at the end stands for any rest; other patterns are those of
+	// path.Match. Only a request all of whose readings are excepted is.
 	Except []string
 	// UsesMethod tells that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
@@ -95,24 +95,24 @@ type Options struct {
 	// http.Request.RemoteAddr.
 	ClientAddress func(*http.Request) string
 	// Original gives the request target as the client sent it, where something
-	// in front of the gate rewrote it: both are readings of the request. Nil
-	// means that nothing does.
+	// in front of the gate may have rewritten it: both are readings of the
+	// request. Nil means that nothing does.
 	Original func(*http.Request) (target string, ok bool)
 	// WithReading gives a copy of the request with another path and method,
 	// for Match. Nil copies the request and its URL.
 	WithReading func(r *http.Request, path, method string) *http.Request
-	// Portal serves the gateway's own pages. It gets requests whose path begins
-	// with Prefix, and Prefix without its last slash.
+	// Portal serves the gateway's own pages. It gets requests whose raw path
+	// begins with Prefix, and Prefix without its last slash.
 	Portal http.Handler
 	// AllowMethods are further methods that are let through beside those
 	// registered with IANA.
 	AllowMethods []string
-	// Undialed tells of an error returned by next that no connection to the
-	// application was made. Nil: never known, so no one-time grant is ever
-	// given back.
+	// Undialed tells of an error returned by next that it says: no connection
+	// to the application could be made. Nil: never known, so no one-time grant
+	// is ever given back.
 	Undialed func(error) bool
-	// Count is told the outcome for every matched request: see the Outcome
-	// constants. It is on the hot path. Nil counts nothing.
+	// Count is told what became of every matched request. It is on the hot
+	// path. Nil counts nothing.
 	Count func(action string, outcome Outcome)
 	// Audit receives refused grants with their cause; challenges begun and
 	// grants spent are reported by Ceremony. Nil drops them.
@@ -131,34 +131,37 @@ type Outcome string
 const (
 	Passed     Outcome = "passed"     // on a live time-based grant
 	Spent      Outcome = "spent"      // on a one-time grant
-	GivenBack  Outcome = "given_back" // on a one-time grant that is good again: the application was not reached
+	GivenBack  Outcome = "given_back" // the application was not reached, the one-time grant is good again
 	Challenged Outcome = "challenged" // a proof was asked for
-	Refused    Outcome = "refused"    // by a rule of the gateway: no identity, plain HTTP, cross-site, too early
+	Refused    Outcome = "refused"    // no identity, plain HTTP, cross-site, ambiguous, too early
 	Failed     Outcome = "failed"     // the store or the identity source did not answer
 )
 
 // Gate is one site's gate. Its methods may be used concurrently.
 type Gate struct {
 	o          Options
-	prefix     string // with its last slash
 	rules      []rule
-	methods    map[string]bool // allowed beside the registered ones
-	usesMethod bool
+	prefix     string // with its last slash
+	usesMethod bool   // some rule depends on the method
+	methods    map[string]bool
+	cross      *http.CrossOriginProtection
 }
 
 // rule is a Rule with what is computed once.
 type rule struct {
 	Rule
+	number int // from 1
 	cookie cookies.Name
+	except []pattern
 }
 
 // New makes a Gate.
 func New(o Options) (*Gate, error) {
-	if o.Ceremony == nil || o.Identify == nil || o.Secure == nil || o.Portal == nil {
+	if o.Tenant == "" || o.Ceremony == nil || o.Identify == nil || o.Secure == nil || o.Portal == nil {
 		return nil, errors.New("gate: an option is missing")
 	}
 	if len(o.Rules) == 0 {
-		return nil, errors.New("gate: no rules, so nothing would be protected")
+		return nil, errors.New("gate: without a rule nothing would be protected")
 	}
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
@@ -166,30 +169,99 @@ func New(o Options) (*Gate, error) {
 	if len(o.Prefix) < 3 || o.Prefix[0] != '/' || !strings.HasSuffix(o.Prefix, "/") {
 		return nil, fmt.Errorf("gate: prefix %q must begin and end with a slash", o.Prefix)
 	}
-	return &Gate{o: o, prefix: o.Prefix}, nil
+	if o.ClientAddress == nil {
+		o.ClientAddress = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if o.Original == nil {
+		o.Original = func(*http.Request) (string, bool) { return "", false }
+	}
+	if o.WithReading == nil {
+		o.WithReading = withReading
+	}
+	if o.Undialed == nil {
+		o.Undialed = func(error) bool { return false }
+	}
+	if o.Count == nil {
+		o.Count = func(string, Outcome) {}
+	}
+	if o.Audit == nil {
+		o.Audit = func(context.Context, ceremony.Event) {}
+	}
+	if o.Failed == nil {
+		o.Failed = func(*http.Request, string, error) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	g := &Gate{o: o, prefix: o.Prefix, methods: map[string]bool{}, cross: http.NewCrossOriginProtection()}
+	for _, m := range o.AllowMethods {
+		g.methods[m] = true
+	}
+	for i, r := range o.Rules {
+		if r.Demand.Action.String() == "" || r.Demand.Use.String() == "" || r.Demand.TTL <= 0 || r.Demand.TTL > grants.MaxTTL {
+			return nil, fmt.Errorf("gate: the demand of rule %d is incomplete", i+1)
+		}
+		except, err := patterns(r.Except)
+		if err != nil {
+			return nil, err
+		}
+		g.rules = append(g.rules, rule{
+			Rule: r, number: i + 1, cookie: cookies.Grant(o.Tenant, r.Demand.Action.String()), except: except,
+		})
+		g.usesMethod = g.usesMethod || r.UsesMethod || r.Unsafe
+	}
+	return g, nil
 }
 
 // ServeHTTP lets a request through to next or answers it. It returns what next
 // returned, and nil where next was not called.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
-	http.Error(w, "unavailable", http.StatusServiceUnavailable)
+	r = scrub(r)
+	v := visit{g: g, w: w, r: r}
+	if !g.allows(r.Method) {
+		v.refuse(methodNotAllowed)
+		return nil
+	}
+	if own := g.own(r); own != nil {
+		v.r = own
+		return v.portal()
+	}
+	rl, err := g.decide(r)
+	switch {
+	case err != nil:
+		v.refuseUndecided(err)
+		return nil
+	case rl == nil:
+		cookies.Strip(r.Header)
+		return next(w, r)
+	}
+	v.rule = rl
+	return v.protected(next)
+}
+
+// protected is the way of a request that needs a grant.
+func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
+	g, r := v.g, v.r
+	v.secure = g.o.Secure(r)
+	if refusal := v.untrusted(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	who, err := g.o.Identify(r)
+	if refusal := v.identified(&who, err); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
+	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, [32]byte{}, token)
+	switch {
+	case err == nil && v.rule.Demand.Use == grants.TimeBased:
+		g.o.Count(v.rule.Demand.Action.String(), Passed)
+		announce(r.Header, &who, v.rule, &pass.Grant)
+		return next(v.w, r)
+	case err == nil:
+		return v.spend(who, pass, next)
+	}
+	v.ungranted(who, token != "", err)
 	return nil
-}
-
-// Explain tells what the gate would decide of a request, for the operator. It
-// begins and spends nothing, and asks for no identity.
-func (g *Gate) Explain(r *http.Request) Explanation { return Explanation{} }
-
-// Explanation is a decision with its reasons.
-type Explanation struct {
-	Outcome  string // pass, step_up, portal, ambiguous_request, …
-	Action   string
-	Readings []Reading
-}
-
-// Reading is one way to understand a request, and the rule that decides it.
-type Reading struct {
-	Method, Path string
-	Rule         int // counted from 1; 0: none
-	Action, Line string
 }

@@ -1,0 +1,101 @@
+package gate
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// navigates tells that a browser's window or frame asks, so that the answer will
+// be seen by a person. Browsers say so themselves; of those that do not, one that
+// would rather have HTML than anything else and no script's header is one.
+func navigates(h http.Header) bool {
+	if mode := h["Sec-Fetch-Mode"]; len(mode) > 0 {
+		return len(mode) == 1 && mode[0] == "navigate"
+	}
+	return len(h["X-Requested-With"]) == 0 && prefersHTML(h["Accept"])
+}
+
+// framed tells that the answer goes into a frame of another page.
+func framed(h http.Header) bool {
+	dest := h["Sec-Fetch-Dest"]
+	if len(dest) != 1 {
+		return len(dest) > 1
+	}
+	switch dest[0] {
+	case "iframe", "frame", "embed", "object", "fencedframe":
+		return true
+	}
+	return false
+}
+
+// browser tells that a browser sent the request, which keeps cookies.
+func browser(h http.Header) bool {
+	return len(h["Sec-Fetch-Mode"]) > 0 || len(h["Sec-Fetch-Site"]) > 0 || len(h["Origin"]) > 0 || len(h["X-Requested-With"]) > 0
+}
+
+// speculates tells that nobody has asked for the answer yet.
+func speculates(h http.Header) bool {
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		for _, v := range h[name] {
+			if v = strings.ToLower(v); strings.Contains(v, "prefetch") || strings.Contains(v, "prerender") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// early tells that a request came as TLS early data, which an attacker may
+// replay (RFC 8470).
+func early(r *http.Request) bool {
+	return len(r.Header["Early-Data"]) > 0 || r.TLS != nil && !r.TLS.HandshakeComplete
+}
+
+// maxRanges bounds how many media ranges of Accept are looked at.
+const maxRanges = 32
+
+// prefersHTML tells whether Accept (RFC 9110 section 12.5.1) names text/html, or
+// XHTML, with a weight that is above zero and not below any other's. "*/*" alone
+// is what programs send.
+func prefersHTML(lines []string) bool {
+	html, best, n := 0, 0, 0
+	for _, line := range lines {
+		for rest, more := line, true; more; {
+			var item string
+			item, rest, more = strings.Cut(rest, ",")
+			if n++; n > maxRanges {
+				return false
+			}
+			kind, params, _ := strings.Cut(item, ";")
+			kind = strings.ToLower(strings.TrimSpace(kind))
+			if kind == "" {
+				continue
+			}
+			q := weight(params)
+			if kind == "text/html" || kind == "application/xhtml+xml" {
+				html = max(html, q)
+			}
+			best = max(best, q)
+		}
+	}
+	return html > 0 && html == best
+}
+
+// weight reads the parameter q in thousandths; what is no weight counts as none.
+func weight(params string) int {
+	for rest, more := params, true; more; {
+		var p string
+		p, rest, more = strings.Cut(rest, ";")
+		name, value, ok := strings.Cut(strings.TrimSpace(p), "=")
+		if !ok || !strings.EqualFold(strings.TrimSpace(name), "q") {
+			continue
+		}
+		q, err := strconv.ParseFloat(strings.TrimSpace(value), 32)
+		if err != nil || !(q >= 0 && q <= 1) {
+			return 0
+		}
+		return int(q*1000 + 0.5)
+	}
+	return 1000
+}

@@ -1,0 +1,312 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// maxForm is how much of a form is looked through for a method override. It is
+// read before anybody is identified, so it bounds what a stranger can make the
+// gateway hold. In a longer form it cannot be told.
+const maxForm = 256 << 10
+
+var (
+	// errAmbiguous tells that the readings of a request ask for different
+	// actions.
+	errAmbiguous = errors.New("the request can be read in ways that need different proofs")
+	// errHidden tells that a reading lies under the gateway's own prefix.
+	errHidden = errors.New("a reading of the request is one of the gateway's own pages")
+)
+
+// decide finds the rule whose demand the request must satisfy; nil where there
+// is none. Each reading is decided by the first rule that matches it. Readings
+// without a rule do not count where others have one; if two name different
+// actions it fails with errAmbiguous, since a grant for one would open the
+// other's resource to whoever makes the application read it so.
+//
+// It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
+func (g *Gate) decide(r *http.Request) (*rule, error) {
+	if g.plain(r) {
+		if g.hides(r.URL.Path) {
+			return nil, errHidden
+		}
+		if !g.usesMethod {
+			return g.first(r, false, nil) // no rule asks
+		}
+		form := readings.PeekForm(r, maxForm)
+		m, err := readings.Methods(r, form)
+		if err != nil {
+			return nil, err
+		}
+		if len(m.Methods) == 1 && m.Methods[0] == r.Method && !m.CannotTell {
+			return g.first(r, !m.Unsafe, nil)
+		}
+		one := []string{r.URL.Path}
+		return g.decideAll(r, ways{paths: one, bare: one, methods: m}, nil)
+	}
+	all, err := g.ways(r)
+	if err != nil {
+		return nil, err
+	}
+	return g.decideAll(r, all, nil)
+}
+
+// ways are the readings of one request.
+type ways struct {
+	paths []string
+	// bare are the paths on which except is judged: without what an outer
+	// handle_path took off, since operators write them so.
+	bare    []string
+	methods readings.MethodReadings
+}
+
+// plain tells that the path can be read in one way only, which is r.URL.Path.
+func (g *Gate) plain(r *http.Request) bool {
+	t, p := r.RequestURI, r.URL.Path
+	if !readings.Single(t) || !strings.HasPrefix(t, p) || len(t) > len(p) && t[len(p)] != '?' {
+		return false
+	}
+	original, ok := g.o.Original(r)
+	return !ok || original == t
+}
+
+// ways lists the paths and methods as which a request may be taken.
+func (g *Gate) ways(r *http.Request) (ways, error) {
+	now := r.RequestURI
+	if now == "" {
+		now = r.URL.RequestURI()
+	}
+	w := ways{paths: []string{r.URL.Path}, bare: []string{r.URL.Path}}
+	original, rewritten := g.o.Original(r)
+	base := ""
+	if rewritten {
+		base = Base(original, now)
+	}
+	for i, target := range [...]string{now, original} {
+		if target == "" {
+			continue
+		}
+		more, err := readings.Paths(target)
+		if err != nil {
+			return ways{}, err
+		}
+		for _, p := range more {
+			w.paths = include(w.paths, p)
+			if i > 0 {
+				p = strings.TrimPrefix(p, base)
+			}
+			w.bare = include(w.bare, p)
+		}
+	}
+	w.methods = readings.MethodReadings{Methods: []string{r.Method}, Unsafe: !readings.SafeMethod(r.Method)}
+	if g.usesMethod {
+		_, query, _ := strings.Cut(original, "?")
+		var err error
+		if w.methods, err = readings.Methods(r, readings.PeekForm(r, maxForm), query); err != nil {
+			return ways{}, err
+		}
+	}
+	if len(w.paths)*len(w.methods.Methods) > readings.Limit {
+		return ways{}, readings.ErrTooMany
+	}
+	return w, nil
+}
+
+func include(paths []string, p string) []string {
+	for _, have := range paths {
+		if have == p {
+			return paths
+		}
+	}
+	return append(paths, p)
+}
+
+// decideAll decides several readings. tell, where it is not nil, is told of
+// each.
+func (g *Gate) decideAll(r *http.Request, all ways, tell func(method, path string, rl *rule)) (*rule, error) {
+	for _, p := range all.paths {
+		if g.hides(p) {
+			return nil, errHidden
+		}
+	}
+	var found *rule
+	ambiguous := false
+	add := func(method, path string, rl *rule) {
+		switch {
+		case rl == nil:
+		case found == nil:
+			found = rl
+		case found.Demand.Action != rl.Demand.Action:
+			ambiguous = true
+		}
+		if tell != nil {
+			tell(method, path, rl)
+		}
+	}
+	upgrade := r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
+	for _, p := range all.paths {
+		for _, method := range all.methods.Methods {
+			// What comes after an upgrade is unsafe under whatever method.
+			safe := readings.SafeMethod(method) && !upgrade
+			rl, err := g.first(g.o.WithReading(r, p, method), safe, all.bare)
+			if err != nil {
+				return nil, err
+			}
+			add(method, p, rl)
+		}
+		if all.methods.CannotTell {
+			if err := g.unknownMethod(r, p, all.bare, add); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if ambiguous {
+		return nil, errAmbiguous
+	}
+	return found, nil
+}
+
+// first finds the first rule that matches one reading. bare are the paths of all
+// readings, on which except depends; nil where r has the only one.
+func (g *Gate) first(r *http.Request, safe bool, bare []string) (*rule, error) {
+	for i := range g.rules {
+		rl := &g.rules[i]
+		if rl.Unsafe && safe {
+			continue
+		}
+		if rl.Match != nil {
+			ok, err := rl.Match(r)
+			if err != nil {
+				return nil, fmt.Errorf("matching rule %d: %w", rl.number, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		if len(rl.except) > 0 && rl.excepts(r, bare) {
+			continue
+		}
+		return rl, nil
+	}
+	return nil, nil
+}
+
+// unknownMethod tells add of every rule that could be the first for some method:
+// an override may be there that could not be read. A rule that depends on the
+// method cannot be told and does not end the search; any other does.
+func (g *Gate) unknownMethod(r *http.Request, p string, bare []string, add func(method, path string, rl *rule)) error {
+	for i := range g.rules {
+		rl := &g.rules[i]
+		matched := rl.Match == nil
+		for _, method := range anyMethod {
+			if matched {
+				break
+			}
+			var err error
+			if matched, err = rl.Match(g.o.WithReading(r, p, method)); err != nil {
+				return fmt.Errorf("matching rule %d: %w", rl.number, err)
+			}
+			if !rl.UsesMethod {
+				break
+			}
+		}
+		if !matched || len(rl.except) > 0 && rl.excepts(r, bare) {
+			continue
+		}
+		add("?", p, rl)
+		if !rl.UsesMethod && !rl.Unsafe {
+			return nil
+		}
+	}
+	return nil
+}
+
+// anyMethod are the methods that an override could name to some effect.
+var anyMethod = []string{
+	"POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE", "CONNECT",
+	"COPY", "LINK", "LOCK", "MERGE", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH", "UNLINK", "UNLOCK",
+}
+
+// excepts tells whether a rule leaves the request alone: every reading of its
+// path must be excepted.
+func (rl *rule) excepts(r *http.Request, bare []string) bool {
+	if bare == nil {
+		return rl.excepted(r.URL.Path)
+	}
+	for _, p := range bare {
+		if !rl.excepted(p) {
+			return false
+		}
+	}
+	return true
+}
+
+func (rl *rule) excepted(p string) bool {
+	for _, e := range rl.except {
+		if e.matches(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// pattern is one exception.
+type pattern struct {
+	text string
+	kind patternKind
+}
+
+type patternKind uint8
+
+const (
+	exactly patternKind = iota
+	beginning
+	glob
+)
+
+func patterns(texts []string) ([]pattern, error) {
+	var ps []pattern
+	for _, t := range texts {
+		if !strings.HasPrefix(t, "/") {
+			return nil, fmt.Errorf("gate: except %q must begin with a slash", t)
+		}
+		if _, err := path.Match(t, ""); err != nil {
+			return nil, fmt.Errorf("gate: except %q: %w", t, err)
+		}
+		p := pattern{text: t}
+		start, star := strings.CutSuffix(t, "*")
+		switch {
+		case star && !strings.ContainsAny(start, `*?[\`):
+			p = pattern{text: start, kind: beginning}
+		case strings.ContainsAny(t, `*?[\`):
+			p.kind = glob
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+func (p pattern) matches(s string) bool {
+	switch p.kind {
+	case exactly:
+		return s == p.text
+	case beginning:
+		return strings.HasPrefix(s, p.text)
+	}
+	ok, _ := path.Match(p.text, s) // checked when the gate was made
+	return ok
+}
+
+// withReading copies a request with another path and method.
+func withReading(r *http.Request, path, method string) *http.Request {
+	c := r.WithContext(r.Context())
+	u := *r.URL
+	u.Path, u.RawPath = path, ""
+	c.URL, c.Method = &u, method
+	return c
+}

@@ -1,0 +1,71 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// Explanation is a decision with its reasons, for the operator.
+type Explanation struct {
+	// Outcome is what the gate would do: "pass" without a grant, "step_up",
+	// "own_page", "method_not_allowed", "not_found" for a reading under the
+	// gateway's own prefix, "ambiguous_request", or "unavailable" where a
+	// matcher failed.
+	Outcome string `json:"outcome"`
+	// Action and GrantType are what is demanded, with "step_up".
+	Action    string `json:"action_type,omitempty"`
+	GrantType string `json:"grant_type,omitempty"`
+	// Readings are all ways to understand the request; none where there are too
+	// many.
+	Readings []Reading `json:"readings,omitempty"`
+}
+
+// Reading is one way to understand a request, and the rule that decides it.
+type Reading struct {
+	// Method is "?" for one that the body may name and the gate cannot read.
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	// Rule is counted from 1; 0 where no rule matches.
+	Rule   int    `json:"rule"`
+	Action string `json:"action_type,omitempty"`
+	Line   string `json:"line,omitempty"`
+}
+
+// Explain tells what the gate would decide of a request. It identifies nobody,
+// begins and spends nothing.
+func (g *Gate) Explain(r *http.Request) Explanation {
+	r = scrub(r)
+	if !g.allows(r.Method) {
+		return Explanation{Outcome: "method_not_allowed"}
+	}
+	if g.own(r) != nil {
+		return Explanation{Outcome: "own_page"}
+	}
+	var e Explanation
+	all, err := g.ways(r)
+	var rl *rule
+	if err == nil {
+		rl, err = g.decideAll(r, all, func(method, path string, rl *rule) {
+			one := Reading{Method: method, Path: path}
+			if rl != nil {
+				one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
+			}
+			e.Readings = append(e.Readings, one)
+		})
+	}
+	switch {
+	case errors.Is(err, errHidden):
+		e.Outcome = "not_found"
+	case errors.Is(err, errAmbiguous), errors.Is(err, readings.ErrTooMany):
+		e.Outcome = "ambiguous_request"
+	case err != nil:
+		e.Outcome = "unavailable"
+	case rl == nil:
+		e.Outcome = "pass"
+	default:
+		e.Outcome, e.Action, e.GrantType = "step_up", rl.Demand.Action.String(), rl.Demand.Use.String()
+	}
+	return e
+}

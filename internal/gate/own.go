@@ -1,0 +1,90 @@
+package gate
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// allows tells whether a method is let in at all. What an application makes of
+// a method that nobody registered is nobody's guess (S07).
+func (g *Gate) allows(method string) bool {
+	return readings.Registered(method) || g.methods[method]
+}
+
+// own gives the request for the portal where it is for one of the gateway's own
+// pages: where its raw path, as it is or as the client sent it, lies under the
+// prefix. A directive that sends every unknown path to a front controller would
+// otherwise hide the pages.
+func (g *Gate) own(r *http.Request) *http.Request {
+	if g.under(r.RequestURI) {
+		return r
+	}
+	original, ok := g.o.Original(r)
+	if !ok || !g.under(original) {
+		return nil
+	}
+	u, err := url.ParseRequestURI(original)
+	if err != nil {
+		return nil
+	}
+	c := r.WithContext(r.Context())
+	c.URL, c.RequestURI = u, original
+	return c
+}
+
+// under tells whether a raw request target lies under the prefix, or is it
+// without its last slash.
+func (g *Gate) under(target string) bool {
+	bare := g.prefix[:len(g.prefix)-1]
+	if !strings.HasPrefix(target, bare) {
+		return false
+	}
+	return len(target) == len(bare) || target[len(bare)] == '/' || target[len(bare)] == '?'
+}
+
+// hides tells whether one reading of a path lies under the prefix, in any case.
+// Such a request is for nobody: not the portal's by its raw path, and the
+// application must not be able to answer in the gateway's name.
+func (g *Gate) hides(path string) bool {
+	bare := g.prefix[:len(g.prefix)-1]
+	if len(path) < len(bare) || path[1]|0x20 != bare[1]|0x20 || !strings.EqualFold(path[:len(bare)], bare) {
+		return false
+	}
+	return len(path) == len(bare) || path[len(bare)] == '/'
+}
+
+// Origin is the site of a request, scheme://host, in the form that browsers give
+// it in Origin and Referer.
+func Origin(r *http.Request, secure bool) string {
+	host := strings.ToLower(r.Host)
+	if secure {
+		return "https://" + strings.TrimSuffix(host, ":443")
+	}
+	return "http://" + strings.TrimSuffix(host, ":80")
+}
+
+// Base is what was taken off the front of a request's path on its way, without a
+// slash at its end, given the target as the client sent it and as it is now.
+// Links to the gateway's own pages keep it. It is empty where the target was
+// rewritten in another way.
+func Base(original, now string) string {
+	original, _, _ = strings.Cut(original, "?")
+	now, _, _ = strings.Cut(now, "?")
+	base, ok := strings.CutSuffix(original, now)
+	if !ok || !sameSitePath(base+"/") {
+		return ""
+	}
+	return base
+}
+
+// base is Base of a request.
+func (g *Gate) base(r *http.Request) string {
+	original, ok := g.o.Original(r)
+	if !ok {
+		return ""
+	}
+	return Base(original, r.RequestURI)
+}

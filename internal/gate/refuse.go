@@ -1,0 +1,84 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// refusal is one way to say no: a page to people, a problem to programs.
+type refusal struct {
+	outcome Outcome
+	code    problem.Code
+	page    pages.MessageKind
+	detail  string
+}
+
+var (
+	methodNotAllowed = &refusal{Refused, problem.MethodNotAllowed, pages.MethodNotAllowed, "This method is not known here."}
+	hidden           = &refusal{Refused, problem.NotFound, pages.NotFound, "There is nothing at this address."}
+	ambiguous        = &refusal{Refused, problem.Ambiguous, pages.Ambiguous, "The request can be read in ways that differ. Write its address in the plainest form."}
+	twoCredentials   = &refusal{Refused, problem.Ambiguous, pages.BadRequest, "The request carries more than one credential."}
+	nobody           = &refusal{Refused, problem.Unauthenticated, pages.NoIdentity, "Sign in first, then try again."}
+	httpsRequired    = &refusal{Refused, problem.HTTPSRequired, pages.HTTPSRequired, "This needs HTTPS: without it anybody on the way could take over the proof."}
+	crossSite        = &refusal{Refused, problem.CrossOrigin, pages.CrossSite, "The form was sent from another site."}
+	speculative      = &refusal{Refused, problem.Unavailable, pages.Unavailable, "This is not served ahead of time."}
+	unavailable      = &refusal{Failed, problem.Unavailable, pages.Unavailable, "The step-up service cannot decide now. Try again later."}
+	identityFailed   = &refusal{Failed, problem.Unavailable, pages.Unavailable, "It cannot be told now who is asking. Try again later."}
+)
+
+// refuseUndecided refuses a request of which it could not be told what it needs.
+func (v *visit) refuseUndecided(err error) {
+	switch {
+	case errors.Is(err, errHidden):
+		v.refuse(hidden)
+	case errors.Is(err, errAmbiguous), errors.Is(err, readings.ErrTooMany):
+		v.refuse(ambiguous)
+	default:
+		v.g.o.Failed(v.r, "deciding what a request needs", err)
+		v.refuse(unavailable)
+	}
+}
+
+// refuse answers the request, and nobody else will.
+func (v *visit) refuse(why *refusal) {
+	v.count(why.outcome)
+	h := v.w.Header()
+	answersVary(h)
+	if !navigates(v.r.Header) {
+		problem.Write(v.w, problem.Problem{Code: why.code, Detail: why.detail})
+		return
+	}
+	if why == nobody {
+		// RFC 9110 section 15.5.2 demands the field; Bearer makes no browser ask.
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	pages.Render(v.w, why.code.Status(), pages.Message{Page: v.page(), Kind: why.page})
+}
+
+// tooEarly sends early data back (RFC 8470 section 5.2): the client sends the
+// request again once the handshake is done.
+func (v *visit) tooEarly() {
+	v.count(Refused)
+	answersVary(v.w.Header())
+	v.w.Header().Set("Cache-Control", "no-store")
+	v.w.WriteHeader(http.StatusTooEarly)
+}
+
+// answersVary says on what the answer depends, for caches that keep what they
+// are told not to.
+func answersVary(h http.Header) {
+	h.Add("Vary", "Accept, Authorization, Cookie, Sec-Fetch-Dest, Sec-Fetch-Mode, X-Requested-With")
+}
+
+// count is told of matched requests, and of refused ones under no action.
+func (v *visit) count(o Outcome) {
+	action := ""
+	if v.rule != nil {
+		action = v.rule.Demand.Action.String()
+	}
+	v.g.o.Count(action, o)
+}

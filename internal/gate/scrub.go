@@ -1,0 +1,103 @@
+package gate
+
+import (
+	"net/http"
+	"strings"
+)
+
+// reserved begins the names of the headers by which the gateway talks to the
+// application.
+const reserved = "step-up-"
+
+// scrub deletes what a client may not say (S08): Step-Up-* headers, in every
+// spelling that some server takes for them; X-Original-URL and X-Rewrite-URL, by
+// which some applications let themselves be told another path; tokens of
+// Connection that would make a proxy delete the gateway's own headers; trailers.
+//
+// It returns r itself, or a copy where the body is chunked: net/http sets the
+// trailers of such a body on its own request once the body was read.
+func scrub(r *http.Request) *http.Request {
+	h := r.Header
+	for name := range h {
+		if denied(name) {
+			delete(h, name)
+		}
+	}
+	if tokens := h["Connection"]; len(tokens) > 0 {
+		scrubConnection(h, tokens)
+	}
+	if r.Trailer != nil || len(r.TransferEncoding) > 0 {
+		r = r.WithContext(r.Context())
+		r.Trailer = nil
+	}
+	return r
+}
+
+// denied tells whether clients may not send a header of the name. Servers turn
+// header names into variables, and some make the same one of "Step_Up.User" as of
+// "Step-Up-User", so whatever is neither letter nor digit counts as a dash.
+func denied(name string) bool {
+	if len(name) < len("trailer") {
+		return false
+	}
+	switch name[0] | 0x20 {
+	case 's':
+		return len(name) >= len(reserved) && folds(name[:len(reserved)], reserved)
+	case 'x':
+		return folds(name, "x-original-url") || folds(name, "x-rewrite-url")
+	case 't':
+		return folds(name, "trailer")
+	}
+	return false
+}
+
+// folds compares a name with one in lower case.
+func folds(name, with string) bool {
+	if len(name) != len(with) {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		default:
+			c = '-'
+		}
+		if c != with[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// scrubConnection takes the tokens out of Connection (RFC 9110 section 7.6.1)
+// that name a denied header. Proxies delete what Connection names just before
+// they send a request on, after the gateway has added its own.
+func scrubConnection(h http.Header, lines []string) {
+	found := false
+	for _, line := range lines {
+		for rest, more := line, true; more; {
+			var token string
+			token, rest, more = strings.Cut(rest, ",")
+			found = found || denied(strings.TrimSpace(token))
+		}
+	}
+	if !found {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for token := range strings.SplitSeq(line, ",") {
+			if token = strings.TrimSpace(token); token != "" && !denied(token) {
+				kept = append(kept, token)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = []string{strings.Join(kept, ", ")}
+}

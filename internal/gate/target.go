@@ -1,0 +1,75 @@
+package gate
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// returnTarget is where the browser is sent once the step-up is passed: a path
+// and query of this site (S09). For a safe request it is what was asked for.
+// Others cannot be repeated by a redirect, and a framed page does not stand alone:
+// there it is the page that the person came from, if that is the site's.
+func (v *visit) returnTarget(framed bool) string {
+	asked := v.r.RequestURI
+	if original, ok := v.g.o.Original(v.r); ok {
+		asked = original
+	}
+	safe := v.r.Method == http.MethodGet || v.r.Method == http.MethodHead
+	if !safe || framed {
+		if from := refererOn(Origin(v.r, v.secure), v.r.Header["Referer"]); from != "" {
+			return from
+		}
+		if !safe {
+			return "/"
+		}
+	}
+	if !sameSitePath(asked) {
+		return "/"
+	}
+	return asked
+}
+
+// refererOn gives path and query of the page that a request came from, where
+// that page is on the site; else nothing.
+func refererOn(origin string, lines []string) string {
+	if len(lines) != 1 || len(lines[0]) > ceremony.MaxReturnTo {
+		return ""
+	}
+	u, err := url.Parse(lines[0])
+	if err != nil || u.Opaque != "" || u.User != nil || !strings.EqualFold(u.Scheme+"://"+u.Host, origin) {
+		return ""
+	}
+	u.Fragment, u.RawFragment, u.Scheme, u.Host = "", "", "", ""
+	target := u.EscapedPath()
+	if target == "" {
+		target = "/"
+	}
+	if u.RawQuery != "" {
+		target += "?" + u.RawQuery
+	}
+	if !sameSitePath(target) {
+		return ""
+	}
+	return target
+}
+
+// sameSitePath tells whether a browser that is sent to the target stays on the
+// site. It takes two slashes or backslashes for the beginning of a host, and
+// drops tabs and newlines before it looks (WHATWG URL, section 4.4).
+func sameSitePath(target string) bool {
+	if target == "" || target[0] != '/' || len(target) > ceremony.MaxReturnTo {
+		return false
+	}
+	if len(target) > 1 && (target[1] == '/' || target[1] == '\\') {
+		return false
+	}
+	for i := 0; i < len(target); i++ {
+		if c := target[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
