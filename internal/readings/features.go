@@ -1,5 +1,11 @@
 package readings
 
+import (
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
 // feature is a set of things found in a path that some rewrite acts on.
 type feature uint16
 
@@ -15,7 +21,9 @@ const (
 	hasControl
 	hasQuestion
 	hasHash
-	hasHigh // a byte beyond ASCII
+	hasHigh       // a byte beyond ASCII
+	hasInvalid    // bytes that are not UTF-8
+	hasNormalForm // not in NFKC: there is a normal form to be had
 	hasDollar
 	hasScript // a segment like "index.php" before the last
 )
@@ -62,6 +70,14 @@ func features(s string) feature {
 			f |= featureOf[c]
 		}
 		prev = c
+	}
+	if f&hasHigh != 0 {
+		if !utf8.ValidString(s) {
+			f |= hasInvalid
+		}
+		if !norm.NFKC.IsNormalString(s) {
+			f |= hasNormalForm
+		}
 	}
 	switch {
 	case prev == '.' || prev == ' ':

@@ -11,7 +11,8 @@ const Limit = 64
 
 // maxWork bounds the bytes read and written while Paths looks for readings,
 // so that a 16 KiB target of nested escapes costs below a millisecond. A
-// target of 500 bytes reaches Limit first.
+// target of a few hundred bytes reaches Limit first, and an honest one of
+// 4 KiB neither.
 const maxWork = 384 << 10
 
 // ErrTooMany is returned for a request that could be understood in more than
@@ -39,6 +40,9 @@ func Paths(target string) ([]string, error) {
 		s := c.found[i]
 		has := features(s)
 		c.work += len(s)
+		if has&hasHigh != 0 {
+			c.work += 4 * len(s) // normal forms are costly to tell
+		}
 		for j := range rewrites {
 			if has&rewrites[j].needs == 0 {
 				continue
@@ -88,11 +92,11 @@ var rewrites = [...]struct {
 	{"cut at #", hasHash, 1, cutter(func(c byte) bool { return c == '#' })},
 	{"cut NTFS stream", hasDollar, 1, cutStreams},
 	{"cut path info", hasScript, 1, cutPathInfo}, // CGI, PHP, ASP.NET
-	{"overlong UTF-8", hasHigh, 2, foldOverlong},
-	{"stray bytes are Latin-1", hasHigh, 2, latin1},
-	{"stray bytes vanish", hasHigh, 2, dropInvalid},
-	{"NFC", hasHigh, 4, composeNFC},
-	{"NFKC", hasHigh, 8, composeNFKC},
+	{"overlong UTF-8", hasInvalid, 2, foldOverlong},
+	{"stray bytes are Latin-1", hasInvalid, 2, latin1},
+	{"stray bytes vanish", hasInvalid, 2, dropInvalid},
+	{"NFC", hasNormalForm, 4, composeNFC},
+	{"NFKC", hasNormalForm, 8, composeNFKC},
 	{"look-alikes", hasHigh, 4, foldRunes},
 }
 

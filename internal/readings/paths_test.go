@@ -162,6 +162,8 @@ func TestHonestTargetsHaveFewReadings(t *testing.T) {
 		{"/a;jsessionid=0A1B.node1?x=1", 2},
 		{"/search/100%25%20sure%3F", 12},
 		{"/emoji/%F0%9F%91%A9%E2%80%8D%F0%9F%92%BB/", 6},
+		{"/" + strings.Repeat("%E6%9D%B1%E4%BA%AC", 227) + "/", 4},
+		{"/" + strings.Repeat("%20M%C3%A9moire", 136) + ";v=1/", 8},
 		{"/remote.php/dav/files/alice/Fotos%202024/%C3%9Cbersicht.jpg", 6},
 	} {
 		got, err := Paths(tt.target)
