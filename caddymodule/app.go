@@ -1,11 +1,19 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
 func init() {
@@ -20,6 +28,12 @@ type App struct {
 	// StoreRaw is where the state is kept, a module of the namespace
 	// step_up.stores. Default: badger in step_up/ of Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=step_up.stores inline_key=engine"`
+
+	db      *database // nil until Provision acquired it
+	service *ceremony.Service
+	audit   func(context.Context, ceremony.Event)
+	sites   []*Handler // in the order they were provisioned
+	logger  *zap.Logger
 }
 
 // CaddyModule returns the module's id.
@@ -27,8 +41,128 @@ func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "step_up", New: func() caddy.Module { return new(App) }}
 }
 
-// Start does nothing yet.
-func (a *App) Start() error { return nil }
+// Provision checks the settings and refers to the database, without opening it.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if err := a.App.Validate(); err != nil {
+		return err
+	}
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	e, err := a.loadEngine(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := newKeySource(a.Key, a.KeyFile, e.location())
+	if err != nil {
+		return err
+	}
+	if a.db, err = acquire(e, keys); err != nil {
+		return err
+	}
+	a.audit = auditTo(a.logger.Named("audit"))
+	a.service, err = a.newService()
+	return err
+}
 
-// Stop does nothing.
+func (a *App) loadEngine(ctx caddy.Context) (engine, error) {
+	if a.StoreRaw == nil {
+		module, err := ctx.LoadModuleByID("step_up.stores.badger", nil)
+		if err != nil {
+			return nil, fmt.Errorf("loading store: %w", err)
+		}
+		return module.(engine), nil
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return nil, fmt.Errorf("loading store: %w", err)
+	}
+	e, ok := module.(engine)
+	if !ok {
+		return nil, fmt.Errorf("loading store: %T is no store", module)
+	}
+	return e, nil
+}
+
+// newService makes the domain's verbs over the settings and the database.
+func (a *App) newService() (*ceremony.Service, error) {
+	said := a.App.WithDefaults()
+	until, err := said.Enrollment.Deadline()
+	if err != nil {
+		return nil, err
+	}
+	settings := ceremony.DefaultSettings()
+	settings.Issuer = said.Issuer
+	settings.Enrollment = ceremony.Enrollment(said.Enrollment.Policy)
+	settings.Until = until
+	settings.TOTP = totp.Params{Algorithm: algorithms[said.TOTP.Algorithm], Digits: said.TOTP.Digits, Skew: *said.TOTP.Skew}
+	settings.ChallengeTTL = time.Duration(said.Limits.ChallengeTTL)
+	settings.PendingTTL = time.Duration(said.Limits.PendingEnrollment)
+	settings.RecoveryCodes = said.Limits.RecoveryCodes
+	settings.Budgets.Device = said.Limits.Attempts.KnownBrowsers
+	settings.Budgets.Browser = said.Limits.Attempts.OtherBrowsers
+	return ceremony.New(ceremony.Options{
+		DB:       a.db.get,
+		Settings: settings,
+		Factors:  []ceremony.Factor{totpapp.Factor{Skew: settings.TOTP.Skew}, recovery.Factor{}},
+		Now:      time.Now,
+		Audit:    a.audit,
+	})
+}
+
+var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA256, "sha512": totp.SHA512}
+
+// Start opens the database, so that one that cannot be opened is told now and
+// not to the first visitor. Requests may come before: apps start in any order,
+// and handlers open it themselves.
+func (a *App) Start() error {
+	if _, err := a.db.open(context.Background(), time.Now()); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Stop leaves the database open: requests that the http app still serves, and
+// the next configuration, use it.
 func (a *App) Stop() error { return nil }
+
+// Cleanup gives up the database. It also runs after a Provision that failed, so
+// only what this instance acquired is given up.
+func (a *App) Cleanup() error {
+	if a.db == nil {
+		return nil
+	}
+	db := a.db
+	a.db = nil
+	return db.release()
+}
+
+// join adds a site. Two identity sources that say "alice" may mean two people, so
+// sites that share a tenant must ask the same source and compare its answers in
+// the same way.
+func (a *App) join(h *Handler) error {
+	said := h.Site.WithDefaults()
+	for _, other := range a.sites {
+		theirs := other.Site.WithDefaults()
+		if theirs.Tenant != said.Tenant {
+			continue
+		}
+		if other.source != h.source {
+			return fmt.Errorf("two sites with different identity sources share the tenant %q, so that the same name in both would be one person: give each its own, such as `tenant intranet`", said.Tenant)
+		}
+		if theirs.UserID != said.UserID {
+			return fmt.Errorf("two sites of the tenant %q compare user ids differently: say `user_id %s` in both, or give each its own tenant", said.Tenant, config.UserIDExact)
+		}
+	}
+	a.sites = append(a.sites, h)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -41,7 +41,6 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		tenant        NAME
 //		user_id       folded | exact
 //		identity      placeholder {http.auth.user.id}
-//		prefix        /.step-up
 //		allow_methods METHOD...
 //
 //		protect ACTION [* | PATH... | @NAME] {
@@ -77,7 +76,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := block{
 		name:    "step_up",
 		repeats: "protect",
-		order:   []string{"tenant", "user_id", "identity", "prefix", "allow_methods", "protect"},
+		order:   []string{"tenant", "user_id", "identity", "allow_methods", "protect"},
 		settings: map[string]setting{
 			"tenant": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &h.Tenant, "staff"); err != nil {
@@ -95,12 +94,6 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				raw, err := guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
 				h.IdentityRaw = raw
 				return err
-			},
-			"prefix": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.Prefix, config.DefaultPrefix); err != nil {
-					return err
-				}
-				return checked(d, config.CheckPrefix(h.Prefix))
 			},
 			"allow_methods": func(d *caddyfile.Dispenser) error {
 				if h.AllowMethods = d.RemainingArgs(); len(h.AllowMethods) == 0 {

@@ -1,15 +1,23 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 )
 
 func init() {
@@ -27,6 +35,13 @@ type Handler struct {
 	// named gives the matcher set that the Caddyfile defines under an @name.
 	// It is set only while a Caddyfile is read.
 	named func(caddyfile.Token) (config.Matchers, error)
+
+	tenant   string
+	source   string // IdentityRaw in a form that can be compared
+	identity IdentitySource
+	form     func(user string) (string, error) // the form in which user ids are kept
+	gate     *gate.Gate
+	logger   *zap.Logger
 }
 
 // CaddyModule returns the module's id.
@@ -45,6 +60,130 @@ func (h *Handler) Validate() error {
 	return h.Site.Validate()
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return errors.New("not built")
+// Provision builds the site's gate.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	module, err := ctx.App("step_up")
+	if err != nil {
+		return err
+	}
+	app := module.(*App)
+	if err := h.loadIdentity(ctx); err != nil {
+		return err
+	}
+	if err := app.join(h); err != nil {
+		return err
+	}
+	return h.build(ctx, app)
 }
+
+func (h *Handler) loadIdentity(ctx caddy.Context) error {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, h.IdentityRaw); err != nil {
+		return fmt.Errorf("reading identity: %w", err)
+	}
+	h.source = compact.String()
+	module, err := ctx.LoadModule(h, "IdentityRaw")
+	if err != nil {
+		return fmt.Errorf("loading identity: %w", err)
+	}
+	source, ok := module.(IdentitySource)
+	if !ok {
+		return fmt.Errorf("loading identity: %T is no identity source", module)
+	}
+	h.identity = source
+	return nil
+}
+
+// build makes the gate and the pages behind it.
+func (h *Handler) build(ctx caddy.Context, app *App) error {
+	said := h.Site.WithDefaults()
+	h.tenant = said.Tenant
+	h.form = identity.Folded
+	if said.UserID == config.UserIDExact {
+		h.form = identity.Exact
+	}
+	rules, actions, err := compileRules(ctx, said.Rules)
+	if err != nil {
+		return err
+	}
+	issuer := app.App.WithDefaults().Issuer
+	pages, err := portal.New(portal.Options{
+		Service:   app.service,
+		Issuer:    issuer,
+		Identify:  h.identifyForPortal,
+		Site:      siteOf,
+		PlainHTTP: app.AllowPlainHTTP,
+		Actions:   actions,
+		Now:       time.Now,
+		Failed:    h.portalFailed,
+	})
+	if err != nil {
+		return err
+	}
+	h.gate, err = gate.New(gate.Options{
+		Tenant:         said.Tenant,
+		Issuer:         issuer,
+		Rules:          rules,
+		Ceremony:       app.service,
+		Identify:       h.identify,
+		Secure:         isSecure,
+		AllowPlainHTTP: app.AllowPlainHTTP,
+		ClientAddress:  clientAddress,
+		Original:       originalTarget,
+		WithReading:    withReading,
+		Portal:         pages,
+		AllowMethods:   said.AllowMethods,
+		Undialed:       undialed,
+		Count:          counterOf(said.Rules),
+		Audit:          app.audit,
+		Failed:         h.gateFailed,
+		Now:            time.Now,
+	})
+	return err
+}
+
+// ServeHTTP asks for the proof, or passes the request on. It returns an error
+// only where a handler behind it did: an error of our own would run the site's
+// handle_errors, where a reverse_proxy would forward what was refused.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return h.gate.ServeHTTP(w, r, next.ServeHTTP)
+}
+
+// identify asks the identity source, and gives the subject in the form in which
+// it is kept.
+func (h *Handler) identify(r *http.Request) (ceremony.Principal, error) {
+	var p ceremony.Principal
+	if len(r.Header["Authorization"]) > 1 {
+		// Caddy reads the first, the application maybe the last (S21).
+		return p, gate.ErrAmbiguousIdentity
+	}
+	subject, session, err := h.identity.Identify(r)
+	if errors.Is(err, ErrNobody) {
+		return p, gate.ErrNobody
+	}
+	if err != nil {
+		return p, err
+	}
+	if subject.Tenant != "" && subject.Tenant != h.tenant {
+		return p, fmt.Errorf("identity source names a user of another tenant than %s", h.tenant)
+	}
+	if p.User, err = h.form(subject.User); err != nil {
+		return p, err
+	}
+	p.Tenant = h.tenant
+	if session != "" {
+		p.Session = sessionFingerprint(session)
+	}
+	return p, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -2,10 +2,185 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
 )
+
+// matcherSet is Caddy's matchers that all have to match, in the order of their
+// names: Caddy's own sets come in random order.
+type matcherSet []namedMatcher
+
+type namedMatcher struct {
+	name  string
+	match func(*http.Request) (bool, error)
+}
+
+// loadMatchers loads a set as it is written in a rule.
+func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
+	names := make([]string, 0, len(set))
+	for name := range set {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	loaded := make(matcherSet, 0, len(set))
+	for _, name := range names {
+		raw := set[name]
+		if name == "path" {
+			var err error
+			if raw, err = coverBare(raw); err != nil {
+				return nil, err
+			}
+		}
+		module, err := ctx.LoadModuleByID("http.matchers."+name, raw)
+		if err != nil {
+			return nil, fmt.Errorf("loading matcher %s: %w", name, err)
+		}
+		m := namedMatcher{name: name}
+		switch module := module.(type) {
+		case caddyhttp.RequestMatcherWithError:
+			m.match = module.MatchWithError
+		case caddyhttp.RequestMatcher:
+			m.match = func(r *http.Request) (bool, error) { return matchOld(module, r) }
+		default:
+			return nil, fmt.Errorf("loading matcher %s: %T matches no requests", name, module)
+		}
+		loaded = append(loaded, m)
+	}
+	return loaded, nil
+}
+
+// matchOld runs a matcher of Caddy's older interface, which leaves its error
+// among the variables of the request.
+func matchOld(m caddyhttp.RequestMatcher, r *http.Request) (bool, error) {
+	if m.Match(r) {
+		return true, nil
+	}
+	if err, ok := caddyhttp.GetVar(r.Context(), caddyhttp.MatcherErrorVarKey).(error); ok {
+		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, nil)
+		return false, err
+	}
+	return false, nil
+}
+
+// errQuery: Caddy's query matcher matches nothing in a query that Go refuses to
+// read, but applications read it all the same.
+var errQuery = errors.New("matching query: it can be read in several ways")
+
+// match tells whether all match. Where one certainly does not, an error of
+// another does not matter; else the first error is returned, and the request has
+// to be refused.
+func (s matcherSet) match(r *http.Request) (bool, error) {
+	var failed error
+	for _, m := range s {
+		ok, err := m.match(r)
+		if err == nil && !ok && m.name == "query" {
+			if _, malformed := url.ParseQuery(r.URL.RawQuery); malformed != nil {
+				err = errQuery
+			}
+		}
+		switch {
+		case err != nil:
+			if failed == nil {
+				failed = fmt.Errorf("matching %s: %w", m.name, err)
+			}
+		case !ok:
+			return false, nil
+		}
+	}
+	return failed == nil, failed
+}
+
+// coverBare adds to each path ending in /* the path without the slash. Whoever
+// protects /admin/* means /admin too, which most applications answer alike.
+func coverBare(raw json.RawMessage) (json.RawMessage, error) {
+	var paths []string
+	if err := json.Unmarshal(raw, &paths); err != nil {
+		return nil, fmt.Errorf("loading matcher path: %w", err)
+	}
+	for _, p := range slices.Clone(paths) {
+		if bare, ok := strings.CutSuffix(p, "/*"); ok && bare != "" {
+			paths = append(paths, bare)
+		}
+	}
+	return pathsJSON(paths), nil
+}
 
 // pathsJSON is the JSON form of a path matcher.
 func pathsJSON(paths []string) json.RawMessage {
 	out, _ := json.Marshal(paths) // strings always marshal
 	return out
+}
+
+// compileMatch makes one function of a rule's matchers: On has to match, and one
+// of Match where there are any. It is nil where the rule has neither.
+func compileMatch(ctx caddy.Context, r config.Rule) (func(*http.Request) (bool, error), error) {
+	on, err := loadMatchers(ctx, r.On)
+	if err != nil {
+		return nil, err
+	}
+	alternatives := make([]matcherSet, 0, len(r.Match))
+	for _, m := range r.Match {
+		set, err := loadMatchers(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		alternatives = append(alternatives, set)
+	}
+	switch {
+	case len(on) == 0 && len(alternatives) == 0:
+		return nil, nil
+	case len(alternatives) == 0:
+		if len(on) == 1 && on[0].name != "query" {
+			return on[0].match, nil
+		}
+		return on.match, nil
+	}
+	return func(r *http.Request) (bool, error) {
+		ok, failed := on.match(r)
+		if failed == nil && !ok {
+			return false, nil
+		}
+		matched := false
+		for _, set := range alternatives {
+			ok, err := set.match(r)
+			if err != nil && failed == nil {
+				failed = err
+			}
+			matched = matched || ok
+			if matched && failed == nil {
+				return true, nil
+			}
+		}
+		// An error with no alternative that could matter is still an error:
+		// what cannot be told must not pass.
+		return matched && failed == nil, failed
+	}, nil
+}
+
+// blindToMethod are the matchers that certainly do not look at the method, so
+// that rules made of them alone need no search for overrides.
+var blindToMethod = map[string]bool{
+	"path": true, "path_regexp": true, "host": true, "header": true, "header_regexp": true, "query": true,
+	"remote_ip": true, "client_ip": true, "protocol": true, "tls": true,
+}
+
+// usesMethod tells whether a rule's matchers may depend on the method.
+func usesMethod(r config.Rule) bool {
+	for _, set := range append([]config.Matchers{r.On}, r.Match...) {
+		for name, raw := range set {
+			if !blindToMethod[name] || strings.Contains(string(raw), "{") && strings.Contains(string(raw), "method") {
+				return true
+			}
+		}
+	}
+	return false
 }

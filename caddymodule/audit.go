@@ -1,0 +1,31 @@
+package caddymodule
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// auditTo writes each event as one line of the logger step_up.audit and counts
+// it. Passes on a live grant are no events: they are counted alone.
+func auditTo(log *zap.Logger) func(context.Context, ceremony.Event) {
+	return func(_ context.Context, e ceremony.Event) {
+		decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, e.Action).Inc()
+		fields := []zap.Field{
+			zap.String("event", e.Kind),
+			zap.String("outcome", e.Outcome),
+			zap.String("tenant", e.Subject.Tenant),
+			zap.String("user", e.Subject.User),
+		}
+		for _, f := range []struct{ name, value string }{
+			{"cause", e.Cause}, {"action_type", e.Action}, {"method", e.Method}, {"object", e.Object}, {"client_ip", e.Address},
+		} {
+			if f.value != "" {
+				fields = append(fields, zap.String(f.name, f.value))
+			}
+		}
+		log.Info(e.Kind+" "+e.Outcome, append(fields, zap.Time("decided_at", e.Time))...)
+	}
+}

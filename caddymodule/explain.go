@@ -1,0 +1,142 @@
+package caddymodule
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+)
+
+// ExplainRequest asks what would become of a request.
+type ExplainRequest struct {
+	Method string `json:"method"`
+	URL    string `json:"url"` // as a client would write it, with scheme and host
+}
+
+// ExplainAnswer tells how the request may be read, which rule decides each
+// reading, and the outcome.
+type ExplainAnswer struct {
+	// Tenant is that of the site which the request would come to.
+	Tenant string `json:"tenant"`
+	// Outcome is what the gate would do: pass, step_up, or why it refuses.
+	Outcome string `json:"outcome"`
+	// ActionType is what would be demanded.
+	ActionType string `json:"action_type,omitempty"`
+	// Readings are the ways in which an application may understand the
+	// request.
+	Readings []ExplainReading `json:"readings"`
+}
+
+// ExplainReading is one reading and the rule that decides it.
+type ExplainReading struct {
+	Method     string `json:"method"`
+	Path       string `json:"path"`
+	Rule       int    `json:"rule,omitempty"` // counted from 1; left out: none
+	ActionType string `json:"action_type,omitempty"`
+	Says       string `json:"says,omitempty"` // the rule
+}
+
+// explain finds the site by walking the routes of the running configuration as
+// far as the handler, and asks its gate. Handlers in front are not run, so what
+// they would rewrite or refuse is not seen.
+func explain(_ context.Context, _ *App, in ExplainRequest) (ExplainAnswer, error) {
+	r, err := requestOf(in)
+	if err != nil {
+		return ExplainAnswer{}, err
+	}
+	h, err := siteFor(r)
+	if err != nil {
+		return ExplainAnswer{}, err
+	}
+	e := h.gate.Explain(r)
+	out := ExplainAnswer{Tenant: h.tenant, Outcome: e.Outcome, ActionType: e.Action, Readings: []ExplainReading{}}
+	for _, reading := range e.Readings {
+		out.Readings = append(out.Readings, readingOf(reading))
+	}
+	return out, nil
+}
+
+func readingOf(r gate.Reading) ExplainReading {
+	return ExplainReading{Method: r.Method, Path: r.Path, Rule: r.Rule, ActionType: r.Action, Says: r.Line}
+}
+
+// requestOf makes the request that a server would read. The target is kept byte
+// for byte: how it is spelled is what is asked about.
+func requestOf(in ExplainRequest) (*http.Request, error) {
+	scheme, rest, ok := strings.Cut(in.URL, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return nil, refused("url must begin with http:// or https://, such as https://example.com/admin/")
+	}
+	host, target := rest, "/"
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		host, target = rest[:i], rest[i:]
+		if target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	if host == "" || strings.ContainsAny(in.Method+host+target, " \r\n") {
+		return nil, refused("method and url must be as in a request line, without spaces or line breaks")
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(in.Method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
+	if err != nil {
+		return nil, refused("no server would read that request: %w", err)
+	}
+	r.RemoteAddr = "192.0.2.1:1" // an address for documentation, RFC 5737
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil), nil
+}
+
+// siteFor returns the handler that the running configuration leads r to.
+func siteFor(r *http.Request) (*Handler, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured("http")
+	if err != nil {
+		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
+	}
+	servers := module.(*caddyhttp.App).Servers
+	names := make([]string, 0, len(servers))
+	for name := range servers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	port := (&url.URL{Host: r.Host}).Port()
+	for _, exact := range []bool{true, false} { // a server on the URL's port first
+		for _, name := range names {
+			if exact && (port == "" || !slices.ContainsFunc(servers[name].Listen, func(l string) bool { return strings.HasSuffix(l, ":"+port) })) {
+				continue
+			}
+			if h := walk(servers[name].Routes, r); h != nil {
+				return h, nil
+			}
+		}
+	}
+	return nil, errNoSite
+}
+
+var errNoSite = caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no site with step_up serves that URL, so no rule looks at it")}
+
+// walk follows the routes that match r.
+func walk(routes caddyhttp.RouteList, r *http.Request) *Handler {
+	for _, route := range routes {
+		if ok, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !ok {
+			continue
+		}
+		for _, handler := range route.Handlers {
+			switch handler := handler.(type) {
+			case *Handler:
+				return handler
+			case *caddyhttp.Subroute:
+				if h := walk(handler.Routes, r); h != nil {
+					return h
+				}
+			}
+		}
+	}
+	return nil
+}

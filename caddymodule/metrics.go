@@ -1,0 +1,41 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The collectors live as long as the process, so that counters go on counting
+// across reloads; each configuration has a registry of its own, and they are
+// registered in each.
+//
+// No label holds a user, an address or anything else that a client writes: the
+// action types are the operator's, all other values are ours.
+var (
+	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "step_up",
+		Name:      "requests_total",
+		Help:      "Protected requests by action type and what became of them.",
+	}, []string{"action_type", "outcome"})
+
+	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "step_up",
+		Name:      "decisions_total",
+		Help:      "Decisions that stand in the audit log, by what was decided on, the outcome and its cause.",
+	}, []string{"event", "outcome", "cause", "action_type"})
+)
+
+// registerMetrics adds the collectors to a configuration's registry.
+func registerMetrics(registry prometheus.Registerer) error {
+	if registry == nil {
+		return nil
+	}
+	for _, c := range []prometheus.Collector{requests, decisions} {
+		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}

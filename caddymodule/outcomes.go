@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/portal"
+)
+
+// counterOf counts what became of protected requests. The counters of the site's
+// action types are looked up here once, and not by each request.
+func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
+	type series struct {
+		action  string
+		outcome gate.Outcome
+	}
+	counters := make(map[series]prometheus.Counter)
+	for _, r := range rules {
+		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed} {
+			counters[series{r.Action, o}] = requests.WithLabelValues(r.Action, string(o))
+		}
+	}
+	return func(action string, outcome gate.Outcome) {
+		if c, ok := counters[series{action, outcome}]; ok {
+			c.Inc()
+			return
+		}
+		requests.WithLabelValues("", string(outcome)).Inc() // decided before any rule
+	}
+}
+
+// gateFailed logs what the operator must look into. The request's URI is left
+// out: it is the client's, and stands in the access log.
+func (h *Handler) gateFailed(r *http.Request, doing string, err error) {
+	h.logger.Error(doing+" failed, so a request was refused", zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+}
+
+func (h *Handler) portalFailed(_ context.Context, err error) {
+	h.logger.Error("a page of the gateway is unavailable", zap.String("tenant", h.tenant), zap.Error(err))
+}
+
+// identifyForPortal is identify for the gateway's own pages, which have no gate
+// in front that adds where the person is.
+func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
+	p, err := h.identify(r)
+	switch {
+	case errors.Is(err, gate.ErrNobody):
+		return p, portal.ErrNobody
+	case errors.Is(err, gate.ErrAmbiguousIdentity):
+		return p, portal.ErrAmbiguous
+	case err != nil:
+		return p, err
+	}
+	p.Browser, _ = cookies.BrowserID(r, isSecure(r))
+	p.Address = clientAddress(r)
+	return p, nil
+}
+
+// siteOf tells where a request came in.
+func siteOf(r *http.Request) portal.Site {
+	secure := isSecure(r)
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	return portal.Site{Origin: scheme + "://" + r.Host, Base: strippedBase(r), Secure: secure}
+}
+
+// undialed tells of an error from behind us that no connection to the
+// application was made.
+func undialed(err error) bool {
+	var dial reverseproxy.DialError
+	if errors.As(err, &dial) {
+		return true
+	}
+	var handler caddyhttp.HandlerError
+	return errors.As(err, &handler) && errors.As(handler.Err, &dial)
+}
+
+// sessionFingerprint is what a grant remembers of an identity source's session,
+// which may be a secret.
+func sessionFingerprint(session string) [32]byte {
+	return sha256.Sum256([]byte("step-up session\x00" + session))
+}

@@ -1,0 +1,90 @@
+package caddymodule
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// withReading makes the request that Caddy's matchers are run on for one reading
+// of r: the same request with another path and method, and a replacer of its own,
+// so that {http.request.uri.path} in an expression is the reading's path and not
+// the one that was sent. What the handlers in front have set, such as
+// {http.auth.user.id} and variables, is seen as it is; nothing that a matcher sets
+// gets back to r. The copy has no body.
+func withReading(r *http.Request, path, method string) *http.Request {
+	u := *r.URL
+	u.Path, u.RawPath = path, ""
+	c := *r
+	c.URL, c.Method, c.RequestURI, c.Body = &u, method, u.RequestURI(), http.NoBody
+
+	sent, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	repl := caddy.NewReplacer()
+	prepared := caddyhttp.PrepareRequest(&c, repl, nil, server)
+
+	// PrepareRequest takes the copy for a request that has just come in.
+	ctx := prepared.Context()
+	if original := r.Context().Value(caddyhttp.OriginalRequestCtxKey); original != nil {
+		ctx = context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, original)
+	}
+	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+	}
+	*prepared = *prepared.WithContext(ctx) // the replacer holds on to this pointer
+	if sent != nil {
+		repl.Map(func(key string) (any, bool) {
+			if strings.HasPrefix(key, "http.request.") {
+				return nil, false // the reading's own, or nothing
+			}
+			return sent.Get(key)
+		})
+	}
+	return prepared
+}
+
+// originalTarget gives the request target as the client sent it, where rewrite
+// and its like have changed it since.
+func originalTarget(r *http.Request) (string, bool) {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.RequestURI == r.RequestURI {
+		return "", false
+	}
+	return original.RequestURI, true
+}
+
+// strippedBase gives what uri strip_prefix or handle_path took off the front of
+// the path, so that links can put it back.
+func strippedBase(r *http.Request) string {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return ""
+	}
+	base, ok := strings.CutSuffix(original.URL.EscapedPath(), r.URL.EscapedPath())
+	if !ok || !strings.HasPrefix(base, "/") || strings.HasPrefix(base, "//") {
+		return ""
+	}
+	return base
+}
+
+// isSecure tells whether the client came over HTTPS, to us or to a proxy in front
+// that the operator trusts.
+func isSecure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	proto := r.Header["X-Forwarded-Proto"]
+	return trusted && len(proto) == 1 && strings.EqualFold(proto[0], "https")
+}
+
+// clientAddress is the client's address, of which trusted proxies in front are
+// asked.
+func clientAddress(r *http.Request) string {
+	address, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return address
+}

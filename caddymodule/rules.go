@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/portal"
+)
+
+// compileRules makes the gate's rules of a site's, and lists the action types
+// that a person may step up for ahead of time.
+func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[string]portal.Action, error) {
+	rules := make([]gate.Rule, 0, len(said))
+	actions := make(map[string]portal.Action, len(said))
+	for i, r := range said {
+		demand, err := demandOf(r)
+		if err != nil {
+			return nil, nil, &config.RuleError{Rule: i, Err: err}
+		}
+		match, err := compileMatch(ctx, r)
+		if err != nil {
+			return nil, nil, &config.RuleError{Rule: i, Err: err}
+		}
+		rules = append(rules, gate.Rule{
+			Demand:     demand,
+			Label:      r.Label,
+			Match:      match,
+			Unsafe:     r.Unsafe,
+			Except:     r.Except,
+			UsesMethod: usesMethod(r),
+			Line:       describe(r),
+		})
+		if _, known := actions[r.Action]; !known {
+			actions[r.Action] = portal.Action{Demand: demand, Label: r.Label}
+		}
+	}
+	return rules, actions, nil
+}
+
+func demandOf(r config.Rule) (d grants.Demand, err error) {
+	if d.Action, err = grants.NewAction(r.Action); err != nil {
+		return d, err
+	}
+	d.Use = grants.TimeBased
+	if r.Grant == config.GrantOneTime {
+		d.Use = grants.OneTimeUse
+	}
+	d.TTL = time.Duration(r.TTL)
+	for _, name := range r.Methods {
+		m, err := grants.ParseMethod(name)
+		if err != nil {
+			return d, err
+		}
+		d.Methods |= m
+	}
+	return d, nil
+}
+
+// describe writes a rule in one line, for `caddy step-up explain`.
+func describe(r config.Rule) string {
+	words := []string{"protect", r.Action}
+	if r.Any {
+		words = append(words, "*")
+	}
+	words = append(words, describeSet(r.On)...)
+	for _, set := range r.Match {
+		words = append(words, "match", "{ "+strings.Join(describeSet(set), " ")+" }")
+	}
+	if r.Unsafe {
+		words = append(words, "unsafe")
+	}
+	if len(r.Except) > 0 {
+		words = append(append(words, "except"), r.Except...)
+	}
+	return strings.Join(append(words, "grant", r.Grant, r.TTL.String()), " ")
+}
+
+func describeSet(set config.Matchers) []string {
+	var words []string
+	for name, raw := range set {
+		words = append(words, fmt.Sprintf("%s %s", name, raw))
+	}
+	slices.Sort(words)
+	return words
+}
