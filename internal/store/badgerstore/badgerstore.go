@@ -138,7 +138,10 @@ func Open(o Options) (*Store, error) {
 	}
 	s.dir = dir
 	s.room, s.write = dir.checkSpace, s.commit
-	if err := s.restore(); err != nil {
+	if err = verify(s.db); err == nil {
+		err = s.restore()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database in %s: %w", o.Dir, err), s.db.Close(), dir.close())
 	}
 	go s.runCommitter()
@@ -159,8 +162,23 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 		WithBlockCacheSize(0).         // without compression tables are read through the page cache
 		WithIndexCacheSize(0).         // and their small indexes are kept
 		WithMetricsEnabled(false).
-		WithDetectConflicts(false). // one writer has none
-		WithChecksumVerificationMode(options.OnBlockRead)
+		WithDetectConflicts(false).                          // one writer has none
+		WithChecksumVerificationMode(options.NoVerification) // see verify
+}
+
+// verify reads every table once and compares its checksums. Badger could do that whenever it reads, but then
+// takes what is damaged for absent, and its compactions drop it: a spent code would be good again. So damage is
+// looked for at every start, which takes a second or so for each gigabyte, and by the checksums of our own rows.
+func verify(db *badger.DB) (err error) {
+	defer func() {
+		if recover() != nil { // Badger panics where the length of a checksum is damaged
+			err = fmt.Errorf("%w: a table does not read; restore a backup", errDamaged)
+		}
+	}()
+	if err := db.VerifyChecksum(); err != nil {
+		return fmt.Errorf("%w: %v; restore a backup", errDamaged, err)
+	}
+	return nil
 }
 
 // restore finds where the last run ended. Badger's own idea of the highest timestamp may fall back, once the

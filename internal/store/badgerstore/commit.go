@@ -226,7 +226,7 @@ func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) 
 			staged = append(staged, blobDeletions(old.blob, chunkCount(old.size))...)
 		}
 		if c.encoded != nil {
-			setVersion(c.encoded, version)
+			finishRow(c.key, c.encoded, version)
 		} else if !found {
 			continue
 		}
@@ -245,7 +245,7 @@ func (b *batch) lookup(key []byte) (r row, found bool, err error) {
 		if e.Value == nil {
 			return row{}, false, nil
 		}
-		r, err = decodeRow(e.Value)
+		r, err = decodeRow(key, e.Value)
 		return r, err == nil, err
 	}
 	r, err = readRow(b.txn, key)

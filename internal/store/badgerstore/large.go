@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -104,7 +105,7 @@ func (s *Store) writeBlob(ctx context.Context, key, value []byte, expiresAt uint
 			changes = nil
 		}
 	}
-	return id, blobRow(id, len(value)), nil
+	return id, blobRow(id, value), nil
 }
 
 // finishBlobs is told how the Apply that the blobs were written for ended.
@@ -120,10 +121,10 @@ func (s *Store) finishBlobs(ids []blobID, err error) {
 }
 
 // readBlob puts a large value together again.
-func readBlob(txn *badger.Txn, id blobID, size int) ([]byte, error) {
-	value := make([]byte, 0, size)
-	for i := range chunkCount(size) {
-		item, err := txn.Get(chunkKey(id, i))
+func readBlob(txn *badger.Txn, r row) ([]byte, error) {
+	value := make([]byte, 0, r.size)
+	for i := range chunkCount(r.size) {
+		part, err := get(txn, chunkKey(r.blob, i))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			// Not passed on: the entry is there, and must not be taken for absent.
 			return nil, fmt.Errorf("%w: a part of a large value is missing", errDamaged)
@@ -131,15 +132,10 @@ func readBlob(txn *badger.Txn, id blobID, size int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := item.Value(func(part []byte) error {
-			value = append(value, part...)
-			return nil
-		}); err != nil {
-			return nil, err
-		}
+		value = append(value, part...)
 	}
-	if len(value) != size {
-		return nil, fmt.Errorf("%w: a large value has %d bytes instead of %d", errDamaged, len(value), size)
+	if len(value) != r.size || crc32.Checksum(value, castagnoli) != r.sum {
+		return nil, fmt.Errorf("%w: a large value with a wrong checksum", errDamaged)
 	}
 	return value, nil
 }

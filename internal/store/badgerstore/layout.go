@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -12,21 +15,27 @@ import (
 
 // The stored form, version 1. Numbers are big-endian.
 //
-//	"r" key              entry: form[1] = 1 | kind[1] | version[8] | rest
+//	"r" key              entry: form[1] = 1 | kind[1] | version[8] | checksum[4] | rest
 //	                     kind 0: rest is the value
-//	                     kind 1: rest is blob[16] | size[4], and the value is in the blob's chunks
+//	                     kind 1: rest is blob[16] | size[4] | checksum[4] of the value, which is in chunks
 //	"c" blob index[2]    chunk: chunkSize bytes of a large value, the last one fewer
 //	"o" blob             owner of a blob: chunks[2] | key, for finding blobs that nothing refers to
 //	"s"                  sequence: the last version given out, written with every commit
+//
+// Checksums are CRC-32C. An entry's is over its key, and its row without the checksum. Badger has checksums
+// too, but what fails one is absent to its readers, and dropped by its compactions; to ours it is an error.
 const (
 	rowForm = 1
 
 	kindInline = 0
 	kindBlob   = 1
 
-	headerSize = 1 + 1 + 8
-	blobRest   = len(blobID{}) + 4
+	sumOffset  = 1 + 1 + 8
+	headerSize = sumOffset + 4
+	blobRest   = len(blobID{}) + 4 + 4
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var sequenceKey = []byte("s")
 
@@ -43,6 +52,7 @@ type row struct {
 	value   []byte // kindInline; shares memory with what was decoded
 	blob    blobID // kindBlob
 	size    int    // kindBlob
+	sum     uint32 // kindBlob: of the value
 }
 
 func rowKey(key []byte) []byte {
@@ -58,30 +68,43 @@ func ownerKey(id blobID) []byte {
 	return append(append(make([]byte, 0, 1+len(id)), 'o'), id[:]...)
 }
 
-// inlineRow is an entry with its value, and with a version that setVersion fills in.
+// inlineRow is an entry with its value. It is complete once finishRow gave it a version.
 func inlineRow(value []byte) []byte {
 	r := make([]byte, headerSize, headerSize+len(value))
 	r[0], r[1] = rowForm, kindInline
 	return append(r, value...)
 }
 
-// blobRow is an entry whose value is in chunks.
-func blobRow(id blobID, size int) []byte {
+// blobRow is an entry whose value is in chunks. It is complete once finishRow gave it a version.
+func blobRow(id blobID, value []byte) []byte {
 	r := make([]byte, headerSize, headerSize+blobRest)
 	r[0], r[1] = rowForm, kindBlob
 	r = append(r, id[:]...)
-	return binary.BigEndian.AppendUint32(r, uint32(size))
+	r = binary.BigEndian.AppendUint32(r, uint32(len(value)))
+	return binary.BigEndian.AppendUint32(r, crc32.Checksum(value, castagnoli))
 }
 
-func setVersion(encoded []byte, v store.Version) {
-	binary.BigEndian.PutUint64(encoded[2:headerSize], uint64(v))
+// finishRow puts the version and the checksum into a row for Badger's key.
+func finishRow(key, encoded []byte, v store.Version) {
+	binary.BigEndian.PutUint64(encoded[2:sumOffset], uint64(v))
+	binary.BigEndian.PutUint32(encoded[sumOffset:headerSize], rowSum(key, encoded))
 }
 
-func decodeRow(encoded []byte) (row, error) {
+func rowSum(key, encoded []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, key)
+	sum = crc32.Update(sum, castagnoli, encoded[:sumOffset])
+	return crc32.Update(sum, castagnoli, encoded[headerSize:])
+}
+
+// decodeRow reads the row under Badger's key.
+func decodeRow(key, encoded []byte) (row, error) {
 	if len(encoded) < headerSize || encoded[0] != rowForm {
 		return row{}, fmt.Errorf("%w: entry of an unknown form", errDamaged)
 	}
-	r := row{kind: encoded[1], version: store.Version(binary.BigEndian.Uint64(encoded[2:headerSize]))}
+	if binary.BigEndian.Uint32(encoded[sumOffset:headerSize]) != rowSum(key, encoded) {
+		return row{}, fmt.Errorf("%w: entry with a wrong checksum", errDamaged)
+	}
+	r := row{kind: encoded[1], version: store.Version(binary.BigEndian.Uint64(encoded[2:sumOffset]))}
 	rest := encoded[headerSize:]
 	switch {
 	case r.kind == kindInline:
@@ -89,6 +112,7 @@ func decodeRow(encoded []byte) (row, error) {
 	case r.kind == kindBlob && len(rest) == blobRest:
 		r.blob = blobID(rest)
 		r.size = int(binary.BigEndian.Uint32(rest[len(r.blob):]))
+		r.sum = binary.BigEndian.Uint32(rest[len(r.blob)+4:])
 		if r.size > store.MaxValue {
 			return row{}, fmt.Errorf("%w: entry over the limit", errDamaged)
 		}
@@ -125,8 +149,12 @@ func readSequence(txn *badger.Txn) (uint64, error) {
 // get reads one of Badger's entries. The slice is the caller's.
 func get(txn *badger.Txn, key []byte) ([]byte, error) {
 	item, err := txn.Get(key)
-	if err != nil {
+	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, err
+	}
+	if err != nil {
+		// Badger puts the key in the text, and errors end up in logs.
+		return nil, errors.New(strings.ReplaceAll(err.Error(), strconv.Quote(string(key)), "the key"))
 	}
 	return item.ValueCopy(nil)
 }

@@ -70,7 +70,8 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 		if err != nil {
 			return nil, fmt.Errorf("reading entries: %w", err)
 		}
-		r, err := decodeRow(encoded)
+		key := item.KeyCopy(nil)
+		r, err := decodeRow(key, encoded)
 		if err != nil {
 			return nil, fmt.Errorf("reading entries: %w", err)
 		}
@@ -78,7 +79,7 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 		if err != nil {
 			return nil, fmt.Errorf("reading entries: %w", err)
 		}
-		entries = append(entries, store.Entry{Key: item.KeyCopy(nil)[1:], Value: value, Version: r.version})
+		entries = append(entries, store.Entry{Key: key[1:], Value: value, Version: r.version})
 	}
 	return entries, nil
 }
@@ -89,13 +90,13 @@ func readRow(txn *badger.Txn, key []byte) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	return decodeRow(encoded)
+	return decodeRow(key, encoded)
 }
 
 // readValue is the value of a row, in one piece. It is never nil.
 func readValue(txn *badger.Txn, r row) ([]byte, error) {
 	if r.kind == kindBlob {
-		return readBlob(txn, r.blob, r.size)
+		return readBlob(txn, r)
 	}
 	return r.value, nil
 }
