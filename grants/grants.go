@@ -169,10 +169,11 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrBadToken
 	}
 	var t Token
-	// Strict refuses a second spelling of the same bytes.
+	// Strict refuses a second spelling of the same bytes, but line breaks are
+	// skipped all the same and show in a result that is too short.
 	var buf [tokenLen]byte
 	n := copy(buf[:], s[len(TokenPrefix):])
-	if _, err := base64.RawURLEncoding.Strict().Decode(t.raw[:], buf[:n]); err != nil {
+	if n, err := base64.RawURLEncoding.Strict().Decode(t.raw[:], buf[:n]); err != nil || n != len(t.raw) {
 		return Token{}, ErrBadToken
 	}
 	return t, nil
@@ -199,7 +200,9 @@ type Grant struct {
 	Holder  Holder
 	Action  [16]byte // Action.Digest
 	Session [16]byte // first half of Binding.Session; zero: unbound
-	Request [16]byte // first half of Binding.Request; zero: unbound
+	// Request is Binding.Request in full: who can choose both of two requests
+	// could find a pair that agrees in half of it. Zero: unbound.
+	Request [32]byte
 	// AuthTime is when the proof was given, Expires when the grant ends, both
 	// in nanoseconds since 1970.
 	AuthTime, Expires int64
@@ -218,7 +221,7 @@ func Issue(d Demand, h Holder, b Binding, by Methods, now time.Time) (Grant, Tok
 		Holder:   h,
 		Action:   d.Action.digest,
 		Session:  half(b.Session),
-		Request:  half(b.Request),
+		Request:  b.Request,
 		AuthTime: now.UnixNano(),
 		Expires:  now.Add(min(d.TTL, MaxTTL)).UnixNano(),
 		Methods:  by,
@@ -247,6 +250,10 @@ var (
 	refusedRequest = &refusal{"other_request"}
 	refusedAPI     = &refusal{"minted_by_api"}
 )
+
+// ErrSpent is [ErrNoGrant] for a one-time grant that was used: as good as any
+// other refusal, but for its cause.
+var ErrSpent error = &refusal{"spent"}
 
 // CauseOf tells why a check gave [ErrNoGrant]: a word for the audit log and
 // metrics, "absent" where there was no grant at all.
@@ -285,7 +292,7 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 		return refusedMethod
 	case g.Session != half(b.Session):
 		return refusedSession
-	case g.Request != half(b.Request):
+	case g.Request != b.Request:
 		return refusedRequest
 	case g.API:
 		return refusedAPI

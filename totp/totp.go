@@ -51,6 +51,10 @@ const (
 // as RFC 4226 section 4 recommends.
 const SecretLen = 20
 
+// minSecretLen is the shortest secret that is matched, in bytes: what the older
+// authenticators were given. A record that lost its secret must match nothing.
+const minSecretLen = 10
+
 // MaxSkew is the most steps that a clock may be off, to either side.
 const MaxSkew = 5
 
@@ -140,9 +144,15 @@ func At(t time.Time) Step {
 // All steps are always computed and compared in constant time, so that time
 // tells neither how near a guess was nor how far a clock is off.
 func Match(k Key, code string, now time.Time, after Step) (Step, error) {
+	if err := k.Validate(); err != nil {
+		return 0, err
+	}
 	code, err := normalize(code, k.Digits)
 	if err != nil {
 		return 0, err
+	}
+	if len(k.Secret) < minSecretLen {
+		return 0, fmt.Errorf("totp secret of %d bytes: at least %d are needed", len(k.Secret), minSecretLen)
 	}
 	hash, err := k.Algorithm.hash()
 	if err != nil {

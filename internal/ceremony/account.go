@@ -39,7 +39,7 @@ type Account struct {
 // Account tells p's own state.
 func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 	a := Account{Subject: p.Subject}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return a, err
 	}
@@ -58,7 +58,9 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 }
 
 func (s *Service) liveGrants(ctx context.Context, db *records.DB, h grants.Holder) ([]LiveGrant, error) {
-	rows, err := db.GrantsOf(ctx, h, maxGrants)
+	// All rows are read, since those of spent and expired grants lie among the
+	// live ones until the store tidies up.
+	rows, err := db.GrantsOf(ctx, h, maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +69,9 @@ func (s *Service) liveGrants(ctx context.Context, db *records.DB, h grants.Holde
 		g := row.Value
 		if len(g.Spent) > 0 || g.Expires <= s.now().UnixNano() {
 			continue
+		}
+		if len(live) == maxGrants {
+			break
 		}
 		use, err := grants.ParseUse(g.Use)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -74,10 +75,18 @@ func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h gra
 	return b, err
 }
 
+// counted is an attempt that was taken off a budget: which one, and the wait
+// that it began there.
+type counted struct {
+	budget    string
+	notBefore time.Time
+}
+
 // count takes one attempt off p's budget, durably, before the answer is looked
 // at. It fails with a [Wait] where no answer may be looked at.
-func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) error {
-	return again(func() error {
+func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) (counted, error) {
+	var c counted
+	err := again(func() error {
 		b, err := s.budget(ctx, db, p, h)
 		if err != nil {
 			return err
@@ -96,34 +105,75 @@ func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h gran
 		if err != nil {
 			return err
 		}
+		c = counted{budget: b.name, notBefore: next.NotBefore}
 		return db.Apply(ctx, op)
 	})
+	return c, err
 }
 
 func (b Budgets) notBefore(wrong int, now time.Time) time.Time {
-	over := wrong - b.Free
-	if over < 0 {
+	if wrong < b.Free {
 		return time.Time{}
 	}
-	wait := b.MaxWait
-	if over < 20 { // a larger shift is beyond any MaxWait
-		wait = min(b.FirstWait<<over, b.MaxWait)
+	wait := b.FirstWait
+	for n := b.Free; n < wrong && wait < b.MaxWait; n++ {
+		wait *= 2
 	}
-	return now.Add(wait)
+	return now.Add(min(wait, b.MaxWait))
 }
 
-// forgive is the op by which a success with m clears what was counted for m,
-// and nothing else: who can pass by one means of proof must not thereby gain
-// guesses at another.
-func (s *Service) forgive(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) (store.Op, error) {
-	b, err := s.budget(ctx, db, p, h)
+// forgive is the op by which a success with m clears what was counted for m on
+// the budget that it was counted on, and nothing else: who can pass by one means
+// of proof must not thereby gain guesses at another. The wait goes that the
+// success itself began by being counted, and one that wrong answers began stays
+// unless they all are forgiven.
+func (s *Service) forgive(ctx context.Context, db *records.DB, c counted, h grants.Holder, m grants.Methods) (store.Op, error) {
+	row, err := db.Attempts.Find(ctx, h, []byte(c.budget))
 	if err != nil {
 		return store.Op{}, err
 	}
-	next := records.Attempts{Wrong: maps.Clone(b.row.Value.Wrong), NotBefore: b.row.Value.NotBefore}
+	next := records.Attempts{Wrong: maps.Clone(row.Value.Wrong), NotBefore: row.Value.NotBefore}
 	delete(next.Wrong, m.String())
-	if next.Total() < s.set.Budgets.Free {
+	if next.Total() < s.set.Budgets.Free || next.NotBefore.Equal(c.notBefore) {
 		next.NotBefore = time.Time{}
 	}
-	return db.Attempts.Update(b.row, next, time.Time{})
+	return db.Attempts.Update(row, next, time.Time{})
+}
+
+// remember gives the ops by which p's browser is known as one where its subject
+// succeeded. Of too many browsers those go that were seen the longest ago.
+func (s *Service) remember(ctx context.Context, db *records.DB, p Principal, h grants.Holder) ([]store.Op, error) {
+	if p.Browser == [32]byte{} {
+		return nil, nil
+	}
+	now := s.now()
+	known, err := db.Devices.List(ctx, h, nil, 2*maxDevices)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range known {
+		if [32]byte(db.Devices.ID(row)) == p.Browser && row.Value.Expires.Sub(now) > deviceTTL-24*time.Hour {
+			return nil, nil // once a day is enough
+		}
+	}
+	known = slices.DeleteFunc(known, func(row records.Row[records.Device]) bool {
+		return [32]byte(db.Devices.ID(row)) == p.Browser
+	})
+	var ops []store.Op
+	for _, row := range oldest(known, maxDevices-1, func(d *records.Device) time.Time { return d.Expires }) {
+		ops = append(ops, db.Devices.Drop(row))
+	}
+	until := now.Add(deviceTTL)
+	put, err := db.Devices.Set(h, p.Browser[:], records.Device{Expires: until}, until)
+	return append(ops, put), err
+}
+
+// oldest gives the rows that are too many to keep only room of them.
+func oldest[T any](rows []records.Row[T], room int, age func(*T) time.Time) []records.Row[T] {
+	if len(rows) <= room {
+		return nil
+	}
+	rows = slices.Clone(rows)
+	slices.SortFunc(rows, func(a, b records.Row[T]) int { return age(&a.Value).Compare(age(&b.Value)) })
+	return rows[:len(rows)-room]
 }

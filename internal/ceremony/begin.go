@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -54,7 +55,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	if len(ask.ReturnTo) > MaxReturnTo || len(ask.Site) > MaxReturnTo {
 		return Challenge{}, &Field{Name: "return_to", Detail: "the address is too long to come back to"}
 	}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -65,7 +66,12 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		Operation: string(ask.Operation), Site: ask.Site, ReturnTo: ask.ReturnTo,
 		CreatedAt: now, Expires: now.Add(s.set.ChallengeTTL),
 	}
-	mine, err := db.Challenges.List(ctx, holder, p.Browser[:], maxChallenges+1)
+	if _, err := demandOf(&want); err != nil {
+		return Challenge{}, fmt.Errorf("beginning a challenge: %w", err)
+	}
+	// Concurrent callers may each find room for one more: twice the number is
+	// listed so that the next one makes up for it.
+	mine, err := db.Challenges.List(ctx, holder, p.Browser[:], 2*maxChallenges)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -96,23 +102,17 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 // makeRoom gives the ops that remove the oldest challenges where the subject
 // has as many as it may have, in this browser or in all.
 func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder, mine []records.Row[records.Challenge]) ([]store.Op, error) {
-	over, room := mine, maxChallenges
-	if len(mine) < maxChallenges {
-		all, err := db.Challenges.List(ctx, h, nil, maxChallengesInAll)
+	age := func(c *records.Challenge) time.Time { return c.CreatedAt }
+	over := oldest(mine, maxChallenges-1, age)
+	if len(over) == 0 {
+		all, err := db.Challenges.List(ctx, h, nil, store.MaxOps)
 		if err != nil {
 			return nil, err
 		}
-		if len(all) < maxChallengesInAll {
-			return nil, nil
-		}
-		over, room = all, maxChallengesInAll
+		over = oldest(all, maxChallengesInAll-1, age)
 	}
-	over = slices.Clone(over)
-	slices.SortFunc(over, func(a, b records.Row[records.Challenge]) int {
-		return a.Value.CreatedAt.Compare(b.Value.CreatedAt)
-	})
-	var ops []store.Op
-	for _, row := range over[:len(over)-room+1] {
+	ops := make([]store.Op, 0, len(over)+1)
+	for _, row := range over {
 		ops = append(ops, db.Challenges.Drop(row))
 	}
 	return ops, nil
@@ -166,8 +166,8 @@ func demandOf(v *records.Challenge) (d grants.Demand, err error) {
 // ran out.
 func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
 	var none records.Row[records.Challenge]
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil || len(raw) != challengeIDLen {
+	raw, ok := parseID(id, challengeIDLen)
+	if !ok {
 		return none, ErrNotFound
 	}
 	row, err := db.Challenges.Get(ctx, db.Holder(p.Subject), append(p.Browser[:], raw...))
@@ -184,6 +184,16 @@ func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal
 		return none, ErrExpired
 	}
 	return row, nil
+}
+
+// parseID reads an id of size bytes, of which there is exactly one spelling: the
+// decoder alone would skip line breaks.
+func parseID(id string, size int) ([]byte, bool) {
+	if len(id) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	return raw, err == nil && len(raw) == size
 }
 
 // Description is a challenge with what its page shows.
@@ -203,7 +213,7 @@ type Description struct {
 // Describe tells how p's challenge stands. [ErrNotFound] and [ErrExpired] as in
 // Verify.
 func (s *Service) Describe(ctx context.Context, p Principal, id string) (Description, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Description{}, err
 	}
@@ -237,12 +247,12 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 // accepts tells whether a challenge takes a means of proof: its demand's, and
 // for managing one's authenticators what S14 allows.
 func (s *Service) accepts(c *Challenge, m grants.Methods) bool {
-	return c.Demand.Methods.Accepts(m) && (c.Operation == "" || c.Operation.accepts(m))
+	return c.Demand.Methods.Accepts(m) && (c.Operation == "" || c.Operation.methods().Accepts(m))
 }
 
 // Cancel removes p's challenge. One that is gone already is no error.
 func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -180,9 +183,15 @@ const (
 	maxChallenges      = 20
 	maxChallengesInAll = 200
 	maxPendings        = 20
-	maxGrants          = 500
-	maxInvites         = 20
-	maxLabel           = 64 // characters
+	// maxGrants bounds the live grants that are listed to their holder.
+	maxGrants = 500
+	// maxDevices bounds the browsers that are remembered of one subject.
+	maxDevices = 50
+	// maxRecoveryCodes bounds the account's record.
+	maxRecoveryCodes = 50
+	maxInvites       = 20
+	maxLabel         = 64  // characters
+	maxUsers         = 500 // subjects listed to an operator at once
 	// retries bounds how often a verb decides again after somebody else was
 	// first. Each retry means that another caller succeeded.
 	retries = 100
@@ -207,6 +216,30 @@ type Options struct {
 	Audit func(context.Context, Event)
 }
 
+// MaxUserID is the longest user id, in bytes.
+const MaxUserID = 256
+
+// errNobody tells that a caller came with no subject. No verb acts for nobody,
+// whatever else went wrong before (S01).
+var errNobody = errors.New("nobody is identified")
+
+// openFor opens the database for a verb on a subject's behalf.
+func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB, error) {
+	switch {
+	case who.IsZero():
+		return nil, errNobody
+	case len(who.User) > MaxUserID || len(who.Tenant) > MaxUserID:
+		return nil, &Field{Name: "user_id", Detail: "must have at most 256 bytes"}
+	case !isPlain(who.User) || !isPlain(who.Tenant):
+		return nil, &Field{Name: "user_id", Detail: "must be UTF-8 without control characters"}
+	}
+	return s.open(ctx)
+}
+
+func isPlain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
 // Service does the verbs under one configuration. Several Services may share a
 // database.
 type Service struct {
@@ -225,12 +258,15 @@ func New(o Options) (*Service, error) {
 	if err := o.Settings.TOTP.Validate(); err != nil {
 		return nil, err
 	}
+	if n := o.Settings.RecoveryCodes; n < 0 || n > maxRecoveryCodes {
+		return nil, fmt.Errorf("ceremony: %d recovery codes: write 0 to %d", n, maxRecoveryCodes)
+	}
 	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}, nil
 }
 
 // FormToken is what a form for p must carry back, bound to its browser (S10).
 func (s *Service) FormToken(ctx context.Context, p Principal) ([32]byte, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return [32]byte{}, err
 	}

@@ -16,9 +16,6 @@ type Pass struct {
 	Grant grants.Grant
 }
 
-// errSpent is the refusal of a grant that was used.
-var errSpent = errors.New("spent")
-
 // Check holds the grant behind a cookie's token against a demand and a binding
 // to one request (zero: none). It fails with [ErrNoGrant] whatever is wrong with
 // the grant (S02). For a live time-based grant it reads no database and
@@ -29,7 +26,7 @@ func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, req
 	if err != nil {
 		return Pass{}, ErrNoGrant
 	}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Pass{}, err
 	}
@@ -43,12 +40,12 @@ func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, req
 	if err != nil {
 		return Pass{}, err
 	}
-	if live.Spent {
-		return Pass{}, ErrNoGrant
-	}
 	pass.Grant = live.Grant
-	if err := live.Grant.Check(d, &holder, &grants.Binding{Session: p.Session, Request: request}, now); err != nil {
+	if err := pass.Grant.Check(d, &holder, &grants.Binding{Session: p.Session, Request: request}, now); err != nil {
 		return Pass{}, err
+	}
+	if live.Spent {
+		return Pass{}, grants.ErrSpent
 	}
 	return pass, nil
 }
@@ -64,7 +61,7 @@ type Receipt struct {
 // through is passed on. Of concurrent callers exactly one succeeds (S03); the
 // others fail with [ErrNoGrant].
 func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -72,7 +69,7 @@ func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt,
 	rand.Read(r.mark) // never fails: crypto/rand ends the program instead
 	row, err := db.ReadGrant(ctx, r.h, r.id)
 	if err == nil && len(row.Value.Spent) > 0 {
-		err = errSpent
+		err = grants.ErrSpent
 	}
 	if err == nil {
 		op, opErr := db.MarkGrant(row, r.mark)
@@ -81,9 +78,9 @@ func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt,
 		}
 		err = db.Apply(ctx, op)
 	}
-	if errors.Is(err, records.ErrNotFound) || errors.Is(err, records.ErrConflict) || errors.Is(err, errSpent) {
+	if errors.Is(err, records.ErrNotFound) || errors.Is(err, records.ErrConflict) || errors.Is(err, ErrNoGrant) {
 		s.report(ctx, *p, Event{Kind: "grant", Outcome: "refused", Cause: "spent", Action: row.Value.Action, Object: shortID(r.id)})
-		return Receipt{}, ErrNoGrant
+		return Receipt{}, grants.ErrSpent
 	}
 	if err != nil {
 		return Receipt{}, err
@@ -96,7 +93,7 @@ func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt,
 // knows for certain that nothing reached the application. It fails with
 // [ErrNoGrant] where the grant was revoked meanwhile.
 func (s *Service) GiveBack(ctx context.Context, p *Principal, r Receipt) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (s *Service) Confirm(ctx context.Context, p Principal, id, code, challenge 
 }
 
 func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge string) (Confirmed, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Confirmed{}, err
 	}
@@ -176,12 +176,15 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 	if c.Operation != "" || !s.accepts(&c, grants.TOTP) {
 		return nil, nil, nil
 	}
+	// While no answer is looked at, this one is none either: an enrolment after
+	// the removal of the last authenticator must not get around the wait.
+	if b, err := s.budget(ctx, db, p, db.Holder(p.Subject)); err != nil {
+		return nil, nil, err
+	} else if b.wait(s.now()) != nil {
+		return nil, nil, nil
+	}
 	won := &Won{Challenge: c}
-	binding := grants.Binding{Session: p.Session}
-	copy(binding.Request[:], row.Value.Request)
-	won.Grant, won.Token = grants.Issue(c.Demand, db.Holder(p.Subject), binding, grants.TOTP, s.now())
-	won.ID = won.Token.ID()
-	put, err := db.PutGrant(won.ID, won.Grant, c.Demand.Action, authenticator)
+	put, err := s.issue(db, p, won, row.Value.Request, Proof{Method: grants.TOTP, Authenticator: authenticator})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -59,7 +59,7 @@ func (s *Service) enrol(ctx context.Context, p Principal, label string, leave Le
 	if label == "" {
 		label = "Authenticator app"
 	}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -98,13 +98,13 @@ func (s *Service) enrol(ctx context.Context, p Principal, label string, leave Le
 		} else if s.set.Enrollment == Deny {
 			return ErrEnrolmentDenied
 		}
-		old, err := db.Pendings.List(ctx, holder, nil, maxPendings)
+		// As in Begin, concurrent callers are made up for.
+		old, err := db.Pendings.List(ctx, holder, nil, 5*maxPendings)
 		if err != nil {
 			return err
 		}
-		if len(old) == maxPendings {
-			slices.SortFunc(old, func(a, b records.Row[records.Pending]) int { return a.Value.Expires.Compare(b.Value.Expires) })
-			ops = append(ops, db.Pendings.Drop(old[0]))
+		for _, row := range oldest(old, maxPendings-1, func(p *records.Pending) time.Time { return p.Expires }) {
+			ops = append(ops, db.Pendings.Drop(row))
 		}
 		put, err := db.Pendings.Put(holder, id, pending, 0, pending.Expires.Add(tidyAfter))
 		if err != nil {
@@ -170,7 +170,7 @@ func (s *Service) findInvite(ctx context.Context, db *records.DB, p Principal, h
 // Pending gives p's enrolment that waits for its first code, to show it again.
 // [ErrNotFound], [ErrExpired], [ErrVoided] as in Confirm.
 func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrolment, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -178,13 +178,20 @@ func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrolmen
 	if err != nil {
 		return Enrolment{}, err
 	}
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if account.Value.Set != row.Value.Set {
+		return Enrolment{}, ErrVoided
+	}
 	return s.enrolment(p, db.Pendings.ID(row), &row.Value), nil
 }
 
 func (s *Service) findPending(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Pending], error) {
 	var none records.Row[records.Pending]
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil || len(raw) != enrolmentIDLen {
+	raw, ok := parseID(id, enrolmentIDLen)
+	if !ok {
 		return none, ErrNotFound
 	}
 	row, err := db.Pendings.Get(ctx, db.Holder(p.Subject), raw)
@@ -204,7 +211,7 @@ func (s *Service) findPending(ctx context.Context, db *records.DB, p Principal, 
 // without more ado, and else what is missing: [ErrInviteRequired],
 // [ErrEnrolmentDenied], or [ErrManageRequired] for who has one already.
 func (s *Service) MayEnrol(ctx context.Context, p Principal) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}

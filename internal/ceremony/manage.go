@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -33,18 +34,44 @@ func RemoveOp(id string) Operation { return removePrefix + Operation(id) }
 // RenameOp is the renaming of the authenticator with the id.
 func RenameOp(id string) Operation { return renamePrefix + Operation(id) }
 
-// accepts tells which means of proof do for an operation: a recovery code may
+// methods are the means of proof that do for an operation: a recovery code may
 // only add.
-func (op Operation) accepts(m grants.Methods) bool { return op == AddOp || m != grants.RecoveryCode }
+func (op Operation) methods() (do grants.Methods) {
+	if op == AddOp {
+		return 0 // any
+	}
+	for _, m := range grants.AllMethods() {
+		if m != grants.RecoveryCode {
+			do |= m
+		}
+	}
+	return do
+}
+
+// maxOperation is the longest operation, in bytes: a removal of any id of ours.
+const maxOperation = 64
+
+// check refuses what is no operation.
+func (op Operation) check() error {
+	id, named := strings.CutPrefix(string(op), removePrefix)
+	if !named {
+		id, named = strings.CutPrefix(string(op), renamePrefix)
+	}
+	if len(op) <= maxOperation && (op == AddOp || op == RenewOp || named && id != "" && isPlain(id)) {
+		return nil
+	}
+	return &Field{Name: "operation", Detail: "is none that is known"}
+}
 
 // needsAge tells for which operations the authenticator must not be a new one.
 func (op Operation) needsAge() bool {
 	return op == RenewOp || strings.HasPrefix(string(op), removePrefix)
 }
 
-// manageDemand is what managing one's authenticators asks.
-func (s *Service) manageDemand() grants.Demand {
-	return grants.Demand{Action: manageAction, Use: grants.OneTimeUse, TTL: s.set.ManageTTL}
+// manageDemand is what an operation on one's authenticators asks, of the
+// challenge and again of the grant.
+func (s *Service) manageDemand(op Operation) grants.Demand {
+	return grants.Demand{Action: manageAction, Use: grants.OneTimeUse, TTL: s.set.ManageTTL, Methods: op.methods()}
 }
 
 var manageAction = grants.MustAction(grants.ManageAction)
@@ -52,14 +79,17 @@ var manageAction = grants.MustAction(grants.ManageAction)
 // BeginManage begins the challenge for a change to one's authenticators. The
 // browser is sent to returnTo on site afterwards.
 func (s *Service) BeginManage(ctx context.Context, p Principal, op Operation, label, site, returnTo string) (Challenge, error) {
-	return s.Begin(ctx, p, Ask{Demand: s.manageDemand(), Label: label, Request: operationDigest(op),
+	if err := op.check(); err != nil {
+		return Challenge{}, err
+	}
+	return s.Begin(ctx, p, Ask{Demand: s.manageDemand(op), Label: label, Request: operationDigest(op),
 		Operation: op, Site: site, ReturnTo: returnTo})
 }
 
 // MayManage tells with nil that token is a live grant for the operation, and
 // with [ErrManageRequired] that it is none. It spends nothing.
 func (s *Service) MayManage(ctx context.Context, p Principal, op Operation, token string) error {
-	d := s.manageDemand()
+	d := s.manageDemand(op)
 	_, err := s.Check(ctx, &p, &d, operationDigest(op), token)
 	if errors.Is(err, ErrNoGrant) {
 		return ErrManageRequired
@@ -71,7 +101,7 @@ func (s *Service) MayManage(ctx context.Context, p Principal, op Operation, toke
 // together with the change, it makes one grant good for one change, however
 // many come at once.
 func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, op Operation, token string) (store.Op, error) {
-	d := s.manageDemand()
+	d := s.manageDemand(op)
 	pass, err := s.Check(ctx, &p, &d, operationDigest(op), token)
 	if errors.Is(err, ErrNoGrant) {
 		return store.Op{}, ErrManageRequired
@@ -89,11 +119,12 @@ func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, 
 	return db.MarkGrant(row, []byte(op))
 }
 
-// change applies a change to p's account that needs a grant for the operation.
-// It gives [ErrNotFound] where the authenticator is not there.
+// change applies a change to p's account that needs a grant for the operation,
+// together with the ops that edit gives. It gives [ErrNotFound] where the
+// authenticator is not there.
 func (s *Service) change(ctx context.Context, p Principal, op Operation, token string,
-	edit func(*records.DB, *records.Account) error) error {
-	db, err := s.open(ctx)
+	edit func(*records.DB, *records.Account) ([]store.Op, error)) error {
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}
@@ -107,67 +138,106 @@ func (s *Service) change(ctx context.Context, p Principal, op Operation, token s
 			return err
 		}
 		account := cloneAccount(row.Value)
-		if err := edit(db, &account); err != nil {
+		more, err := edit(db, &account)
+		if err != nil {
 			return err
 		}
 		put, err := db.Accounts.Update(row, account, time.Time{})
 		if err != nil {
 			return err
 		}
-		return db.Apply(ctx, spend, put)
+		return db.Apply(ctx, append(more, spend, put)...)
 	})
 }
 
 // Rename gives an authenticator another label. It spends the grant in token.
 func (s *Service) Rename(ctx context.Context, p Principal, id, label, token string) (Authenticator, error) {
 	label, err := cleanLabel(label)
+	if err == nil && label == "" {
+		err = &Field{Name: "label", Detail: "must not be empty"}
+	}
 	if err != nil {
 		return Authenticator{}, err
 	}
 	var renamed Authenticator
-	err = s.change(ctx, p, RenameOp(id), token, func(_ *records.DB, a *records.Account) error {
+	err = s.change(ctx, p, RenameOp(id), token, func(_ *records.DB, a *records.Account) ([]store.Op, error) {
 		found := a.Find(id)
 		if found == nil {
-			return ErrNotFound
+			return nil, ErrNotFound
 		}
 		found.Label = label
 		renamed = viewOf(found)
-		return nil
+		return nil, nil
 	})
 	s.reportChange(ctx, p, "rename", id, err)
 	return renamed, err
 }
 
-// Remove takes an authenticator away. With the last one go the recovery codes,
-// and the subject may enrol again with an invite only. It spends the grant in
-// token.
+// Remove takes an authenticator away, and ends the grants that were won with it:
+// whoever removes a lost one means both. With the last one go all grants and the
+// recovery codes, and the subject may enrol again with an invite only. It spends
+// the grant in token.
 func (s *Service) Remove(ctx context.Context, p Principal, id, token string) error {
-	err := s.change(ctx, p, RemoveOp(id), token, func(_ *records.DB, a *records.Account) error {
+	var (
+		db   *records.DB
+		late []store.Op
+	)
+	err := s.change(ctx, p, RemoveOp(id), token, func(opened *records.DB, a *records.Account) ([]store.Op, error) {
+		db = opened
 		i := slices.IndexFunc(a.Authenticators, func(x records.Authenticator) bool { return x.ID == id })
 		if i < 0 {
-			return ErrNotFound
+			return nil, ErrNotFound
 		}
 		a.Authenticators = slices.Delete(a.Authenticators, i, i+1)
 		a.Set++
-		if len(a.Authenticators) == 0 {
+		last := len(a.Authenticators) == 0
+		if last {
 			a.State, a.RecoveryCodes = records.StateReset, nil
 		}
-		return nil
+		// The account was read before the grants, and the change is conditional
+		// on it: a grant that is won in between makes this decide anew.
+		ops, err := dropsBut(ctx, db, p, token, func(g *records.GrantRow) bool { return last || g.CreatedBy == id })
+		n := min(len(ops), store.MaxOps/2)
+		late = ops[n:]
+		return ops[:n:n], err
 	})
+	if err == nil {
+		err = applyInParts(ctx, db, late)
+	}
 	s.reportChange(ctx, p, "remove", id, err)
 	return err
+}
+
+// dropsBut gives the ops that drop p's grants which which picks, but not the one
+// in token: that is spent in the same Apply.
+func dropsBut(ctx context.Context, db *records.DB, p Principal, token string, which func(*records.GrantRow) bool) ([]store.Op, error) {
+	t, err := grants.ParseToken(token)
+	if err != nil {
+		return nil, ErrManageRequired
+	}
+	rows, err := db.GrantsOf(ctx, db.Holder(p.Subject), maxListed)
+	if err != nil {
+		return nil, err
+	}
+	var ops []store.Op
+	for _, row := range rows {
+		if which(&row.Value) && db.GrantID(row) != t.ID() {
+			ops = append(ops, db.DropGrant(row))
+		}
+	}
+	return ops, nil
 }
 
 // RenewRecoveryCodes replaces all recovery codes and gives the new ones, which
 // nobody is told again. It spends the grant in token.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token string) ([]string, error) {
 	var codes []string
-	err := s.change(ctx, p, RenewOp, token, func(db *records.DB, a *records.Account) error {
+	err := s.change(ctx, p, RenewOp, token, func(db *records.DB, a *records.Account) ([]store.Op, error) {
 		if a.State != records.StateEnrolled {
-			return ErrNotEnrolled
+			return nil, ErrNotEnrolled
 		}
 		codes = s.giveRecoveryCodes(db, a)
-		return nil
+		return nil, nil
 	})
 	s.reportChange(ctx, p, "recovery_codes", "", err)
 	if err != nil {
@@ -190,10 +260,14 @@ func cleanLabel(label string) (string, error) {
 	if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel {
 		return "", &Field{Name: "label", Detail: "must have at most 64 characters"}
 	}
-	if strings.ContainsFunc(label, func(r rune) bool {
-		return r < 0x20 || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-	}) {
+	if strings.ContainsFunc(label, isHidden) {
 		return "", &Field{Name: "label", Detail: "must not hold control characters"}
 	}
 	return label, nil
+}
+
+// isHidden tells of characters that show nothing themselves but change how
+// others look: controls, line separators and marks of writing direction.
+func isHidden(r rune) bool {
+	return unicode.IsControl(r) || r >= 0x2028 && r <= 0x202e || r == 0x200e || r == 0x200f || r >= 0x2066 && r <= 0x2069
 }

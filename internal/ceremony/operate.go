@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,13 +25,14 @@ type User struct {
 
 // Users lists up to limit subjects that ever enrolled or were reset, of one
 // tenant or with the empty one of all, in an order of their own. The cursor
-// that is returned continues; an empty one tells that there are no more.
+// that is returned continues; an empty one tells that there are no more. A page
+// may hold fewer than limit, or none, where others' subjects lie in between.
 func (s *Service) Users(ctx context.Context, tenant string, cursor []byte, limit int) ([]User, []byte, error) {
 	db, err := s.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, next, err := db.Accounts.All(ctx, cursor, limit)
+	rows, next, err := db.Accounts.All(ctx, cursor, min(max(limit, 1), maxUsers))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +83,7 @@ func (b Budgets) of(name string) int {
 
 // User gives one subject; [ErrNotFound] where it never enrolled.
 func (s *Service) User(ctx context.Context, who grants.Subject) (User, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return User{}, err
 	}
@@ -100,7 +102,7 @@ func (s *Service) User(ctx context.Context, who grants.Subject) (User, error) {
 // mark stays: from now on it enrols with an invite only, also where it never
 // was enrolled.
 func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return err
 	}
@@ -164,7 +166,7 @@ func everythingOf(ctx context.Context, db *records.DB, h grants.Holder) ([]store
 
 // Unlock forgives a subject all its wrong answers.
 func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return err
 	}
@@ -185,7 +187,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 	if !expires.After(s.now()) {
 		return &Field{Name: "expires", Detail: "lies in the past"}
 	}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,9 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 	if err != nil {
 		return err
 	}
-	if err := db.Apply(ctx, append(ops, put)...); err != nil {
+	if err := db.Apply(ctx, append(ops, put)...); errors.Is(err, records.ErrConflict) {
+		return &Field{Name: "hash", Detail: "is that of another invite"}
+	} else if err != nil {
 		return err
 	}
 	s.report(ctx, Principal{Subject: who}, Event{Kind: "invite", Outcome: "done"})
@@ -219,7 +223,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 // Revoke ends all of a subject's grants, or those for one action type, and
 // counts them. Challenges that are pending stay: they need a proof yet.
 func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string) (int, error) {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return 0, err
 	}

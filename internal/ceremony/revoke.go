@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"errors"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -10,21 +11,24 @@ import (
 
 // RevokeGrant ends p's grant of that id. [ErrNotFound] where p has none such.
 func (s *Service) RevokeGrant(ctx context.Context, p Principal, id string) error {
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}
-	n, err := s.dropGrants(ctx, db, db.Holder(p.Subject), func(row records.Row[records.GrantRow]) bool {
-		return GrantID(db.GrantID(row)) == id
-	})
-	if err == nil && n == 0 {
-		err = ErrNotFound
+	raw, ok := parseID(id, len(grants.ID{}))
+	if !ok {
+		return ErrNotFound
 	}
-	e := Event{Kind: "revoke", Outcome: "done", Object: id}
+	row, err := db.ReadGrant(ctx, db.Holder(p.Subject), grants.ID(raw))
+	if errors.Is(err, records.ErrNotFound) {
+		return ErrNotFound
+	}
+	if err == nil {
+		err = db.Apply(ctx, db.DropGrant(row))
+	}
+	e := Event{Kind: "revoke", Outcome: "done", Action: row.Value.Action, Object: shortID(grants.ID(raw))}
 	if err != nil {
-		e.Outcome, e.Cause, e.Object = "refused", causeOf(err), ""
-	} else if len(id) > 12 {
-		e.Object = id[:12]
+		e.Outcome, e.Cause = "refused", causeOf(err)
 	}
 	s.report(ctx, p, e)
 	return err

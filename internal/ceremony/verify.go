@@ -44,12 +44,12 @@ func shortID(id grants.ID) string { return GrantID(id)[:12] }
 // [ErrMethodNotAccepted], [ErrAuthenticatorTooNew], a [WrongCode] or a [Wait].
 func (s *Service) Verify(ctx context.Context, p Principal, id string, a Answer) (Won, error) {
 	won, err := s.verify(ctx, p, id, a)
-	e := Event{Kind: "verify", Outcome: "passed", Method: a.Method.String(), Object: id, Action: won.Challenge.Demand.Action.String()}
+	// Of the id only what was found is told: what a client sends in its place
+	// may be anything.
+	e := Event{Kind: "verify", Outcome: "passed", Method: a.Method.String(), Object: won.Challenge.ID, Action: won.Challenge.Demand.Action.String()}
 	if err != nil {
 		e.Outcome, e.Cause = "refused", causeOf(err)
-		if errors.Is(err, ErrNotFound) {
-			e.Object = "" // whatever was sent; nothing of ours
-		}
+		won = Won{Challenge: won.Challenge} // a token that was not stored, or may not be, is nobody's
 	}
 	s.report(ctx, p, e)
 	return won, err
@@ -59,7 +59,7 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	if a.Code == "" || len(a.Code) > maxAnswer {
 		return Won{}, &Field{Name: "code", Detail: "must have 1 to 128 characters"}
 	}
-	db, err := s.open(ctx)
+	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Won{}, err
 	}
@@ -81,7 +81,8 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	} else if account.Value.State != records.StateEnrolled {
 		return Won{Challenge: c}, ErrNotEnrolled
 	}
-	if err := s.count(ctx, db, p, holder, a.Method); err != nil {
+	attempt, err := s.count(ctx, db, p, holder, a.Method)
+	if err != nil {
 		return Won{Challenge: c}, err
 	}
 	won := Won{Challenge: c}
@@ -100,10 +101,23 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		if err != nil {
 			return err
 		}
-		end := db.Challenges.Delete(row)
-		won.Grant, won.Token, err = s.issue(ctx, db, p, account, burned, c, proof, row.Value.Request, end)
-		won.ID = won.Token.ID()
-		return err
+		put, err := db.Accounts.Update(account, burned, time.Time{})
+		if err != nil {
+			return err
+		}
+		forgive, err := s.forgive(ctx, db, attempt, holder, proof.Method)
+		if err != nil {
+			return err
+		}
+		remember, err := s.remember(ctx, db, p, holder)
+		if err != nil {
+			return err
+		}
+		issue, err := s.issue(db, p, &won, row.Value.Request, proof)
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, append(remember, put, forgive, issue, db.Challenges.Delete(row))...)
 	})
 	if errors.Is(err, ErrInvalidCode) {
 		b, berr := s.budget(ctx, db, p, holder)
@@ -150,36 +164,15 @@ func cloneAccount(a records.Account) records.Account {
 	return a
 }
 
-// issue makes the grant that answers c and applies it together with the burned
-// account, the forgiven attempts, the remembered browser and the ops given.
-func (s *Service) issue(ctx context.Context, db *records.DB, p Principal, read records.Row[records.Account], burned records.Account,
-	c Challenge, proof Proof, request []byte, ops ...store.Op) (grants.Grant, grants.Token, error) {
-	now, holder := s.now(), db.Holder(p.Subject)
+// issue makes the grant that answers the challenge in won, and gives the op that
+// stores it.
+func (s *Service) issue(db *records.DB, p Principal, won *Won, request []byte, proof Proof) (store.Op, error) {
 	binding := grants.Binding{Session: p.Session}
 	copy(binding.Request[:], request)
-	grant, token := grants.Issue(c.Demand, holder, binding, proof.Method, now)
-	putGrant, err := db.PutGrant(token.ID(), grant, c.Demand.Action, proof.Authenticator)
-	if err != nil {
-		return grant, token, err
-	}
-	burn, err := db.Accounts.Update(read, burned, time.Time{})
-	if err != nil {
-		return grant, token, err
-	}
-	forgive, err := s.forgive(ctx, db, p, holder, proof.Method)
-	if err != nil {
-		return grant, token, err
-	}
-	ops = append(ops, putGrant, burn, forgive)
-	if p.Browser != [32]byte{} {
-		until := now.Add(deviceTTL)
-		remember, err := db.Devices.Set(holder, p.Browser[:], records.Device{Expires: until}, until)
-		if err != nil {
-			return grant, token, err
-		}
-		ops = append(ops, remember)
-	}
-	return grant, token, db.Apply(ctx, ops...)
+	d := won.Challenge.Demand
+	won.Grant, won.Token = grants.Issue(d, db.Holder(p.Subject), binding, proof.Method, s.now())
+	won.ID = won.Token.ID()
+	return db.PutGrant(won.ID, won.Grant, d.Action, proof.Authenticator)
 }
 
 // causeOf is the word for an error in the audit log. It never holds an input.

@@ -30,12 +30,11 @@ type GrantRow struct {
 	Spent []byte `json:"spent,omitempty"`
 }
 
-// Live is a grant as it is checked: what is stored, and the version to spend it
-// on.
+// Live is a grant as it is checked. It stays within the 128 bytes up to which a
+// map holds its values in place, not behind pointers.
 type Live struct {
-	Grant   grants.Grant
-	Spent   bool
-	Version store.Version
+	Grant grants.Grant
+	Spent bool
 }
 
 // grantCache holds grants without pointers, so that a million of them cost the
@@ -122,14 +121,14 @@ func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now ti
 	if err != nil {
 		return Live{}, err
 	}
-	if l, err = row.Value.live(*h, row.Version); err != nil {
+	if l, err = row.Value.live(*h); err != nil {
 		return Live{}, err
 	}
 	s.keep(*id, l, epoch, now)
 	return l, nil
 }
 
-func (r *GrantRow) live(h grants.Holder, v store.Version) (Live, error) {
+func (r *GrantRow) live(h grants.Holder) (Live, error) {
 	use, err := grants.ParseUse(r.Use)
 	if err != nil || len(r.Digest) != 16 {
 		return Live{}, fmt.Errorf("%w: a grant", ErrCorrupt)
@@ -140,7 +139,7 @@ func (r *GrantRow) live(h grants.Holder, v store.Version) (Live, error) {
 	}
 	copy(g.Session[:], r.Session)
 	copy(g.Request[:], r.Request)
-	return Live{Grant: g, Spent: len(r.Spent) > 0, Version: v}, nil
+	return Live{Grant: g, Spent: len(r.Spent) > 0}, nil
 }
 
 // PutGrant is the op that stores a new grant.
@@ -152,7 +151,7 @@ func (db *DB) PutGrant(id grants.ID, g grants.Grant, a grants.Action, createdBy 
 	if g.Session != [16]byte{} {
 		row.Session = g.Session[:]
 	}
-	if g.Request != [16]byte{} {
+	if g.Request != [32]byte{} {
 		row.Request = g.Request[:]
 	}
 	return db.grantRows.Put(g.Holder, id[:], row, 0, time.Unix(0, g.Expires))

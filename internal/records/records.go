@@ -84,8 +84,10 @@ var metaKey = []byte("meta")
 func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	e, err := s.Get(ctx, metaKey)
 	if errors.Is(err, store.ErrNotFound) {
-		if rest, err := s.List(ctx, nil, nil, 1); err != nil || len(rest) > 0 {
-			return nil, errors.Join(ErrCorrupt, err)
+		if empty, err := isEmpty(ctx, s); err != nil {
+			return nil, err
+		} else if !empty {
+			return nil, fmt.Errorf("%w: the database has records, but not the one that tells whose it is", ErrCorrupt)
 		}
 		return nil, fmt.Errorf("%w, but a key for it is configured: restore the data from a backup made with that key; "+
 			"or, to start anew with it, run: caddy step-up init", ErrNoData)

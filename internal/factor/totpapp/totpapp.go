@@ -30,12 +30,10 @@ func (Factor) Ready(a *records.Account) bool {
 }
 
 // Match finds the app whose unused code this is and raises its last step. All
-// apps are asked, so that time does not tell which one answered.
+// apps are asked, so that time does not tell which one answered; where two
+// happen to show the same code it is used up for both.
 func (f Factor) Match(_ *records.DB, a *records.Account, code string, now time.Time) (ceremony.Proof, error) {
-	var (
-		used *records.Authenticator
-		at   totp.Step
-	)
+	var used *records.Authenticator
 	for i := range a.Authenticators {
 		t := a.Authenticators[i].TOTP
 		if t == nil {
@@ -43,13 +41,15 @@ func (f Factor) Match(_ *records.DB, a *records.Account, code string, now time.T
 		}
 		key := totp.Key{Secret: t.Secret, Params: totp.Params{Algorithm: t.Algorithm, Digits: t.Digits, Skew: f.Skew}}
 		if step, err := totp.Match(key, code, now, t.Last); err == nil {
-			used, at = &a.Authenticators[i], step
+			t.Last = step
+			if used == nil {
+				used = &a.Authenticators[i]
+			}
 		}
 	}
 	if used == nil {
 		return ceremony.Proof{}, ceremony.ErrInvalidCode
 	}
-	used.TOTP.Last = at
 	return ceremony.Proof{Method: grants.TOTP, Authenticator: used.ID}, nil
 }
 
