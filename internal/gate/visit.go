@@ -3,17 +3,13 @@ package gate
 import (
 	"errors"
 	"net/http"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
-
-// maxUser is the longest user id, in bytes.
-const maxUser = 256
 
 // visit is one request on its way.
 type visit struct {
@@ -56,39 +52,22 @@ func (v *visit) identified(who *ceremony.Principal, err error) *refusal {
 	case err != nil:
 		v.g.o.Failed(v.r, "identifying", err)
 		return identityFailed
-	case !wellFormed(who.User) || who.Tenant != "" && who.Tenant != v.g.o.Tenant:
-		v.g.o.Failed(v.r, "identifying", errBadUser)
+	case who.Tenant != "" && who.Tenant != v.g.o.Tenant:
+		v.g.o.Failed(v.r, "identifying", errTenant)
+		return identityFailed
+	}
+	// The id goes into a header, so it is held against its limits whoever gave
+	// it (S19).
+	if _, err := identity.Exact(who.User); err != nil {
+		v.g.o.Failed(v.r, "identifying", err)
 		return identityFailed
 	}
 	who.Tenant = v.g.o.Tenant
 	return nil
 }
 
-var errBadUser = errors.New("user id is longer than 256 bytes, not UTF-8, has control characters, or belongs to another tenant")
-
-// wellFormed holds a user id against its limits; it goes into a header (S19).
-func wellFormed(user string) bool {
-	if len(user) > maxUser {
-		return false
-	}
-	for i := 0; i < len(user); i++ {
-		if c := user[i]; c < ' ' || c == 0x7f {
-			return false
-		} else if c >= utf8.RuneSelf {
-			return wellFormedRunes(user[i:])
-		}
-	}
-	return true
-}
-
-func wellFormedRunes(user string) bool {
-	for _, c := range user {
-		if c == utf8.RuneError || unicode.IsControl(c) {
-			return false
-		}
-	}
-	return true
-}
+// errTenant tells that an identity source answered for another tenant.
+var errTenant = errors.New("the user belongs to another tenant")
 
 // complete fills in from where the request came, which the hot path need not
 // know.
