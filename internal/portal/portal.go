@@ -107,6 +107,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path = rest
 	}
 
+	if r.URL.EscapedPath()+"/" == Prefix {
+		_ = v.redirect(v.url(""))
+		return
+	}
 	serve, ids, allowed := p.find(v.api, r.Method, path)
 	switch {
 	case !under || len(allowed) == 0:

@@ -61,6 +61,7 @@ type site struct {
 	mu      sync.Mutex
 	failed  []error
 	server  *httptest.Server
+	store   *badgerstore.Store
 }
 
 // asUser is the header by which the tests' identity source tells who asks.
@@ -79,6 +80,7 @@ func newSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Site)) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
+	s.store = store
 	key := seal.GenerateKey()
 	if err := records.Create(t.Context(), store, key); err != nil {
 		t.Fatal(err)
