@@ -56,6 +56,9 @@ var ErrFailed = errors.New("database is out of use since a write failed; check t
 // ErrLocked tells that another process has the directory open.
 var ErrLocked = errors.New("database is in use by another process")
 
+// ErrDamaged tells that what was read is not what this package wrote. It is never to be taken for absence.
+var ErrDamaged = errors.New("database is damaged")
+
 // Options tell where the database is.
 type Options struct {
 	// Dir is the database's own directory. It is made if missing, with mode 0700; one that others than its
@@ -172,11 +175,11 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 func verify(db *badger.DB) (err error) {
 	defer func() {
 		if recover() != nil { // Badger panics where the length of a checksum is damaged
-			err = fmt.Errorf("%w: a table does not read; restore a backup", errDamaged)
+			err = fmt.Errorf("%w: a table does not read; restore a backup", ErrDamaged)
 		}
 	}()
 	if err := db.VerifyChecksum(); err != nil {
-		return fmt.Errorf("%w: %v; restore a backup", errDamaged, err)
+		return fmt.Errorf("%w: %v; restore a backup", ErrDamaged, err)
 	}
 	return nil
 }

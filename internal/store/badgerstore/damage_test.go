@@ -51,7 +51,7 @@ func TestDamagedTableRefusesToOpen(t *testing.T) {
 			continue
 		}
 		refused++
-		if !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "key-") {
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "key-") {
 			t.Errorf("byte %d: %v", at, err)
 		}
 	}
@@ -74,28 +74,28 @@ func TestDamagedRow(t *testing.T) {
 		if _, err := decodeRow(rowKey([]byte("a")), encoded); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeRow(rowKey([]byte("b")), encoded); !errors.Is(err, errDamaged) {
-			t.Errorf("under another key: %v, want errDamaged", err)
+		if _, err := decodeRow(rowKey([]byte("b")), encoded); !errors.Is(err, ErrDamaged) {
+			t.Errorf("under another key: %v, want ErrDamaged", err)
 		}
 		for i := range encoded {
 			damaged := bytes.Clone(encoded)
 			damaged[i] ^= 1
-			if _, err := decodeRow(rowKey([]byte("a")), damaged); !errors.Is(err, errDamaged) {
-				t.Errorf("byte %d changed: %v, want errDamaged", i, err)
+			if _, err := decodeRow(rowKey([]byte("a")), damaged); !errors.Is(err, ErrDamaged) {
+				t.Errorf("byte %d changed: %v, want ErrDamaged", i, err)
 			}
-			if _, err := decodeRow(rowKey([]byte("a")), encoded[:i]); !errors.Is(err, errDamaged) {
-				t.Errorf("cut off at byte %d: %v, want errDamaged", i, err)
+			if _, err := decodeRow(rowKey([]byte("a")), encoded[:i]); !errors.Is(err, ErrDamaged) {
+				t.Errorf("cut off at byte %d: %v, want ErrDamaged", i, err)
 			}
 		}
 		// Neither read nor judged by: a damaged row is no absent one.
 		if err := s.submit(t.Context(), []change{{key: rowKey([]byte("a")), encoded: encoded[:len(encoded)-1], internal: true}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, errDamaged) || errors.Is(err, store.ErrNotFound) {
-			t.Errorf("Get: %v, want errDamaged", err)
+		if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, ErrDamaged) || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get: %v, want ErrDamaged", err)
 		}
-		if err := s.Apply(t.Context(), store.Op{Key: []byte("a"), Value: []byte("x"), If: store.If(0)}); !errors.Is(err, errDamaged) {
-			t.Errorf("Apply: %v, want errDamaged", err)
+		if err := s.Apply(t.Context(), store.Op{Key: []byte("a"), Value: []byte("x"), If: store.If(0)}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("Apply: %v, want ErrDamaged", err)
 		}
 		if err := s.submit(t.Context(), []change{{key: rowKey([]byte("a")), internal: true}}); err != nil {
 			t.Fatal(err)
@@ -115,8 +115,8 @@ func TestDamagedChunk(t *testing.T) {
 	if err := s.submit(t.Context(), []change{{key: []byte(chunk), encoded: part, internal: true}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, errDamaged) {
-		t.Errorf("Get: %v, want errDamaged", err)
+	if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Get: %v, want ErrDamaged", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func FuzzDecodeRow(f *testing.F) {
 		}
 		r, err := decodeRow(key, encoded)
 		if err != nil {
-			if !errors.Is(err, errDamaged) {
+			if !errors.Is(err, ErrDamaged) {
 				t.Errorf("%v", err)
 			}
 			return

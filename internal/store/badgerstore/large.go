@@ -127,7 +127,7 @@ func readBlob(txn *badger.Txn, r row) ([]byte, error) {
 		part, err := get(txn, chunkKey(r.blob, i))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			// Not passed on: the entry is there, and must not be taken for absent.
-			return nil, fmt.Errorf("%w: a part of a large value is missing", errDamaged)
+			return nil, fmt.Errorf("%w: a part of a large value is missing", ErrDamaged)
 		}
 		if err != nil {
 			return nil, err
@@ -135,7 +135,7 @@ func readBlob(txn *badger.Txn, r row) ([]byte, error) {
 		value = append(value, part...)
 	}
 	if len(value) != r.size || crc32.Checksum(value, castagnoli) != r.sum {
-		return nil, fmt.Errorf("%w: a large value with a wrong checksum", errDamaged)
+		return nil, fmt.Errorf("%w: a large value with a wrong checksum", ErrDamaged)
 	}
 	return value, nil
 }

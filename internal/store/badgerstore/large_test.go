@@ -112,11 +112,11 @@ func TestMissingChunkIsNoAbsence(t *testing.T) {
 	if err := s.submit(t.Context(), []change{{key: []byte(chunks[1]), internal: true}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, errDamaged) || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get: %v, want errDamaged", err)
+	if _, err := s.Get(t.Context(), []byte("a")); !errors.Is(err, ErrDamaged) || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get: %v, want ErrDamaged", err)
 	}
-	if _, err := s.List(t.Context(), nil, nil, 9); !errors.Is(err, errDamaged) {
-		t.Errorf("List: %v, want errDamaged", err)
+	if _, err := s.List(t.Context(), nil, nil, 9); !errors.Is(err, ErrDamaged) {
+		t.Errorf("List: %v, want ErrDamaged", err)
 	}
 }
 

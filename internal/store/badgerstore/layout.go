@@ -39,9 +39,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var sequenceKey = []byte("s")
 
-// errDamaged tells that what was read is not what this package writes.
-var errDamaged = errors.New("database is damaged")
-
 // A blobID names the chunks of one large value. It is random and never used again.
 type blobID [16]byte
 
@@ -99,10 +96,10 @@ func rowSum(key, encoded []byte) uint32 {
 // decodeRow reads the row under Badger's key.
 func decodeRow(key, encoded []byte) (row, error) {
 	if len(encoded) < headerSize || encoded[0] != rowForm {
-		return row{}, fmt.Errorf("%w: entry of an unknown form", errDamaged)
+		return row{}, fmt.Errorf("%w: entry of an unknown form", ErrDamaged)
 	}
 	if binary.BigEndian.Uint32(encoded[sumOffset:headerSize]) != rowSum(key, encoded) {
-		return row{}, fmt.Errorf("%w: entry with a wrong checksum", errDamaged)
+		return row{}, fmt.Errorf("%w: entry with a wrong checksum", ErrDamaged)
 	}
 	r := row{kind: encoded[1], version: store.Version(binary.BigEndian.Uint64(encoded[2:sumOffset]))}
 	rest := encoded[headerSize:]
@@ -114,10 +111,10 @@ func decodeRow(key, encoded []byte) (row, error) {
 		r.size = int(binary.BigEndian.Uint32(rest[len(r.blob):]))
 		r.sum = binary.BigEndian.Uint32(rest[len(r.blob)+4:])
 		if r.size > store.MaxValue {
-			return row{}, fmt.Errorf("%w: entry over the limit", errDamaged)
+			return row{}, fmt.Errorf("%w: entry over the limit", ErrDamaged)
 		}
 	default:
-		return row{}, fmt.Errorf("%w: entry of an unknown kind", errDamaged)
+		return row{}, fmt.Errorf("%w: entry of an unknown kind", ErrDamaged)
 	}
 	return r, nil
 }
@@ -128,7 +125,7 @@ func encodeOwner(chunks int, key []byte) []byte {
 
 func decodeOwner(encoded []byte) (chunks int, key []byte, err error) {
 	if len(encoded) < 3 {
-		return 0, nil, fmt.Errorf("%w: owner of an unknown form", errDamaged)
+		return 0, nil, fmt.Errorf("%w: owner of an unknown form", ErrDamaged)
 	}
 	return int(binary.BigEndian.Uint16(encoded)), encoded[2:], nil
 }
@@ -141,7 +138,7 @@ func readSequence(txn *badger.Txn) (uint64, error) {
 	case err != nil:
 		return 0, err
 	case len(encoded) != 8:
-		return 0, fmt.Errorf("%w: sequence of an unknown form", errDamaged)
+		return 0, fmt.Errorf("%w: sequence of an unknown form", ErrDamaged)
 	}
 	return binary.BigEndian.Uint64(encoded), nil
 }

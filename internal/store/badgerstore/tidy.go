@@ -112,7 +112,7 @@ func (s *Store) findOrphans(ctx context.Context, after []byte) (deletions []chan
 			item := it.Item()
 			key := item.KeyCopy(nil)[1:]
 			if len(key) != len(blobID{}) {
-				return fmt.Errorf("%w: blob of an unknown form", errDamaged)
+				return fmt.Errorf("%w: blob of an unknown form", ErrDamaged)
 			}
 			encoded, err := item.ValueCopy(nil)
 			if err != nil {
