@@ -286,7 +286,7 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 		return refusedExpired
 	case g.AuthTime > t+clockSkew:
 		return refusedFuture
-	case t-g.AuthTime >= int64(min(d.TTL, MaxTTL)):
+	case d.TTL <= 0 || t-g.AuthTime >= int64(min(d.TTL, MaxTTL)):
 		return refusedAge
 	case !d.Methods.Accepts(g.Methods):
 		return refusedMethod
