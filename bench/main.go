@@ -1,0 +1,338 @@
+// Command bench measures the gateway as a whole, against plain reverse_proxy on
+// the same machine in the same run, and prints medians and ratios:
+//
+//	go run ./bench
+//
+// It builds both binaries, starts them on free ports of 127.0.0.1, and ends them.
+// What the handler costs by itself is in the Go benchmarks:
+//
+//	go test -run '^$' -bench . -benchmem ./internal/gate ./internal/ceremony ./internal/store/badgerstore
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	connections = flag.Int("connections", 16, "keep-alive connections")
+	rounds      = flag.Int("rounds", 11, "interleaved rounds of each")
+	seconds     = flag.Duration("time", 2*time.Second, "length of a round")
+	users       = flag.Int("users", 1000, "users enrolled for the memory figure")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	dir, err := os.MkdirTemp("", "step-up-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir}
+	defer b.stop()
+	return b.all()
+}
+
+type bench struct {
+	dir     string
+	running []*exec.Cmd
+}
+
+func (b *bench) stop() {
+	for _, cmd := range b.running {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+}
+
+func (b *bench) all() error {
+	sizes := make(map[string]int64)
+	for name, pkg := range map[string]string{"plain": "./bench/plain", "gateway": "./cmd/caddy"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-tags", "nobadger,nomysql,nopgx", "-o", filepath.Join(b.dir, name), pkg)
+		cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("building %s: %w", pkg, err)
+		}
+		info, err := os.Stat(filepath.Join(b.dir, name))
+		if err != nil {
+			return err
+		}
+		sizes[name] = info.Size()
+	}
+	fmt.Printf("binary            %.1f MB, plain Caddy %.1f MB, difference %.1f MB\n", mb(sizes["gateway"]), mb(sizes["plain"]), mb(sizes["gateway"]-sizes["plain"]))
+
+	up, err := upstream()
+	if err != nil {
+		return err
+	}
+	gate, plain := freePort(), freePort()
+	if _, err := b.start("gateway", gateFile, gate, up); err != nil {
+		return err
+	}
+	if _, err := b.start("plain", plainFile, plain, up); err != nil {
+		return err
+	}
+	cookie, err := stepUp(gate, "bench", "VIEW")
+	if err != nil {
+		return err
+	}
+	if err := throughput(gate, plain, cookie); err != nil {
+		return err
+	}
+	if err := redemption(gate); err != nil {
+		return err
+	}
+	return b.memory(up)
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+const gateFile = `{
+	admin off
+	persist_config off
+	auto_https off
+	log {
+		level ERROR
+	}
+	step_up {
+		store badger {
+			dir DIR/data
+		}
+		key_file DIR/key
+		enrollment first_use
+		totp {
+			skew 5
+		}
+		allow_plain_http
+	}
+}
+http://:PORT {
+	bind 127.0.0.1
+	vars user {http.request.header.X-Bench-User}
+	step_up {
+		tenant t
+		identity placeholder {http.vars.user}
+		protect WIRE /wire/* {
+			grant one_time 10m
+		}
+		protect ADMIN /admin/* {
+			match {
+				method POST PUT
+			}
+			grant time_based 10m
+		}
+		protect VIEW /view/* {
+			grant time_based 1h
+		}
+	}
+	reverse_proxy UPSTREAM
+}
+`
+
+const plainFile = `{
+	admin off
+	persist_config off
+	auto_https off
+	log {
+		level ERROR
+	}
+}
+http://:PORT {
+	bind 127.0.0.1
+	vars user {http.request.header.X-Bench-User}
+	reverse_proxy UPSTREAM
+}
+`
+
+// start runs one of the binaries and waits for its port.
+func (b *bench) start(name, file, port, up string) (*exec.Cmd, error) {
+	dir, err := os.MkdirTemp(b.dir, name+"-")
+	if err != nil {
+		return nil, err
+	}
+	text := strings.NewReplacer("DIR", dir, "PORT", port, "UPSTREAM", up).Replace(file)
+	config := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(filepath.Join(b.dir, name), "run", "--config", config)
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	b.running = append(b.running, cmd)
+	for range 1000 {
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+			conn.Close()
+			return cmd, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil, fmt.Errorf("%s does not listen", name)
+}
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func upstream() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	body := []byte(strings.Repeat("x", 1024))
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(body) }))
+	return l.Addr().String(), nil
+}
+
+// throughput sends the same requests through both, in turn.
+func throughput(gate, plain, cookie string) error {
+	var ratios, gates, plains []float64
+	for i := range *rounds + 1 {
+		g, err := load(gate, cookie)
+		if err != nil {
+			return err
+		}
+		p, err := load(plain, cookie)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			continue // warm-up
+		}
+		ratios, gates, plains = append(ratios, g/p), append(gates, g), append(plains, p)
+	}
+	fmt.Printf("end to end        %.0f requests/s, plain reverse_proxy %.0f, ratio %.3f (%.3f to %.3f), %d connections, %d rounds of %s\n",
+		median(gates), median(plains), median(ratios), slices.Min(ratios), slices.Max(ratios), *connections, *rounds, *seconds)
+	return nil
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
+}
+
+// load gives the requests/s of one round.
+func load(port, cookie string) (float64, error) {
+	request := fmt.Sprintf("GET /view/account HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nX-Bench-User: bench\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html,*/*;q=0.8\r\n"+
+		"Accept-Language: en\r\nAccept-Encoding: identity\r\nCookie: session=0123456789abcdef; theme=dark; %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\n"+
+		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", port, cookie)
+	var (
+		done  sync.WaitGroup
+		count atomic.Int64
+		fail  atomic.Pointer[error]
+		stop  = time.Now().Add(*seconds)
+	)
+	for range *connections {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			n, err := hammer(port, request, stop)
+			count.Add(n)
+			if err != nil {
+				fail.Store(&err)
+			}
+		}()
+	}
+	done.Wait()
+	if err := fail.Load(); err != nil {
+		return 0, *err
+	}
+	return float64(count.Load()) / seconds.Seconds(), nil
+}
+
+func hammer(port, request string, stop time.Time) (n int64, err error) {
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for time.Now().Before(stop) {
+		if _, err := io.WriteString(conn, request); err != nil {
+			return n, err
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return n, err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return n, fmt.Errorf("unexpected answer %s", resp.Status)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// memory compares what both hold when idle, the gateway with its users.
+func (b *bench) memory(up string) error {
+	gate, plain := freePort(), freePort()
+	g, err := b.start("gateway", gateFile, gate, up)
+	if err != nil {
+		return err
+	}
+	p, err := b.start("plain", plainFile, plain, up)
+	if err != nil {
+		return err
+	}
+	for i := range *users {
+		if _, err := stepUp(gate, fmt.Sprintf("user-%d", i), "VIEW"); err != nil {
+			return err
+		}
+	}
+	time.Sleep(3 * time.Second)
+	gm, err := resident(g.Process.Pid)
+	if err != nil {
+		return err
+	}
+	pm, err := resident(p.Process.Pid)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("resident memory   %.1f MB just after %d users enrolled and won a grant, idle plain Caddy %.1f MB, difference %.1f MB\n", mb(gm), *users, mb(pm), mb(gm-pm))
+	return nil
+}
+
+// resident reads a process's resident set, on Linux.
+func resident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kb); n == 1 {
+			return kb << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("no resident memory in /proc/%d/status", pid)
+}

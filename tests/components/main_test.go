@@ -1,0 +1,49 @@
+//go:build components
+
+// Package components holds the tests that drive real programs: browsers,
+// upstreams, tracers and clients. ".ci/components" installs them; a program
+// that is missing fails the test.
+package components
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	gateway.Cleanup()
+	os.Exit(code)
+}
+
+// program gives the path of a program, or fails.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is missing: run .ci/components", name)
+	}
+	return path
+}
+
+// global is the global block of the tests' Caddyfiles.
+const global = `
+	admin ADMIN
+	persist_config off
+	auto_https off
+	step_up {
+		issuer "Test"
+		store badger {
+			dir DIR/data
+		}
+		key_file DIR/key
+		enrollment first_use
+		totp {
+			skew 5
+		}
+		allow_plain_http
+	}
+`

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/totp"
+)
+
+// Person is a user with a browser's cookies and an authenticator app, who
+// speaks the JSON API. The gateway's Caddyfile takes the user from the header
+// X-Test-User (see [Header]) and allows a skew of [totp.MaxSkew] steps, so that
+// several codes are good at the same time and no test waits for the next one.
+type Person struct {
+	Name          string
+	Key           totp.Key
+	RecoveryCodes []string
+	Client        *http.Client
+
+	g    *Gateway
+	last totp.Step
+}
+
+// Header is the header that names the user in test configurations.
+const Header = "X-Test-User"
+
+// NewPerson makes a person who is not enrolled yet.
+func (g *Gateway) NewPerson(name string) *Person {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return &Person{Name: name, g: g, Client: &http.Client{
+		Jar:           jar,
+		Timeout:       30 * time.Second,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Do sends a request as the person; body may be nil.
+func (p *Person) Do(method, path string, header map[string]string, body io.Reader) (*http.Response, []byte, error) {
+	req, err := http.NewRequest(method, p.g.URL+path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set(Header, p.Name)
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := p.Client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp, b, err
+}
+
+// API calls the JSON API under /.step-up/api and decodes its answer into out,
+// which may be nil. It gives the status.
+func (p *Person) API(method, path string, in, out any) (int, error) {
+	var body io.Reader
+	header := map[string]string{"Accept": "application/json"}
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return 0, err
+		}
+		body = bytes.NewReader(b)
+	}
+	if method == http.MethodPost || method == http.MethodPatch {
+		header["Content-Type"] = "application/json"
+		if body == nil {
+			body = bytes.NewReader([]byte("{}"))
+		}
+	}
+	resp, b, err := p.Do(method, "/.step-up/api"+path, header, body)
+	if err != nil {
+		return 0, err
+	}
+	if out != nil && resp.StatusCode < 300 {
+		if err := json.Unmarshal(b, out); err != nil {
+			return resp.StatusCode, fmt.Errorf("%w in %q", err, b)
+		}
+	}
+	if resp.StatusCode >= 300 {
+		return resp.StatusCode, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
+	}
+	return resp.StatusCode, nil
+}
+
+// Code is a code that was not used yet.
+func (p *Person) Code(t testing.TB) string {
+	t.Helper()
+	step := max(p.last+1, totp.At(time.Now())-totp.MaxSkew)
+	for step > totp.At(time.Now())+totp.MaxSkew {
+		time.Sleep(200 * time.Millisecond)
+	}
+	p.last = step
+	code, err := totp.Code(p.Key, time.Unix(int64(step)*int64(totp.Period/time.Second), 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// Enrol enrols an authenticator app, with an invite where one is given.
+func (p *Person) Enrol(t testing.TB, invite string) {
+	t.Helper()
+	if err := p.TryEnrol(t, invite); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TryEnrol is Enrol where it may fail.
+func (p *Person) TryEnrol(t testing.TB, invite string) error {
+	in := map[string]string{"label": "test"}
+	if invite != "" {
+		in["invite"] = invite
+	}
+	var begun struct{ ID, Secret string }
+	if _, err := p.API("POST", "/totp", in, &begun); err != nil {
+		return err
+	}
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(begun.Secret)
+	if err != nil {
+		return err
+	}
+	p.Key = totp.Key{Secret: secret, Params: totp.Params{Algorithm: totp.SHA1, Digits: 6, Skew: totp.MaxSkew}}
+	p.last = 0
+	var done struct {
+		RecoveryCodes []string `json:"recovery_codes"`
+	}
+	if _, err := p.API("POST", "/totp/"+begun.ID+"/confirm", map[string]string{"code": p.Code(t)}, &done); err != nil {
+		return err
+	}
+	p.RecoveryCodes = done.RecoveryCodes
+	return nil
+}
+
+// Begin begins a challenge for an action type and gives its id.
+func (p *Person) Begin(action string) (string, error) {
+	var c struct {
+		ID string `json:"challenge_id"`
+	}
+	_, err := p.API("POST", "/challenges", map[string]string{"action_type": action}, &c)
+	return c.ID, err
+}
+
+// Verify answers a challenge and gives the status.
+func (p *Person) Verify(challenge, method, code string) (int, error) {
+	return p.API("POST", "/challenges/"+challenge+"/verify", map[string]string{"method": method, "code": code}, nil)
+}
+
+// StepUp wins a grant for an action type; its cookie is in the person's jar.
+func (p *Person) StepUp(t testing.TB, action string) {
+	t.Helper()
+	if err := p.TryStepUp(t, action); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TryStepUp is StepUp where it may fail.
+func (p *Person) TryStepUp(t testing.TB, action string) error {
+	id, err := p.Begin(action)
+	if err != nil {
+		return err
+	}
+	_, err = p.Verify(id, "totp", p.Code(t))
+	return err
+}
