@@ -110,7 +110,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Validate(); err != nil {
+	if err := h.check(); err != nil {
 		if rule := (*config.RuleError)(nil); errors.As(err, &rule) {
 			return at(lines[rule.Rule], rule.Err)
 		}

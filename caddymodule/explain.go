@@ -26,22 +26,7 @@ type ExplainRequest struct {
 type ExplainAnswer struct {
 	// Tenant is that of the site which the request would come to.
 	Tenant string `json:"tenant"`
-	// Outcome is what the gate would do: pass, step_up, or why it refuses.
-	Outcome string `json:"outcome"`
-	// ActionType is what would be demanded.
-	ActionType string `json:"action_type,omitempty"`
-	// Readings are the ways in which an application may understand the
-	// request.
-	Readings []ExplainReading `json:"readings"`
-}
-
-// ExplainReading is one reading and the rule that decides it.
-type ExplainReading struct {
-	Method     string `json:"method"`
-	Path       string `json:"path"`
-	Rule       int    `json:"rule,omitempty"` // counted from 1; left out: none
-	ActionType string `json:"action_type,omitempty"`
-	Says       string `json:"says,omitempty"` // the rule
+	gate.Explanation
 }
 
 // explain finds the site by walking the routes of the running configuration as
@@ -56,16 +41,7 @@ func explain(_ context.Context, _ *App, in ExplainRequest) (ExplainAnswer, error
 	if err != nil {
 		return ExplainAnswer{}, err
 	}
-	e := h.gate.Explain(r)
-	out := ExplainAnswer{Tenant: h.tenant, Outcome: e.Outcome, ActionType: e.Action, Readings: []ExplainReading{}}
-	for _, reading := range e.Readings {
-		out.Readings = append(out.Readings, readingOf(reading))
-	}
-	return out, nil
-}
-
-func readingOf(r gate.Reading) ExplainReading {
-	return ExplainReading{Method: r.Method, Path: r.Path, Rule: r.Rule, ActionType: r.Action, Says: r.Line}
+	return ExplainAnswer{Tenant: h.tenant, Explanation: h.gate.Explain(r)}, nil
 }
 
 // requestOf makes the request that a server would read. The target is kept byte

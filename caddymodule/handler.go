@@ -52,8 +52,10 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // errNoIdentity refuses a site in which everybody would be nobody.
 var errNoIdentity = errors.New("step_up does not know who is asking: add `identity placeholder {http.auth.user.id}`, with an authentication directive such as basic_auth or forward_auth in the site")
 
-// Validate returns the first thing that is wrong with the site, as a sentence.
-func (h *Handler) Validate() error {
+// check returns the first thing that is wrong with the site, as a sentence. It is
+// not called Validate: Caddy calls that after Provision, when IdentityRaw has been
+// loaded and cleared.
+func (h *Handler) check() error {
 	if len(h.IdentityRaw) == 0 {
 		return errNoIdentity
 	}
@@ -63,7 +65,7 @@ func (h *Handler) Validate() error {
 // Provision builds the site's gate.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	if err := h.Validate(); err != nil {
+	if err := h.check(); err != nil {
 		return err
 	}
 	module, err := ctx.App("step_up")
