@@ -48,9 +48,11 @@ type grantCache struct{ shards [grantShards]grantShard }
 
 const (
 	grantShards = 64
-	// maxShardRows bounds the cache to two million grants, about 350 MB; one
-	// more pushes out another, which is then read again from the store.
-	maxShardRows = 2_000_000 / grantShards
+	// maxShardRows bounds the cache to 1.6 million grants; one more pushes out
+	// another, which is then read again from the store. It is where a map is
+	// full, just before it grows to twice the size: about 220 bytes a grant,
+	// 350 MB.
+	maxShardRows = 26_000
 )
 
 type grantShard struct {
