@@ -30,7 +30,9 @@ var (
 // other's resource to whoever makes the application read it so.
 //
 // It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
-func (g *Gate) decide(r *http.Request) (*rule, error) {
+//
+// overrides is what scrub told.
+func (g *Gate) decide(r *http.Request, overrides bool) (*rule, error) {
 	if g.plain(r) {
 		if g.hides(r.URL.Path) {
 			return nil, errHidden
@@ -39,6 +41,9 @@ func (g *Gate) decide(r *http.Request) (*rule, error) {
 			return g.first(r, false, nil) // no rule asks
 		}
 		form := readings.PeekForm(r, maxForm)
+		if !overrides && asSent(r) && form == (readings.Form{}) {
+			return g.first(r, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil)
+		}
 		m, err := readings.Methods(r, form)
 		if err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ type Reading struct {
 // Explain tells what the gate would decide of a request. It identifies nobody,
 // begins and spends nothing.
 func (g *Gate) Explain(r *http.Request) Explanation {
-	r = scrub(r)
+	r, _ = scrub(r)
 	if !g.allows(r.Method) {
 		return Explanation{Outcome: "method_not_allowed"}
 	}

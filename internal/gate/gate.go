@@ -216,7 +216,7 @@ func New(o Options) (*Gate, error) {
 // ServeHTTP lets a request through to next or answers it. It returns what next
 // returned, and nil where next was not called.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
-	r = scrub(r)
+	r, overrides := scrub(r)
 	v := visit{g: g, w: w, r: r}
 	if !g.allows(r.Method) {
 		v.refuse(methodNotAllowed)
@@ -226,7 +226,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		v.r = own
 		return v.portal()
 	}
-	rl, err := g.decide(r)
+	rl, err := g.decide(r, overrides)
 	switch {
 	case err != nil:
 		v.refuseUndecided(err)

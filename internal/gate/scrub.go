@@ -15,13 +15,16 @@ const reserved = "step-up-"
 // Connection that would make a proxy delete the gateway's own headers; trailers.
 //
 // It returns r itself, or a copy where the body is chunked: net/http sets the
-// trailers of such a body on its own request once the body was read.
-func scrub(r *http.Request) *http.Request {
+// trailers of such a body on its own request once the body was read. overrides
+// tells that some header may put another method in the place of the sent one.
+func scrub(r *http.Request) (_ *http.Request, overrides bool) {
 	h := r.Header
 	for name := range h {
 		if denied(name) {
 			delete(h, name)
+			continue
 		}
+		overrides = overrides || mayOverride(name)
 	}
 	if tokens := h["Connection"]; len(tokens) > 0 {
 		scrubConnection(h, tokens)
@@ -30,7 +33,7 @@ func scrub(r *http.Request) *http.Request {
 		r = r.WithContext(r.Context())
 		r.Trailer = nil
 	}
-	return r
+	return r, overrides
 }
 
 // denied tells whether clients may not send a header of the name. Servers turn
