@@ -20,7 +20,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -30,8 +29,17 @@ var build struct {
 	err  error
 }
 
+// T is what is used of a test. Programs that are no tests have one of their own.
+type T interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(format string, args ...any)
+	TempDir() string
+	Cleanup(func())
+}
+
 // Binary builds cmd/caddy, once, and gives its path.
-func Binary(t testing.TB) string {
+func Binary(t T) string {
 	t.Helper()
 	build.Do(func() {
 		dir, err := os.MkdirTemp("", "step-up-binary-")
@@ -40,7 +48,7 @@ func Binary(t testing.TB) string {
 			return
 		}
 		build.path = filepath.Join(dir, "caddy")
-		cmd := exec.Command("go", "build", "-trimpath", "-tags", "nobadger,nomysql,nopgx", "-o", build.path, "github.com/stepup-gateway/caddy-stepup/cmd/caddy")
+		cmd := exec.Command("go", "build", "-o", build.path, "github.com/stepup-gateway/caddy-stepup/cmd/caddy")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("building the gateway: %w\n%s", err, out)
@@ -66,7 +74,7 @@ type Gateway struct {
 	Admin string // address of the admin endpoint
 	Dir   string // removed at the end
 
-	t        testing.TB
+	t        T
 	upstream string
 	port     string
 	cmd      *exec.Cmd
@@ -102,7 +110,7 @@ type Options struct {
 }
 
 // New prepares a gateway without starting it.
-func New(t testing.TB, o Options) *Gateway {
+func New(t T, o Options) *Gateway {
 	t.Helper()
 	g := &Gateway{t: t, Dir: t.TempDir(), upstream: o.Upstream, wrap: o.Wrap}
 	g.port = FreePort(t)
@@ -113,7 +121,7 @@ func New(t testing.TB, o Options) *Gateway {
 }
 
 // Start starts a gateway and waits until it answers.
-func Start(t testing.TB, caddyfile string, o Options) *Gateway {
+func Start(t T, caddyfile string, o Options) *Gateway {
 	t.Helper()
 	g := New(t, o)
 	g.Run(caddyfile)
@@ -121,7 +129,7 @@ func Start(t testing.TB, caddyfile string, o Options) *Gateway {
 }
 
 // FreePort gives a port that was free a moment ago.
-func FreePort(t testing.TB) string {
+func FreePort(t T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,34 +2,32 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"testing"
 	"time"
-
-	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
 // Person is a user with a browser's cookies and an authenticator app, who
 // speaks the JSON API. The gateway's Caddyfile takes the user from the header
-// X-Test-User (see [Header]) and allows a skew of [totp.MaxSkew] steps, so that
-// several codes are good at the same time and no test waits for the next one.
+// X-Test-User (see [Header]) and allows a skew of [Skew] steps, so that
+// several codes are good at the same time and few tests wait for the next one.
 type Person struct {
+	App
 	Name          string
-	Key           totp.Key
 	RecoveryCodes []string
 	Client        *http.Client
 
-	g    *Gateway
-	last totp.Step
+	g *Gateway
 }
 
 // Header is the header that names the user in test configurations.
 const Header = "X-Test-User"
+
+// Skew is what test configurations allow, in steps to either side.
+const Skew = 2
 
 // NewPerson makes a person who is not enrolled yet.
 func (g *Gateway) NewPerson(name string) *Person {
@@ -97,23 +95,8 @@ func (p *Person) API(method, path string, in, out any) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// Code is a code that was not used yet.
-func (p *Person) Code(t testing.TB) string {
-	t.Helper()
-	step := max(p.last+1, totp.At(time.Now())-totp.MaxSkew)
-	for step > totp.At(time.Now())+totp.MaxSkew {
-		time.Sleep(200 * time.Millisecond)
-	}
-	p.last = step
-	code, err := totp.Code(p.Key, time.Unix(int64(step)*int64(totp.Period/time.Second), 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
 // Enrol enrols an authenticator app, with an invite where one is given.
-func (p *Person) Enrol(t testing.TB, invite string) {
+func (p *Person) Enrol(t T, invite string) {
 	t.Helper()
 	if err := p.TryEnrol(t, invite); err != nil {
 		t.Fatal(err)
@@ -121,21 +104,19 @@ func (p *Person) Enrol(t testing.TB, invite string) {
 }
 
 // TryEnrol is Enrol where it may fail.
-func (p *Person) TryEnrol(t testing.TB, invite string) error {
+func (p *Person) TryEnrol(t T, invite string) error {
 	in := map[string]string{"label": "test"}
 	if invite != "" {
 		in["invite"] = invite
 	}
 	var begun struct{ ID, Secret string }
-	if _, err := p.API("POST", "/totp", in, &begun); err != nil {
-		return err
-	}
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(begun.Secret)
+	_, err := p.API("POST", "/totp", in, &begun)
 	if err != nil {
 		return err
 	}
-	p.Key = totp.Key{Secret: secret, Params: totp.Params{Algorithm: totp.SHA1, Digits: 6, Skew: totp.MaxSkew}}
-	p.last = 0
+	if p.App, err = NewApp(begun.Secret); err != nil {
+		return err
+	}
 	var done struct {
 		RecoveryCodes []string `json:"recovery_codes"`
 	}
@@ -161,7 +142,7 @@ func (p *Person) Verify(challenge, method, code string) (int, error) {
 }
 
 // StepUp wins a grant for an action type; its cookie is in the person's jar.
-func (p *Person) StepUp(t testing.TB, action string) {
+func (p *Person) StepUp(t T, action string) {
 	t.Helper()
 	if err := p.TryStepUp(t, action); err != nil {
 		t.Fatal(err)
@@ -169,7 +150,7 @@ func (p *Person) StepUp(t testing.TB, action string) {
 }
 
 // TryStepUp is StepUp where it may fail.
-func (p *Person) TryStepUp(t testing.TB, action string) error {
+func (p *Person) TryStepUp(t T, action string) error {
 	id, err := p.Begin(action)
 	if err != nil {
 		return err
