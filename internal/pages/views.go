@@ -81,6 +81,15 @@ func (c Challenge) Others() []Method {
 	return others
 }
 
+// Passed says that a challenge is passed, and leads on by itself. It stands
+// between our form and the application, because the form's policy would hold for
+// wherever the application redirects to; see Render.
+type Passed struct {
+	Page
+	Action string
+	URL    string // a path on the site
+}
+
 // EnrolStart explains enrolment and asks for what is needed to begin.
 type EnrolStart struct {
 	Page
@@ -237,6 +246,7 @@ const (
 )
 
 func (Challenge) template() string     { return "challenge" }
+func (Passed) template() string        { return "passed" }
 func (EnrolStart) template() string    { return "enrol_start" }
 func (Enrol) template() string         { return "enrol" }
 func (RecoveryCodes) template() string { return "recovery_codes" }
@@ -247,6 +257,7 @@ func (Frame) template() string         { return "frame" }
 func (Message) template() string       { return "message" }
 
 func (Challenge) titleKey() string  { return "challenge.title" }
+func (Passed) titleKey() string     { return "passed.title" }
 func (EnrolStart) titleKey() string { return "enrol.title" }
 func (Enrol) titleKey() string      { return "enrol.title" }
 func (Security) titleKey() string   { return "security.title" }
@@ -270,6 +281,7 @@ func (Frame) framed() {}
 
 var (
 	_ View = Challenge{}
+	_ View = Passed{}
 	_ View = EnrolStart{}
 	_ View = Enrol{}
 	_ View = RecoveryCodes{}

@@ -52,9 +52,15 @@ func (w *words) count(key string, n int, pairs ...any) string {
 // span is a duration in words, rounded up to what a person needs to know: two
 // units at most are worth reading, one is enough.
 func (w *words) span(d time.Duration) string {
-	switch {
-	case d < 90*time.Second:
+	if d < 90*time.Second {
 		return w.count("span.seconds", max(1, ceil(d, time.Second)))
+	}
+	return w.long(d)
+}
+
+// long is span for what is not told in seconds.
+func (w *words) long(d time.Duration) string {
+	switch {
 	case d < 90*time.Minute:
 		return w.count("span.minutes", ceil(d, time.Minute))
 	case d < 36*time.Hour:
@@ -72,7 +78,7 @@ func (w *words) ago(t, now time.Time) string {
 	case d < time.Minute:
 		return w.say("time.just_now")
 	default:
-		return w.say("time.ago", "span", w.span(d-d%time.Minute))
+		return w.say("time.ago", "span", w.long(d-d%time.Minute))
 	}
 }
 

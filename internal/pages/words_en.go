@@ -42,6 +42,10 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"challenge.instead.recovery_code": "Use a recovery code instead",
 	"challenge.cancel":                "Cancel",
 
+	"passed.title":    "Confirmed",
+	"passed.text":     "You are being sent on.",
+	"passed.continue": "Continue",
+
 	"change.add":    "Add an authenticator",
 	"change.remove": "Remove the authenticator “{label}”",
 	"change.rename": "Rename the authenticator “{label}”",

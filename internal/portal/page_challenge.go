@@ -99,7 +99,7 @@ func (v *visit) answerChallenge() error {
 	switch {
 	case err == nil:
 		v.keep(&won)
-		return v.redirect(v.back(won.Challenge.ReturnTo))
+		return v.onward(v.back(won.Challenge.ReturnTo), won.Challenge.Label)
 	case errors.Is(err, ceremony.ErrInvalidCode) && method == grants.RecoveryCode:
 		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongRecovery)
 	case errors.Is(err, ceremony.ErrInvalidCode):
@@ -112,6 +112,22 @@ func (v *visit) answerChallenge() error {
 		return v.challengePage(http.StatusNotFound, name, pages.NoError)
 	}
 	return err
+}
+
+// onward sends whoever passed to where they were going.
+//
+// A browser is sent there by a page that refreshes: it would follow a redirect
+// as part of sending our form, and then hold our form-action against every
+// further one, so that an application that redirects to another origin, such as
+// its own sign-in, would leave the person stuck here (seen in Chromium). Our own
+// pages redirect nowhere, and programs have no such policy.
+func (v *visit) onward(target, action string) error {
+	if !fromBrowser(v.r) || strings.HasPrefix(target, v.url("")) {
+		return v.redirect(target)
+	}
+	v.w.Header().Set("Refresh", "0;url="+target)
+	v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: action, URL: target})
+	return nil
 }
 
 // cancelChallenge forgets the challenge.

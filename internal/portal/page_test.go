@@ -100,8 +100,8 @@ func TestPeoplePassAChallenge(t *testing.T) {
 		t.Error("the recovery code's field is a TOTP field")
 	}
 	won := c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}})
-	if won.to(t) != "/transfer" {
-		t.Errorf("sent to %s", won.to(t))
+	if won.onward(t) != "/transfer" {
+		t.Errorf("sent to %s", won.onward(t))
 	}
 	if set := won.Header.Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-step_up_") || !strings.Contains(set, "SameSite=Strict") {
 		t.Errorf("Set-Cookie: %s", set)
@@ -111,7 +111,7 @@ func TestPeoplePassAChallenge(t *testing.T) {
 
 	id = c.begin(withdraw, "/transfer")
 	c.get(Prefix + "challenge/" + id)
-	c.post(Prefix+"challenge/"+id, url.Values{"method": {"recovery_code"}, "code": {p.codes[3]}}).to(t)
+	c.post(Prefix+"challenge/"+id, url.Values{"method": {"recovery_code"}, "code": {p.codes[3]}}).onward(t)
 
 	id = c.begin(withdraw, "/transfer")
 	c.get(Prefix + "challenge/" + id)
@@ -255,7 +255,7 @@ func TestS09ReturnTargetsAreOurOwnAndOnTheSite(t *testing.T) {
 		c.get(path)
 		got := c.post(path+"?return_to=//evil.example&resume_url=//evil.example", url.Values{
 			"method": {"totp"}, "code": {p.code(c)}, "return_to": {"//evil.example"}, "next": {"//evil.example"},
-		}).to(t)
+		}).onward(t)
 		if got != want {
 			t.Errorf("%q leads to %q, want %q", to, got, want)
 		}
@@ -491,7 +491,23 @@ func TestS19FormsAreLimited(t *testing.T) {
 	p := c.enrol()
 	path := Prefix + "challenge/" + c.begin(withdraw, "/")
 	c.post(path, url.Values{"method": {"totp"}, "code": {strings.Repeat("1", 129)}}).want(t, 422)
-	c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}}).to(t)
+	c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}}).onward(t)
+}
+
+// A redirect that answers a form is held against the form's policy by browsers,
+// with every redirect of the application that follows.
+func TestBrowsersLeaveThePolicyOfOurFormBehind(t *testing.T) {
+	s := newSite(t)
+	p := s.browser("alice").enrol()
+	for browser, want := range map[bool]int{true: http.StatusOK, false: http.StatusSeeOther} {
+		c := s.client("alice", browser)
+		path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
+		c.get(path)
+		won := c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}}).want(t, want)
+		if won.onward(t) != "/transfer" {
+			t.Errorf("sent to %s", won.onward(t))
+		}
+	}
 }
 
 func TestEnrolmentByInviteAndDenied(t *testing.T) {

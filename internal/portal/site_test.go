@@ -339,6 +339,20 @@ func (a answer) to(t *testing.T) string {
 	return a.Header.Get("Location")
 }
 
+// onward wants to be sent where a passed challenge leads, as a browser is.
+func (a answer) onward(t *testing.T) string {
+	t.Helper()
+	if a.StatusCode == http.StatusSeeOther {
+		return a.to(t)
+	}
+	a.wantPage(t, http.StatusOK, "Confirmed")
+	to, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0;url=")
+	if !ok || strings.ReplaceAll(link(t, a.body, "Continue"), "%5c", `\`) != to {
+		t.Fatalf("Refresh: %q", a.Header.Get("Refresh"))
+	}
+	return to
+}
+
 func (a answer) str(name string) string { s, _ := a.json[name].(string); return s }
 
 // strip leaves the text of a page.
