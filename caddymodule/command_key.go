@@ -1,0 +1,152 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+)
+
+func keygenCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "keygen [flags]",
+		Short: "Prints a fresh key",
+		Long: `
+Prints a fresh key for a new gateway, for those who keep their keys themselves and
+give it by 'key {file./path}' or 'key {env.NAME}'. Follow with 'caddy step-up init'.
+Where neither is set up, the gateway makes its own key at the first start.
+
+Keep a copy where the database's backup is not: without the key nothing in the
+database can be read, and with both everything can.`,
+		Example: `  (umask 077; caddy step-up keygen > /etc/step_up/key)`,
+		Args:    cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "Write JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		key := seal.GenerateKey()
+		if asJSON {
+			return writeJSON(c.OutOrStdout(), map[string]string{"key": key.Text(), "key_id": key.ID().String()})
+		}
+		_, err := fmt.Fprintln(c.OutOrStdout(), key.Text())
+		return err
+	}
+	return c
+}
+
+func initCommand() *cobra.Command {
+	var file, adapter string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "init [flags]",
+		Short: "Makes an empty database for a key that you bring",
+		Long: `
+Makes an empty database for the key that a configuration's 'key' setting names, in
+the directory that its store names. It is needed once, before the first start:
+a gateway that is given a key expects its database to be there, since starting over
+with an empty one would let everybody enrol anew. The gateway must not be running.`,
+		Example: `  caddy step-up init --config /etc/caddy/Caddyfile`,
+		Args:    cobra.NoArgs,
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "The configuration file; default: the Caddyfile here")
+	c.Flags().StringVarP(&adapter, "adapter", "a", "", "The name of the adapter for the configuration file")
+	c.Flags().BoolVar(&asJSON, "json", false, "Write JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		dir, key, err := initDatabase(c.Context(), file, adapter)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(c.OutOrStdout(), map[string]string{"dir": dir, "key_id": key.ID().String()})
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "There is an empty database in %s now, for the key with the id %s.\n", dir, key.ID())
+		return err
+	}
+	return c
+}
+
+func initDatabase(ctx context.Context, file, adapter string) (dir string, key seal.Key, err error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	text, from, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return "", key, err
+	}
+	if len(text) == 0 || from == "" {
+		return "", key, errors.New("there is no configuration here: name it by --config")
+	}
+	app, err := appOf(text)
+	if err != nil {
+		return "", key, err
+	}
+	store := new(Badger)
+	if app.StoreRaw != nil {
+		var engine struct {
+			Engine string `json:"engine"`
+			Badger
+		}
+		if err := json.Unmarshal(app.StoreRaw, &engine); err != nil {
+			return "", key, fmt.Errorf("reading store: %w", err)
+		}
+		if engine.Engine != "badger" {
+			return "", key, fmt.Errorf("a store of kind %q cannot be made here", engine.Engine)
+		}
+		store = &engine.Badger
+	}
+	if store.dir, err = store.directory(); err != nil {
+		return "", key, err
+	}
+	if app.Key == "" {
+		return "", key, errors.New("the configuration names no key: the gateway makes key and database itself at its first start")
+	}
+	keys, err := newKeySource(app.Key, app.KeyFile, store.dir)
+	if err != nil {
+		return "", key, err
+	}
+	return store.dir, keys.given, create(ctx, store, keys.given)
+}
+
+// appOf reads the app's settings out of a whole configuration.
+func appOf(text []byte) (*App, error) {
+	var whole struct {
+		Apps struct {
+			StepUp json.RawMessage `json:"step_up"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return nil, fmt.Errorf("reading configuration: %w", err)
+	}
+	app := new(App)
+	if whole.Apps.StepUp == nil {
+		return app, nil
+	}
+	if err := caddy.StrictUnmarshalJSON(whole.Apps.StepUp, app); err != nil {
+		return nil, fmt.Errorf("reading step_up: %w", err)
+	}
+	return app, app.Validate()
+}
+
+func create(ctx context.Context, e engine, key seal.Key) (err error) {
+	if err := os.MkdirAll(e.location(), 0o700); err != nil {
+		return fmt.Errorf("making database directory: %w", err)
+	}
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	err = records.Create(ctx, s, key)
+	if errors.Is(err, records.ErrHasData) {
+		return fmt.Errorf("%w: %s stays as it is; to start over, move it away first", err, e.location())
+	}
+	return err
+}
