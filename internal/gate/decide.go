@@ -205,15 +205,16 @@ func (g *Gate) first(r *http.Request, safe bool, bare []string) (*rule, error) {
 // an override may be there that could not be read. A rule that depends on the
 // method cannot be told and does not end the search; any other does.
 func (g *Gate) unknownMethod(r *http.Request, p string, bare []string, add func(method, path string, rl *rule)) error {
+	var asked []*http.Request // with each method, made once for all rules
 	for i := range g.rules {
 		rl := &g.rules[i]
 		matched := rl.Match == nil
-		for _, method := range anyMethod {
-			if matched {
-				break
+		for j := 0; !matched && j < len(anyMethod); j++ {
+			if j == len(asked) {
+				asked = append(asked, g.o.WithReading(r, p, anyMethod[j]))
 			}
 			var err error
-			if matched, err = rl.Match(g.o.WithReading(r, p, method)); err != nil {
+			if matched, err = rl.Match(asked[j]); err != nil {
 				return fmt.Errorf("matching rule %d: %w", rl.number, err)
 			}
 			if !rl.UsesMethod {
@@ -279,6 +280,9 @@ func patterns(texts []string) ([]pattern, error) {
 	for _, t := range texts {
 		if !strings.HasPrefix(t, "/") {
 			return nil, fmt.Errorf("gate: except %q must begin with a slash", t)
+		}
+		if t == "/*" {
+			return nil, errors.New("gate: except /* would leave nothing protected")
 		}
 		if _, err := path.Match(t, ""); err != nil {
 			return nil, fmt.Errorf("gate: except %q: %w", t, err)

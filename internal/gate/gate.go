@@ -198,7 +198,7 @@ func New(o Options) (*Gate, error) {
 		g.methods[m] = true
 	}
 	for i, r := range o.Rules {
-		if r.Demand.Action.String() == "" || r.Demand.Use.String() == "" || r.Demand.TTL <= 0 || r.Demand.TTL > grants.MaxTTL {
+		if r.Demand.Action.String() == "" || r.Demand.Use != grants.OneTimeUse && r.Demand.Use != grants.TimeBased || r.Demand.TTL <= 0 || r.Demand.TTL > grants.MaxTTL {
 			return nil, fmt.Errorf("gate: the demand of rule %d is incomplete", i+1)
 		}
 		except, err := patterns(r.Except)

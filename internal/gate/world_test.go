@@ -96,7 +96,19 @@ func newSite(t *testing.T, edits ...func(*gate.Options)) *site {
 
 func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {
 	s.t.Helper()
-	o := gate.Options{
+	o := s.options()
+	for _, edit := range edits {
+		edit(&o)
+	}
+	g, err := gate.New(o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+func (s *site) options() gate.Options {
+	return gate.Options{
 		Tenant: ceremonytest.Tenant, Issuer: "Test", Rules: usualRules(), Ceremony: s.Service, Identify: identify,
 		Secure: func(r *http.Request) bool { return r.Header.Get("X-Plain") == "" },
 		Portal: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "portal ", r.RequestURI) }),
@@ -117,14 +129,6 @@ func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {
 		},
 		Now: s.Clock.Now,
 	}
-	for _, edit := range edits {
-		edit(&o)
-	}
-	g, err := gate.New(o)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return g
 }
 
 var errSource = errors.New("the source is down")
