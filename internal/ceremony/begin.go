@@ -104,13 +104,16 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder, mine []records.Row[records.Challenge]) ([]store.Op, error) {
 	age := func(c *records.Challenge) time.Time { return c.CreatedAt }
 	over := oldest(mine, maxChallenges-1, age)
-	if len(over) == 0 {
-		all, err := db.Challenges.List(ctx, h, nil, store.MaxOps)
-		if err != nil {
-			return nil, err
-		}
-		over = oldest(all, maxChallengesInAll-1, age)
+	gone := make(map[string]bool, len(over))
+	for _, row := range over {
+		gone[string(db.Challenges.ID(row))] = true
 	}
+	all, err := db.Challenges.List(ctx, h, nil, store.MaxOps)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(row records.Row[records.Challenge]) bool { return gone[string(db.Challenges.ID(row))] })
+	over = append(over, oldest(all, maxChallengesInAll-1, age)...)
 	ops := make([]store.Op, 0, len(over)+1)
 	for _, row := range over {
 		ops = append(ops, db.Challenges.Drop(row))

@@ -205,7 +205,7 @@ func (w *World) NextCode(k totp.Key) string {
 // WrongCode is one that the app shows neither now nor in any step near now.
 func (w *World) WrongCode(k totp.Key) string {
 	w.t.Helper()
-	for _, code := range []string{"000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777"} {
+	for _, code := range []string{"271828", "314159", "161803", "141421", "173205", "223606", "577215", "693147"} {
 		if _, err := totp.Match(totp.Key{Secret: k.Secret, Params: totp.Params{Algorithm: k.Algorithm, Digits: 6, Skew: 2}},
 			code, w.Clock.Now(), 0); errors.Is(err, totp.ErrMismatch) {
 			return code
