@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -275,47 +274,3 @@ func browserCookie() string {
 var navigation = []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "same-origin", "Accept", "text/html"}
 
 func with(more ...string) []string { return append(append([]string(nil), navigation...), more...) }
-
-// keepAlive sends many requests over few connections.
-type keepAlive struct {
-	t    *testing.T
-	addr string
-	c    net.Conn
-	in   *bufio.Reader
-}
-
-func newKeepAlive(t *testing.T, to string) *keepAlive {
-	k := &keepAlive{t: t, addr: strings.TrimPrefix(to, "http://")}
-	t.Cleanup(func() {
-		if k.c != nil {
-			k.c.Close()
-		}
-	})
-	return k
-}
-
-// get sends a request and gives its status.
-func (k *keepAlive) get(target, headers string) int {
-	k.t.Helper()
-	if k.c == nil {
-		c, err := net.Dial("tcp", k.addr)
-		if err != nil {
-			k.t.Fatal(err)
-		}
-		k.c, k.in = c, bufio.NewReader(c)
-	}
-	if _, err := fmt.Fprintf(k.c, "GET %s HTTP/1.1\r\nHost: app.test\r\n%s\r\n", target, headers); err != nil {
-		k.t.Fatal(err)
-	}
-	res, err := http.ReadResponse(k.in, &http.Request{Method: "GET"})
-	if err != nil {
-		k.t.Fatalf("%q: %v", target, err)
-	}
-	_, err = io.Copy(io.Discard, res.Body)
-	res.Body.Close()
-	if err != nil || res.Close {
-		k.c.Close()
-		k.c = nil
-	}
-	return res.StatusCode
-}
