@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(caddytestbed.Main(m)) }
 type bed struct {
 	*caddytestbed.Bed
 	app *application
-	t   *testing.T
+	t   testing.TB
 }
 
 // application is the upstream: it answers 200 and remembers what reached it.
@@ -39,7 +39,7 @@ func (a *application) requests() []*http.Request {
 	return append([]*http.Request(nil), a.got...)
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t testing.TB) *bed {
 	t.Helper()
 	app := new(application)
 	app.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -8,3 +8,15 @@ func NewStepUpCommand() *cobra.Command {
 	addCommands(c)
 	return c
 }
+
+// ActiveSites gives the handlers of the running configuration.
+func ActiveSites() ([]*Handler, error) {
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	return app.sites, nil
+}
+
+// WithReading is the hook for Caddy's matchers.
+var WithReading = withReading

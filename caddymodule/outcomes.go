@@ -70,11 +70,7 @@ func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error)
 // siteOf tells where a request came in.
 func siteOf(r *http.Request) portal.Site {
 	secure := isSecure(r)
-	scheme := "http"
-	if secure {
-		scheme = "https"
-	}
-	return portal.Site{Origin: scheme + "://" + r.Host, Base: strippedBase(r), Secure: secure}
+	return portal.Site{Origin: gate.Origin(r, secure), Base: strippedBase(r), Secure: secure}
 }
 
 // undialed tells of an error from behind us that no connection to the

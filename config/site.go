@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 )
-
-// DefaultPrefix is where a site serves the gateway's own pages.
-const DefaultPrefix = "/.step-up"
 
 // DefaultTenant is the tenant of sites that name none.
 const DefaultTenant = "default"
@@ -33,10 +29,6 @@ type Site struct {
 	// that tell Alice from alice. Default: folded.
 	UserID string `json:"user_id,omitempty"`
 
-	// Prefix is the path under which the gateway serves its own pages. The
-	// application's own paths under it cannot be reached. Default "/.step-up".
-	Prefix string `json:"prefix,omitempty"`
-
 	// AllowMethods lets these HTTP methods through although no standard
 	// registers them; rules count them as unsafe. All other unregistered
 	// methods are answered with 405.
@@ -54,9 +46,6 @@ func (s Site) WithDefaults() Site {
 	}
 	if s.UserID == "" {
 		s.UserID = UserIDFolded
-	}
-	if s.Prefix == "" {
-		s.Prefix = DefaultPrefix
 	}
 	rules := make([]Rule, len(s.Rules))
 	for i, r := range s.Rules {
@@ -76,11 +65,6 @@ func (s Site) Validate() error {
 	}
 	if s.UserID != "" {
 		if err := CheckUserID(s.UserID); err != nil {
-			return err
-		}
-	}
-	if s.Prefix != "" {
-		if err := CheckPrefix(s.Prefix); err != nil {
 			return err
 		}
 	}
@@ -104,17 +88,6 @@ func CheckTenant(name string) error {
 func CheckUserID(mode string) error {
 	if mode != UserIDFolded && mode != UserIDExact {
 		return oneOf("user_id", mode, UserIDFolded, UserIDExact)
-	}
-	return nil
-}
-
-var prefixForm = regexp.MustCompile(`\A(/[A-Za-z0-9_.~-]+){1,4}\z`)
-
-// CheckPrefix holds the path of the gateway's own pages against its form. It is
-// compared with the raw request target, so nothing in it may need decoding.
-func CheckPrefix(prefix string) error {
-	if !prefixForm.MatchString(prefix) || len(prefix) > 64 || strings.Contains(prefix+"/", "/./") || strings.Contains(prefix+"/", "/../") {
-		return fmt.Errorf("prefix %q must be a path such as /.step-up, of letters, digits and _ . ~ -, without a slash at its end", prefix)
 	}
 	return nil
 }

@@ -114,6 +114,9 @@ func (b *Bed) TryLoad(caddyfile string) error {
 	if err != nil {
 		return err
 	}
+	// A reload closes idle connections, and a POST that is just being sent on
+	// one is lost: the next request is to take a new one.
+	defer b.Client.CloseIdleConnections()
 	return caddy.Load(config, true)
 }
 
