@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -79,6 +80,13 @@ func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge 
 		ops := []store.Op{db.Pendings.Delete(pending)}
 		if !pending.Value.Managed {
 			leave, err := s.firstLeave(ctx, db, p, &read.Value, &pending.Value)
+			if errors.Is(err, ErrInviteRequired) {
+				// Who was first may have used up the invite since the account was
+				// read; then the truth is that this enrolment is void.
+				if now, err := db.Accounts.Find(ctx, holder, nil); err != nil || now.Version != read.Version {
+					return cmp.Or(err, records.ErrConflict)
+				}
+			}
 			if err != nil {
 				return err
 			}

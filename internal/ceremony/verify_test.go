@@ -371,3 +371,39 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 		})
 	}
 }
+
+// A challenge or a pending enrolment is found in the browser in which it was
+// begun only, a challenge in its session only, and both for their time only.
+func TestChallengesStayWhereTheyWereBegun(t *testing.T) {
+	w := ceremonytest.New(t)
+	alice := w.Enrol("alice")
+	c := w.Begin(alice.Principal, view)
+	pending, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := alice.Principal
+	session.Session[0]++
+	for name, p := range map[string]ceremony.Principal{"another browser": browser(alice.Principal, 1), "no browser": browserless(alice.Principal), "another session": session} {
+		_, err := w.Verify(t.Context(), p, c.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(alice.Key)})
+		want(t, name, err, ceremony.ErrNotFound)
+		_, err = w.Describe(t.Context(), p, c.ID)
+		want(t, name, err, ceremony.ErrNotFound)
+		want(t, name, w.Cancel(t.Context(), p, c.ID), nil)
+		if p.Browser != alice.Browser {
+			_, err = w.Pending(t.Context(), p, pending.ID)
+			want(t, name, err, ceremony.ErrNotFound)
+			_, err = w.Confirm(t.Context(), p, pending.ID, w.Code(pending.Key), "")
+			want(t, name, err, ceremony.ErrNotFound)
+		}
+	}
+	if _, err := w.Describe(t.Context(), alice.Principal, c.ID); err != nil {
+		t.Error("cancelled from elsewhere:", err)
+	}
+	w.Clock.Advance(5 * time.Minute)
+	_, err = w.Verify(t.Context(), alice.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(alice.Key)})
+	want(t, "late", err, ceremony.ErrExpired)
+	w.Clock.Advance(10 * time.Minute)
+	_, err = w.Confirm(t.Context(), alice.Principal, pending.ID, w.Code(pending.Key), "")
+	want(t, "late enrolment", err, ceremony.ErrExpired)
+}
