@@ -120,7 +120,7 @@ const gateFile = `{
 		key_file DIR/key
 		enrollment first_use
 		totp {
-			skew 5
+			skew 2
 		}
 		allow_plain_http
 	}

@@ -55,8 +55,9 @@ const SecretLen = 20
 // authenticators were given. A record that lost its secret must match nothing.
 const minSecretLen = 10
 
-// MaxSkew is the most steps that a clock may be off, to either side.
-const MaxSkew = 5
+// MaxSkew is the most steps that a clock may be off, to either side: each is one
+// more code that is right.
+const MaxSkew = 2
 
 // Params are how codes are made. The zero value is not usable; see [Default].
 type Params struct {

@@ -31,18 +31,18 @@ func program(t *testing.T, name string) string {
 
 // global is the global block of the tests' Caddyfiles.
 const global = `
-	admin ADMIN
+	admin GW_ADMIN
 	persist_config off
 	auto_https off
 	step_up {
 		issuer "Test"
 		store badger {
-			dir DIR/data
+			dir GW_DIR/data
 		}
-		key_file DIR/key
+		key_file GW_DIR/key
 		enrollment first_use
 		totp {
-			skew 5
+			skew 2
 		}
 		allow_plain_http
 	}

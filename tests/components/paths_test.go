@@ -17,7 +17,7 @@ import (
 )
 
 const pathsSite = `{` + global + `}
-http://:PORT {
+http://:GW_PORT {
 	bind 127.0.0.1
 	vars user {http.request.header.X-Test-User}
 	step_up {
@@ -30,7 +30,7 @@ http://:PORT {
 			grant time_based 1h
 		}
 	}
-	reverse_proxy UPSTREAM
+	reverse_proxy GW_UPSTREAM
 }
 `
 

@@ -3,20 +3,23 @@
 package components
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // bankSite has a rule of each grant type. EXTRA is replaced by further rules.
 const bankSite = `{` + global + `}
-http://:PORT {
+http://:GW_PORT {
 	bind 127.0.0.1
 	vars user {http.request.header.X-Test-User}
 	step_up {
@@ -30,7 +33,7 @@ http://:PORT {
 		}
 		EXTRA
 	}
-	reverse_proxy UPSTREAM
+	reverse_proxy GW_UPSTREAM
 }
 `
 
@@ -82,4 +85,86 @@ func cookieHeader(g *gateway.Gateway, p *gateway.Person) string {
 		all = append(all, c.Name+"="+c.Value)
 	}
 	return strings.Join(all, "; ")
+}
+
+// begun is a request that the gateway has begun to serve and that waits for its
+// body: the handler has asked for it by "100 Continue".
+type begun struct {
+	conn net.Conn
+	r    *bufio.Reader
+	body string
+}
+
+// begin sends a POST without its body and waits until it is being served. A
+// connection that is lost before that is dialled again: on a reload the kernel
+// drops what waits in the queue of a listener that closes, which no handler ever
+// sees.
+func begin(t *testing.T, g *gateway.Gateway, p *gateway.Person, path, body string) *begun {
+	t.Helper()
+	return beginAs(t, g, p, "application/json", path, body)
+}
+
+func beginAs(t *testing.T, g *gateway.Gateway, p *gateway.Person, contentType, path, body string) *begun {
+	t.Helper()
+	var err error
+	for range 20 {
+		var b *begun
+		if b, err = tryBegin(g, p, contentType, path, body); err == nil {
+			return b
+		}
+	}
+	t.Fatalf("POST %s is not served: %v", path, err)
+	return nil
+}
+
+func tryBegin(g *gateway.Gateway, p *gateway.Person, contentType, path, body string) (*begun, error) {
+	conn, err := net.Dial("tcp", g.Host)
+	if err != nil {
+		return nil, err
+	}
+	b := &begun{conn: conn, r: bufio.NewReader(conn), body: body}
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\nCookie: %s\r\nAccept: application/json\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+		path, g.Host, gateway.Header, p.Name, cookieHeader(g, p), contentType, len(body))
+	line, err := b.r.ReadString('\n')
+	if err == nil && !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		err = fmt.Errorf("answered at once: %s", line)
+	}
+	if err == nil {
+		_, err = b.r.ReadString('\n')
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// end sends the body and gives the answer.
+func (b *begun) end() (int, string, error) {
+	defer b.conn.Close()
+	if _, err := io.WriteString(b.conn, b.body); err != nil {
+		return 0, "", err
+	}
+	resp, err := http.ReadResponse(b.r, nil)
+	for err == nil && resp.StatusCode == http.StatusContinue {
+		resp, err = http.ReadResponse(b.r, nil) // the application's own, passed on
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// patient repeats a request that no handler saw, see begin; GETs only, and only
+// where a second one is as good as the first.
+func patient(client *http.Client, req *http.Request) (resp *http.Response, err error) {
+	for range 20 {
+		if resp, err = client.Do(req); err == nil {
+			return resp, nil
+		}
+	}
+	return nil, err
 }

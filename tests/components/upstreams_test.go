@@ -82,7 +82,7 @@ func nginx(t *testing.T) upstream {
 	root, dir, port := site(t), t.TempDir(), gateway.FreePort(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`
-		daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 1;
+		user root; daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 1;
 		events { worker_connections 64; }
 		http {
 			access_log off;

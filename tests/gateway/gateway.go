@@ -2,8 +2,8 @@
 // treat it as its users do: by its Caddyfile, its listeners, its signals and its
 // commands.
 //
-// The binary is built once per test process. In a Caddyfile the words PORT,
-// ADMIN, DIR and UPSTREAM stand for the gateway's port, its admin address, a
+// The binary is built once per test process. In a Caddyfile the words GW_PORT,
+// GW_ADMIN, GW_DIR and GW_UPSTREAM stand for the gateway's port, its admin address, a
 // directory of its own and the upstream's address.
 package gateway
 
@@ -80,6 +80,7 @@ type Gateway struct {
 	cmd      *exec.Cmd
 	exited   chan error
 	log      logBuffer
+	logged   int // what was logged before the process began
 	wrap     []string
 }
 
@@ -142,7 +143,7 @@ func FreePort(t T) string {
 
 // Fill replaces the words that stand for this gateway's addresses.
 func (g *Gateway) Fill(caddyfile string) string {
-	return strings.NewReplacer("PORT", g.port, "ADMIN", g.Admin, "DIR", g.Dir, "UPSTREAM", g.upstream).Replace(caddyfile)
+	return strings.NewReplacer("GW_PORT", g.port, "GW_ADMIN", g.Admin, "GW_DIR", g.Dir, "GW_UPSTREAM", g.upstream).Replace(caddyfile)
 }
 
 // Write writes the Caddyfile and gives its path.
@@ -184,29 +185,38 @@ func (g *Gateway) TryRun(caddyfile string) error {
 	g.cmd.Env, g.cmd.Dir = g.env(), g.Dir
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	g.logged = len(g.Log())
 	if err := g.cmd.Start(); err != nil {
 		return err
 	}
 	g.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait(); close(exited) }(g.cmd, g.exited)
+	go func(cmd *exec.Cmd, exited chan<- error) {
+		err := cmd.Wait()
+		if strings.Contains(g.Log()[g.logged:], "\ngoroutine ") {
+			fmt.Fprintf(os.Stderr, "the gateway crashed: %v\n%s", err, g.Log()[g.logged:])
+		}
+		exited <- err
+		close(exited)
+	}(g.cmd, g.exited)
 	g.t.Cleanup(g.Kill)
 	return g.ready()
 }
 
 func (g *Gateway) ready() error {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline, logged := time.Now().Add(60*time.Second), g.logged
 	for time.Now().Before(deadline) {
 		select {
 		case err := <-g.exited:
 			return fmt.Errorf("the gateway ended: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
-		if conn, err := net.Dial("tcp", g.Host); err == nil {
-			conn.Close()
+		// A listener may be open before another part of the configuration
+		// fails to start.
+		if strings.Contains(g.Log()[logged:], "serving initial configuration") {
 			return nil
 		}
 	}
-	return errors.New("the gateway did not answer in 30 s")
+	return errors.New("the gateway did not start in 60 s")
 }
 
 // Kill ends the process at once, as kill -9 does, and waits for its end.

@@ -71,15 +71,15 @@ func (b *OldBank) caddyfile(o OldBankOptions) string {
 		b.t.Fatal("examples/bank/Caddyfile has another form than is expected here")
 	}
 	global = strings.Replace(global, "{\n", `{
-	admin ADMIN
+	admin GW_ADMIN
 	persist_config off
 	default_bind 127.0.0.1
 	auto_https disable_redirects
 	skip_install_trust
 `, 1)
 	global = strings.Replace(global, "allow_plain_http\n", fmt.Sprintf("allow_plain_http\n\t\ttotp {\n\t\t\tskew %d\n\t\t}\n", totp.MaxSkew), 1)
-	global = strings.NewReplacer("step-up-demo/data", "DIR/data", "step-up-demo/key", "DIR/key").Replace(global)
-	site = strings.ReplaceAll(site, "localhost:9000", "UPSTREAM")
+	global = strings.NewReplacer("step-up-demo/data", "GW_DIR/data", "step-up-demo/key", "GW_DIR/key").Replace(global)
+	site = strings.ReplaceAll(site, "localhost:9000", "GW_UPSTREAM")
 	var all strings.Builder
 	all.WriteString(global)
 	add := func(url, name, more string) {

@@ -36,9 +36,11 @@ func (g *Gateway) NewPerson(name string) *Person {
 		g.t.Fatal(err)
 	}
 	return &Person{Name: name, g: g, Client: &http.Client{
-		Jar:           jar,
-		Timeout:       30 * time.Second,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 100},
+		Jar:     jar,
+		Timeout: 30 * time.Second,
+		// A reload closes connections that are idle, and a POST that meets
+		// that moment is not sent again; so each has its own.
+		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
