@@ -18,6 +18,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
 func init() {
@@ -152,7 +153,39 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 // only where a handler behind it did: an error of our own would run the site's
 // handle_errors, where a reverse_proxy would forward what was refused.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return h.gate.ServeHTTP(w, r, next.ServeHTTP)
+	o := onward{next: next}
+	defer h.refusePanic(&o, w, r)
+	return h.gate.ServeHTTP(w, r, o.serve)
+}
+
+// onward is the way to the handlers behind us, and whether it was taken.
+type onward struct {
+	next  caddyhttp.Handler
+	taken bool
+}
+
+func (o *onward) serve(w http.ResponseWriter, r *http.Request) error {
+	o.taken = true
+	return o.next.ServeHTTP(w, r)
+}
+
+// refusePanic answers a request on which something of ours, or a matcher or an
+// identity source of somebody else's, panicked (S01). Panics of the handlers
+// behind, by which a reverse_proxy cuts a connection, are left alone.
+func (h *Handler) refusePanic(o *onward, w http.ResponseWriter, r *http.Request) {
+	if o.taken {
+		return
+	}
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler {
+		panic(cause)
+	}
+	h.logger.Error("panic while deciding a request, which was refused",
+		zap.String("tenant", h.tenant), zap.Any("panic", cause), zap.Stack("stack"))
+	problem.Write(w, problem.Problem{Code: problem.Unavailable})
 }
 
 // identify asks the identity source, and gives the subject in the form in which

@@ -77,12 +77,14 @@ func (p *Placeholder) Provision(caddy.Context) (err error) {
 	return err
 }
 
+const responseHeader = "http.reverse_proxy.header."
+
 // identityPlaceholders are the families that only Caddy and the operator write.
 var identityPlaceholders = []string{
-	"http.auth.user.",            // set by authentication handlers after success
-	"http.request.tls.client.",   // the client's certificate
-	"http.reverse_proxy.header.", // the answer of a forward_auth
-	"http.vars.",                 // set by the operator
+	"http.auth.user.",          // set by authentication handlers after success
+	"http.request.tls.client.", // the client's certificate
+	responseHeader,             // the answer of a forward_auth
+	"http.vars.",               // set by the operator
 }
 
 var placeholderName = regexp.MustCompile(`\A[A-Za-z0-9_.-]+\z`)
@@ -96,9 +98,15 @@ func checkIdentityPlaceholder(s string) (string, error) {
 		return "", fmt.Errorf("identity placeholder %q must be exactly one placeholder, such as {http.auth.user.id}", s)
 	}
 	for _, family := range identityPlaceholders {
-		if strings.HasPrefix(name, family) && len(name) > len(family) {
-			return name, nil
+		field, found := strings.CutPrefix(name, family)
+		if !found || field == "" {
+			continue
 		}
+		if family == responseHeader {
+			// Caddy sets these under the spelling that Go gives them.
+			field = http.CanonicalHeaderKey(field)
+		}
+		return family + field, nil
 	}
 	return "", fmt.Errorf("identity placeholder %s may be written by the client: take one that only Caddy or your authentication sets, {http.auth.user.*}, {http.request.tls.client.*}, {http.reverse_proxy.header.*} or {http.vars.*}", s)
 }

@@ -81,6 +81,9 @@ func TestPlaceholderIdentify(t *testing.T) {
 	if got, err := identify(user, map[string]any{"http.auth.user.id": "alice"}, nil); got != "alice" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
+	if got, err := identify("{http.reverse_proxy.header.remote-user}", map[string]any{"http.reverse_proxy.header.Remote-User": "alice"}, nil); got != "alice" || err != nil {
+		t.Errorf("header in another spelling: got %q, %v", got, err)
+	}
 	for name, set := range map[string]map[string]any{
 		"unset":     nil,
 		"empty":     {"http.auth.user.id": ""},

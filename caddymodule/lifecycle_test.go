@@ -3,6 +3,7 @@ package caddymodule_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,10 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule"
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
 )
@@ -93,6 +97,80 @@ func TestS01Refused(t *testing.T) {
 	}
 	if got := b.app.requests(); len(got) > 0 {
 		t.Errorf("%d refused requests reached the application, the first for %s", len(got), got[0].RequestURI)
+	}
+}
+
+// TestS01Panic: a module of somebody else's that panics refuses the request.
+func TestS01Panic(t *testing.T) {
+	b := newBed(t)
+	b.Load(strings.Replace(b.config(keyFile, protectAdmin, "handle_errors {\n reverse_proxy "+strings.TrimPrefix(b.app.URL, "http://")+"\n}\n"),
+		"placeholder {http.vars.user}", "panicking", 1))
+	resp, answer := (&person{b: b, name: "alice"}).do("GET", "/admin/", nil)
+	if resp.StatusCode != 503 || answer["code"] != "unavailable" || len(b.app.requests()) > 0 {
+		t.Errorf("got %d %v, and %d requests reached the application", resp.StatusCode, answer, len(b.app.requests()))
+	}
+	if resp, _ := (&person{b: b, name: "alice"}).do("GET", "/.step-up/", nil); resp.StatusCode != 503 {
+		t.Errorf("a page gave %d, want 503", resp.StatusCode)
+	}
+	if !strings.Contains(b.Log(), "out of its wits") {
+		t.Error("the panic is not in the log")
+	}
+}
+
+// panicking is an identity source that panics.
+type panicking struct{}
+
+func init() { caddy.RegisterModule(panicking{}) }
+
+func (panicking) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.identity.panicking", New: func() caddy.Module { return new(panicking) }}
+}
+
+func (*panicking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
+
+func (*panicking) Identify(*http.Request) (grants.Subject, string, error) { panic("out of its wits") }
+
+var _ caddymodule.IdentitySource = (*panicking)(nil)
+
+// TestS03GivenBack: a one-time grant comes back where the application was not
+// reached, and only there.
+func TestS03GivenBack(t *testing.T) {
+	b := newBed(t)
+	dying := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer dying.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	b.Load(b.config(keyFile, protectTransfer, `
+	@closed header X-Upstream closed
+	reverse_proxy @closed `+strings.TrimPrefix(closed.URL, "http://")+`
+	@dying header X-Upstream dying
+	reverse_proxy @dying `+strings.TrimPrefix(dying.URL, "http://")))
+	alice := b.enrol("alice")
+	post := func(upstream string, grant *http.Cookie) int {
+		t.Helper()
+		r, err := http.NewRequest("POST", b.URL+"/transfer", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Test-User", "alice")
+		r.Header.Set("X-Upstream", upstream)
+		r.AddCookie(grant)
+		resp, _ := b.send(r)
+		return resp.StatusCode
+	}
+	once := alice.win("TRANSFER")
+	if status := post("closed", once); status != 502 {
+		t.Fatalf("nobody there: %d, want 502", status)
+	}
+	if status := post("", once); status != 200 {
+		t.Errorf("after that: %d, want 200 with the grant given back", status)
+	}
+	once = alice.win("TRANSFER")
+	if status := post("dying", once); status != 502 {
+		t.Fatalf("taken and failed: %d, want 502", status)
+	}
+	if status := post("", once); status != 401 {
+		t.Errorf("after that: %d, want 401 with the grant spent", status)
 	}
 }
 

@@ -44,31 +44,15 @@ func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("loading matcher %s: %w", name, err)
 		}
-		m := namedMatcher{name: name}
-		switch module := module.(type) {
-		case caddyhttp.RequestMatcherWithError:
-			m.match = module.MatchWithError
-		case caddyhttp.RequestMatcher:
-			m.match = func(r *http.Request) (bool, error) { return matchOld(module, r) }
-		default:
-			return nil, fmt.Errorf("loading matcher %s: %T matches no requests", name, module)
+		m, ok := module.(caddyhttp.RequestMatcherWithError)
+		if !ok {
+			// Caddy's older interface smuggles errors past its caller, to whom
+			// they look like a request that does not match.
+			return nil, fmt.Errorf("matcher %s cannot tell that it failed, so that a failure would leave the request unprotected: use another, or ask its author to implement MatchWithError", name)
 		}
-		loaded = append(loaded, m)
+		loaded = append(loaded, namedMatcher{name, m.MatchWithError})
 	}
 	return loaded, nil
-}
-
-// matchOld runs a matcher of Caddy's older interface, which leaves its error
-// among the variables of the request.
-func matchOld(m caddyhttp.RequestMatcher, r *http.Request) (bool, error) {
-	if m.Match(r) {
-		return true, nil
-	}
-	if err, ok := caddyhttp.GetVar(r.Context(), caddyhttp.MatcherErrorVarKey).(error); ok {
-		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, nil)
-		return false, err
-	}
-	return false, nil
 }
 
 // errQuery: Caddy's query matcher matches nothing in a query that Go refuses to
