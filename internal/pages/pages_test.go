@@ -321,6 +321,9 @@ func TestSpans(t *testing.T) {
 	if got := english.ago(now.Add(-119*time.Second), now); got != "1 minute ago" {
 		t.Errorf("ago = %q", got)
 	}
+	if got := english.ago(now.Add(-30*time.Hour-59*time.Minute), now); got != "30 hours ago" {
+		t.Errorf("ago = %q", got)
+	}
 	if got := english.left(now, now); got != "over" {
 		t.Errorf("left = %q", got)
 	}

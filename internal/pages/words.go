@@ -70,16 +70,21 @@ func (w *words) long(d time.Duration) string {
 	}
 }
 
-// ago is how long before now t was; the zero time was never.
+// ago is how long before now t was; the zero time was never. What is past is
+// rounded down: two hours are not over before they are.
 func (w *words) ago(t, now time.Time) string {
-	switch d := now.Sub(t); {
+	d, unit := now.Sub(t), time.Minute
+	switch {
 	case t.IsZero():
 		return w.say("time.never")
 	case d < time.Minute:
 		return w.say("time.just_now")
-	default:
-		return w.say("time.ago", "span", w.long(d-d%time.Minute))
+	case d >= 36*time.Hour:
+		unit = 24 * time.Hour
+	case d >= 90*time.Minute:
+		unit = time.Hour
 	}
+	return w.say("time.ago", "span", w.long(d.Truncate(unit)))
 }
 
 // left is how long after now t will be.

@@ -1,0 +1,410 @@
+//go:build components
+
+package components
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/tests/browser"
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+// customer is somebody who uses the bank in a browser, with an authenticator
+// app in hand.
+type customer struct {
+	*browser.Window
+	t     *testing.T
+	site  string
+	app   *gateway.App
+	codes []string // recovery codes that were not used yet
+}
+
+func newCustomer(t *testing.T, b *browser.Browser, site string, o browser.Options) *customer {
+	t.Helper()
+	return &customer{Window: b.Open(t, o), t: t, site: site}
+}
+
+// signIn signs in to the bank, which knows nothing of second factors.
+func (c *customer) signIn(user, password string) {
+	c.t.Helper()
+	c.Go(c.site + "/")
+	c.Fill("User name", user)
+	c.Fill("Password", password)
+	c.Click("Sign in")
+	c.Sees("Recent transfers")
+}
+
+// enrol finishes an enrolment that has begun: from the page with the QR code to
+// the recovery codes.
+func (c *customer) enrol() {
+	c.t.Helper()
+	c.Sees("Scan this with your app")
+	c.Toggle("Cannot scan it?")
+	c.app = c.readApp()
+	c.Fill("Enter the code", c.app.Code(c.t))
+	c.Click("Finish")
+}
+
+// readApp reads the key from the enrolment page, as one types it by hand.
+func (c *customer) readApp() *gateway.App {
+	c.t.Helper()
+	secrets := c.Texts(".secret")
+	if len(secrets) != 1 {
+		c.t.Fatalf("the page shows %d keys:\n%s", len(secrets), c.Text())
+	}
+	app, err := gateway.NewApp(secrets[0])
+	if err != nil {
+		c.t.Fatalf("the key %q: %v", secrets[0], err)
+	}
+	return &app
+}
+
+var recoveryCode = regexp.MustCompile(`^[a-z0-9]{5}-[a-z0-9]{5}$`)
+
+// saveCodes reads the recovery codes from the page.
+func (c *customer) saveCodes() {
+	c.t.Helper()
+	c.Sees("Your recovery codes", "Save them now")
+	c.codes = c.Texts(".codes li")
+	if len(c.codes) != 10 {
+		c.t.Fatalf("%d recovery codes: %q", len(c.codes), c.codes)
+	}
+	for _, code := range c.codes {
+		if !recoveryCode.MatchString(code) {
+			c.t.Errorf("a recovery code has the form %q", code)
+		}
+	}
+}
+
+// proves answers the challenge on the page with the app's next code.
+func (c *customer) proves() {
+	c.t.Helper()
+	c.Sees("Confirm it’s you")
+	c.Fill("Code from your authenticator app", c.app.Code(c.t))
+	c.Click("Confirm")
+}
+
+// transfers fills in the bank's form and sends it.
+func (c *customer) transfers(to, amount, note string) {
+	c.t.Helper()
+	c.Select("To", to)
+	c.Fill("Amount in euros", amount)
+	c.Fill("Note", note)
+	c.Click("Transfer now")
+}
+
+// setUp enrols on the security page.
+func (c *customer) setUp() {
+	c.t.Helper()
+	c.Go(c.site + "/.step-up/")
+	c.Click("Set up an authenticator")
+	c.Click("Continue")
+	c.enrol()
+	c.saveCodes()
+	c.Click("I have saved them, continue")
+}
+
+// calm ends the test if the browser complains of anything: a script or style
+// that a policy refused, a page in quirks mode, an exception.
+func (c *customer) calm() {
+	c.t.Helper()
+	for _, complaint := range c.Complaints() {
+		c.t.Errorf("the browser complains: %s", complaint)
+	}
+}
+
+// TestBankInBrowser uses the bank as its customers do, with a real browser in
+// front of the real binary.
+func TestBankInBrowser(t *testing.T) {
+	var old gateway.App
+	site := gateway.StartOldBank(t, gateway.OldBankOptions{
+		Plain:  []string{"plain", "scripts", "keys", "own", "aged", "wrong"},
+		Before: func(b *gateway.OldBank) { old = b.EnrolEarlier("aged", "alice", 30*time.Hour) },
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the gateway's log:\n%s", site.Log())
+		}
+	})
+	b := browser.Start(t)
+
+	for name, o := range map[string]browser.Options{"plain": {NoScripts: true}, "scripts": {Width: 360, Height: 740}} {
+		t.Run("main path, "+name, func(t *testing.T) {
+			c := newCustomer(t, b, site.At(name), o)
+			defer c.calm()
+			c.signIn("alice", "wonderland")
+			statement := time.Now().UTC().Format("January 2006")
+
+			// Not enrolled: from the statement to the challenge, and on to enrolment.
+			c.Click(statement)
+			c.Sees("Set up an authenticator app", "Account statements")
+			c.Click("Continue")
+			c.enrol()
+			c.saveCodes()
+			c.Sees("Then you go on with: Account statements")
+			if file := c.Download("I have saved them, continue"); !strings.Contains(file, "Opening balance") {
+				t.Fatalf("the statement is %q", file)
+			}
+			// The grant holds for all statements.
+			c.Go(c.site + "/")
+			c.Download(statement)
+
+			// A transfer, proved with a recovery code.
+			c.Click("Transfer")
+			c.transfers("Bob", "12.50", "first, "+name)
+			c.Sees("Confirm it’s you", "Transfer money", "Good for one use")
+			c.Click("Use a recovery code instead")
+			c.Fill("Recovery code", c.codes[0])
+			c.Click("Confirm")
+			c.Sees("Transfer now")
+			if c.URL() != c.site+"/transfer" {
+				t.Fatalf("after the proof the browser is on %s", c.URL())
+			}
+			c.transfers("Bob", "12.50", "first, "+name)
+			c.Sees("Paid to", "Bob Mason", "12.50", "first, "+name)
+
+			// The grant was good for one transfer.
+			c.Click("Transfer")
+			c.transfers("Bob", "3.20", "second, "+name)
+			c.Sees("Confirm it’s you", "Transfer money")
+			c.proves()
+			c.transfers("Bob", "3.20", "second, "+name)
+			c.Sees("Paid to", "3.20", "second, "+name)
+
+			// A recovery code is used once.
+			c.Click("Transfer")
+			c.transfers("Bob", "1", "third, "+name)
+			c.Click("Use a recovery code instead")
+			c.Fill("Recovery code", c.codes[0])
+			c.Click("Confirm")
+			c.Sees("That recovery code was not accepted")
+			c.Click("Cancel")
+			c.Sees("Cancelled. Nothing was changed.")
+			c.Go(c.site + "/")
+			c.Sees("Recent transfers")
+			c.SeesNot("third, " + name)
+			if n := strings.Count(c.Text(), "first, "+name); n != 1 {
+				t.Errorf("the first transfer was booked %d times", n)
+			}
+		})
+	}
+
+	t.Run("by keyboard alone", func(t *testing.T) {
+		c := newCustomer(t, b, site.At("keys"), browser.Options{NoScripts: true})
+		defer c.calm()
+		c.Go(c.site + "/")
+		c.Tab("User name")
+		c.Type("alice")
+		c.Tab("Password")
+		c.Type("wonderland")
+		c.Enter()
+		c.Tab("Transfer money")
+		c.Enter()
+		transfer := func() {
+			t.Helper()
+			c.Tab("To")
+			c.Type("Bob")
+			c.Tab("Amount")
+			c.Type("7.77")
+			c.Tab("Transfer now")
+			c.Enter()
+		}
+		transfer()
+		c.Sees("Set up an authenticator app", "Transfer money")
+		if focus := c.Focus(); focus != "Name for this device" {
+			t.Errorf("the focus is on %q", focus)
+		}
+		c.Type("Phone")
+		c.Enter()
+		c.Tab("Cannot scan it?")
+		c.Type(" ")
+		c.app = c.readApp()
+		c.Tab("Enter the code")
+		c.Type(c.app.Code(t))
+		c.Enter()
+		c.saveCodes()
+		c.Tab("I have saved them, continue")
+		c.Enter()
+		transfer()
+		c.Sees("Paid to", "7.77")
+		c.Go(c.site + "/transfer")
+		transfer()
+		if focus := c.Focus(); focus != "Code from your authenticator app" {
+			t.Errorf("on the challenge page the focus is on %q", focus)
+		}
+		c.Type(c.app.Code(t))
+		c.Enter()
+		transfer()
+		c.Sees("Paid to", "7.77")
+		c.Go(c.site + "/.step-up/")
+		c.Tab("Rename Phone")
+		c.Tab("Add an authenticator")
+		c.Tab("Make new codes")
+	})
+
+	t.Run("security page", func(t *testing.T) {
+		c := newCustomer(t, b, site.At("own"), browser.Options{NoScripts: true, Width: 360, Height: 740})
+		defer c.calm()
+		c.signIn("carol", "looking-glass")
+		c.setUp()
+		c.Sees("Your security settings", "Authenticator app", "10 codes left", "Nothing. A confirmed action is listed here")
+
+		// A grant, listed and revoked.
+		c.Go(c.site + "/admin/")
+		c.proves()
+		c.Sees("Customers", "Freeze")
+		c.Go(c.site + "/.step-up/")
+		c.Sees("Administration", "For 10 minutes more")
+		c.Click("End now: Administration")
+		c.Sees("Ended. The next time, a new proof is needed.")
+		c.Go(c.site + "/admin/")
+		c.Sees("Confirm it’s you", "Administration", "Holds for 10 minutes")
+
+		// A second authenticator.
+		c.Go(c.site + "/.step-up/")
+		c.Click("Add an authenticator")
+		c.Sees("Add an authenticator")
+		first := c.app
+		c.proves()
+		c.Fill("Name for this device", "Tablet")
+		c.Click("Continue")
+		c.enrol()
+		second := c.app
+		c.Sees("The authenticator is added.", "Tablet")
+		if n := len(c.Texts(".rows div b")); n < 2 {
+			t.Fatalf("%d authenticators are listed:\n%s", n, c.Text())
+		}
+
+		// Its new name, once.
+		c.Click("Rename Tablet")
+		c.Sees("Rename the authenticator “Tablet”")
+		c.SeesNot("recovery code instead")
+		c.app = first
+		c.proves()
+		c.Fill("New name", "Kitchen tablet")
+		c.Click("Save")
+		c.Sees("The authenticator has its new name.", "Kitchen tablet")
+		c.Click("Rename Kitchen tablet")
+		c.Sees("Confirm it’s you")
+
+		// Its removal, which a recovery code does not do for.
+		c.Go(c.site + "/.step-up/")
+		c.Click("Remove Kitchen tablet")
+		c.Sees("Remove the authenticator “Kitchen tablet”")
+		c.SeesNot("recovery code instead")
+		c.proves()
+		c.Sees("Remove this authenticator?", "Kitchen tablet")
+		c.SeesNot("It is your last one")
+		c.Click("Remove it")
+		c.Sees("The authenticator is removed.")
+		c.SeesNot("Kitchen tablet")
+
+		// What it shows is worth nothing now.
+		c.Go(c.site + "/admin/")
+		c.Fill("Code from", second.Code(t))
+		c.Click("Confirm")
+		c.Sees("That code was not accepted.")
+
+		// New recovery codes; the old ones are void.
+		before := c.codes
+		c.Go(c.site + "/.step-up/")
+		c.Click("Make new codes")
+		c.proves()
+		c.Sees("Make new recovery codes?")
+		c.Click("Make new codes")
+		c.saveCodes()
+		c.Sees("All earlier recovery codes are void.")
+		c.Click("I have saved them, continue")
+		c.Go(c.site + "/admin/")
+		c.Click("Use a recovery code instead")
+		c.Fill("Recovery code", before[1])
+		c.Click("Confirm")
+		c.Sees("That recovery code was not accepted.")
+		c.Fill("Recovery code", c.codes[0])
+		c.Click("Confirm")
+		c.Sees("Customers", "Freeze")
+		c.Go(c.site + "/.step-up/")
+		c.Sees("9 codes left")
+
+		// The last one: afterwards an invite is needed.
+		c.Click("Remove ")
+		c.proves()
+		c.Sees("It is your last one.")
+		c.Click("Remove it")
+		c.Sees("The authenticator is removed.", "None yet.")
+		c.Click("Set up an authenticator")
+		c.Sees("Invite")
+		c.Fill("Invite", "not-an-invite")
+		c.Click("Continue")
+		c.Sees("That invite was not accepted.")
+		if out, err := site.StepUp("invite", "carol", "--tenant", "own", "--json"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		} else {
+			c.Fill("Invite", regexp.MustCompile(`"invite": ?"([^"]+)"`).FindStringSubmatch(out)[1])
+		}
+		c.Click("Continue")
+		c.enrol()
+		c.saveCodes()
+	})
+
+	t.Run("S14 an authenticator of today removes none of yesterday's", func(t *testing.T) {
+		c := newCustomer(t, b, site.At("aged"), browser.Options{NoScripts: true})
+		defer c.calm()
+		c.app = &old
+		c.signIn("alice", "wonderland")
+		c.Go(c.site + "/.step-up/")
+		c.Sees("Old phone", "30 hours ago")
+		c.Click("Add an authenticator")
+		c.proves()
+		c.Fill("Name for this device", "New phone")
+		c.Click("Continue")
+		c.enrol()
+		for _, change := range []string{"Remove Old phone", "Make new codes"} {
+			c.Go(c.site + "/.step-up/")
+			c.Click(change)
+			c.proves()
+			c.Sees("This authenticator is too new for that", "You added it less than a day ago.")
+		}
+		c.Click("Go to your security settings")
+		c.Sees("Old phone", "New phone")
+		c.app = &old
+		c.Click("Remove New phone")
+		c.proves()
+		c.Click("Remove it")
+		c.Sees("The authenticator is removed.")
+		c.SeesNot("New phone")
+	})
+
+	t.Run("wrong codes", func(t *testing.T) {
+		c := newCustomer(t, b, site.At("wrong"), browser.Options{NoScripts: true})
+		defer c.calm()
+		c.signIn("alice", "wonderland")
+		c.setUp()
+		c.Go(c.site + "/transfer")
+		c.transfers("Bob", "5", "")
+		challenge := c.URL()
+		for n := range 5 {
+			c.Fill("Code from", c.app.WrongCode())
+			c.Click("Confirm")
+			if n < 4 {
+				c.Sees("That code was not accepted.")
+			}
+		}
+		c.Sees("Too many wrong answers.", "right answers are refused too")
+		if fields := c.Texts("label"); len(fields) != 0 {
+			t.Errorf("the page still asks for %q", fields)
+		}
+		// Somebody else's challenge is none.
+		other := newCustomer(t, b, c.site, browser.Options{NoScripts: true})
+		other.signIn("bob", "builder")
+		other.Go(challenge)
+		other.Sees("This has expired")
+		other.SeesNot("Transfer money")
+		other.Go(fmt.Sprintf("%s/.step-up/challenge/%s", c.site, strings.Repeat("A", 22)))
+		other.Sees("This has expired")
+	})
+}
