@@ -154,6 +154,17 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 	want(t, "ended while pending", err, ceremony.ErrInviteRequired)
 }
 
+// An invite that was used is gone by itself, not by a reset.
+func TestS15UsedInviteIsGone(t *testing.T) {
+	w := ceremonytest.New(t, policy(ceremony.ByInvite))
+	code := invite(w, t, "alice")
+	alice := w.EnrolAs(w.Stranger("alice"), ceremony.Leave{Invite: code})
+	op := ceremony.RemoveOp(alice.Authenticator.ID)
+	want(t, "remove", w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, op)), nil)
+	_, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code})
+	want(t, "used", err, ceremony.ErrInviteRequired)
+}
+
 // After a reset or the removal of the last authenticator, and after a reset of
 // who never enrolled, an invite is demanded, whatever the policy and however
 // often the gateway restarted.

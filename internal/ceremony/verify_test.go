@@ -77,6 +77,26 @@ func TestS04CodeIsAcceptedOnce(t *testing.T) {
 	}
 }
 
+// Two who are counted on different budgets share nothing but the account: of
+// these, too, one passes.
+func TestS04CodeIsAcceptedOnceAcrossBudgets(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	w.Win(alice, view) // from now on her browser has a budget of its own
+	for range 40 {
+		code := w.NextCode(alice.Key)
+		from := [2]ceremony.Principal{alice.Principal, browserless(alice.Principal)}
+		challenges := [2]ceremony.Challenge{w.Begin(from[0], view), w.Begin(from[1], view)}
+		var errs [2]error
+		atOnce(2, func(i int) {
+			_, errs[i] = w.Verify(t.Context(), from[i], challenges[i].ID, ceremony.Answer{Method: grants.TOTP, Code: code})
+		})
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Fatal(errs)
+		}
+	}
+}
+
 // A code that confirmed an enrolment is used up, too, and so are those of
 // earlier steps; a challenge passed is gone.
 func TestS04OtherWaysToACode(t *testing.T) {
