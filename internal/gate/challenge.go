@@ -40,7 +40,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 		v.refuse(unavailable)
 		return
 	}
-	base := v.g.base(v.r) + v.g.prefix
+	base := Base(v.original, v.r.RequestURI) + v.g.prefix
 	page := base + "challenge/" + c.ID
 	if !navigation {
 		v.challengeProgram(c, page, base+"api/challenges/"+c.ID)

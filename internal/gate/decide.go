@@ -31,9 +31,10 @@ var (
 //
 // It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
 //
-// overrides is what scrub told.
-func (g *Gate) decide(r *http.Request, overrides bool) (*rule, error) {
-	if g.plain(r) {
+// original is what Options.Original gave, empty for nothing; overrides is what
+// scrub told.
+func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, error) {
+	if plain(r, original) {
 		if g.hides(r.URL.Path) {
 			return nil, errHidden
 		}
@@ -54,7 +55,7 @@ func (g *Gate) decide(r *http.Request, overrides bool) (*rule, error) {
 		one := []string{r.URL.Path}
 		return g.decideAll(r, ways{paths: one, bare: one, methods: m}, nil)
 	}
-	all, err := g.ways(r)
+	all, err := g.ways(r, original)
 	if err != nil {
 		return nil, err
 	}
@@ -71,27 +72,22 @@ type ways struct {
 }
 
 // plain tells that the path can be read in one way only, which is r.URL.Path.
-func (g *Gate) plain(r *http.Request) bool {
+func plain(r *http.Request, original string) bool {
 	t, p := r.RequestURI, r.URL.Path
 	if !readings.Single(t) || !strings.HasPrefix(t, p) || len(t) > len(p) && t[len(p)] != '?' {
 		return false
 	}
-	original, ok := g.o.Original(r)
-	return !ok || original == t
+	return original == "" || original == t
 }
 
 // ways lists the paths and methods as which a request may be taken.
-func (g *Gate) ways(r *http.Request) (ways, error) {
+func (g *Gate) ways(r *http.Request, original string) (ways, error) {
 	now := r.RequestURI
 	if now == "" {
 		now = r.URL.RequestURI()
 	}
 	w := ways{paths: []string{r.URL.Path}, bare: []string{r.URL.Path}}
-	original, rewritten := g.o.Original(r)
-	base := ""
-	if rewritten {
-		base = Base(original, now)
-	}
+	base := Base(original, now)
 	for i, target := range [...]string{now, original} {
 		if target == "" {
 			continue

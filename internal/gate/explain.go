@@ -37,14 +37,15 @@ type Reading struct {
 // begins and spends nothing.
 func (g *Gate) Explain(r *http.Request) Explanation {
 	r, _ = scrub(r)
+	original, _ := g.o.Original(r)
 	if !g.allows(r.Method) {
 		return Explanation{Outcome: "method_not_allowed"}
 	}
-	if g.own(r) != nil {
+	if g.own(r, original) != nil {
 		return Explanation{Outcome: "own_page"}
 	}
 	var e Explanation
-	all, err := g.ways(r)
+	all, err := g.ways(r, original)
 	var rl *rule
 	if err == nil {
 		rl, err = g.decideAll(r, all, func(method, path string, rl *rule) {

@@ -96,7 +96,7 @@ type Options struct {
 	ClientAddress func(*http.Request) string
 	// Original gives the request target as the client sent it, where something
 	// in front of the gate may have rewritten it: both are readings of the
-	// request. Nil means that nothing does.
+	// request. It is called once for each request. Nil means that nothing does.
 	Original func(*http.Request) (target string, ok bool)
 	// WithReading gives a copy of the request with another path and method,
 	// for Match. Nil copies the request and its URL.
@@ -111,8 +111,9 @@ type Options struct {
 	// to the application could be made. Nil: never known, so no one-time grant
 	// is ever given back.
 	Undialed func(error) bool
-	// Count is told what became of every matched request. It is on the hot
-	// path. Nil counts nothing.
+	// Count is told what became of every matched request, and of those refused
+	// before a rule was found, with an empty action. It is on the hot path. Nil
+	// counts nothing.
 	Count func(action string, outcome Outcome)
 	// Audit receives refused grants with their cause; challenges begun and
 	// grants spent are reported by Ceremony. Nil drops them.
@@ -218,15 +219,16 @@ func New(o Options) (*Gate, error) {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
 	r, overrides := scrub(r)
 	v := visit{g: g, w: w, r: r}
+	v.original, _ = g.o.Original(r)
 	if !g.allows(r.Method) {
 		v.refuse(methodNotAllowed)
 		return nil
 	}
-	if own := g.own(r); own != nil {
+	if own := g.own(r, v.original); own != nil {
 		v.r = own
 		return v.portal()
 	}
-	rl, err := g.decide(r, overrides)
+	rl, err := g.decide(r, v.original, overrides)
 	switch {
 	case err != nil:
 		v.refuseUndecided(err)

@@ -18,12 +18,11 @@ func (g *Gate) allows(method string) bool {
 // pages: where its raw path, as it is or as the client sent it, lies under the
 // prefix. A directive that sends every unknown path to a front controller would
 // otherwise hide the pages.
-func (g *Gate) own(r *http.Request) *http.Request {
+func (g *Gate) own(r *http.Request, original string) *http.Request {
 	if g.under(r.RequestURI) {
 		return r
 	}
-	original, ok := g.o.Original(r)
-	if !ok || !g.under(original) {
+	if !g.under(original) {
 		return nil
 	}
 	u, err := url.ParseRequestURI(original)
@@ -78,13 +77,4 @@ func Base(original, now string) string {
 		return ""
 	}
 	return base
-}
-
-// base is Base of a request.
-func (g *Gate) base(r *http.Request) string {
-	original, ok := g.o.Original(r)
-	if !ok {
-		return ""
-	}
-	return Base(original, r.RequestURI)
 }

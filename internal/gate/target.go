@@ -13,9 +13,9 @@ import (
 // Others cannot be repeated by a redirect, and a framed page does not stand alone:
 // there it is the page that the person came from, if that is the site's.
 func (v *visit) returnTarget(framed bool) string {
-	asked := v.r.RequestURI
-	if original, ok := v.g.o.Original(v.r); ok {
-		asked = original
+	asked := v.original
+	if asked == "" {
+		asked = v.r.RequestURI
 	}
 	safe := v.r.Method == http.MethodGet || v.r.Method == http.MethodHead
 	if !safe || framed {

@@ -18,6 +18,8 @@ type visit struct {
 	r      *http.Request
 	rule   *rule // what the request needs; nil before that is known
 	secure bool
+	// original is the target as the client sent it, where it was rewritten.
+	original string
 }
 
 // portal serves one of the gateway's own pages.
