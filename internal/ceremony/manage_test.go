@@ -231,3 +231,36 @@ func TestRemovalEndsTheGrants(t *testing.T) {
 		t.Error(account, err)
 	}
 }
+
+// A change that is made while a code is used does not bring the code back, nor
+// does one change undo another.
+func TestS04ChangesAtOnceLoseNothing(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	rename := ceremony.RenameOp(alice.Authenticator.ID)
+	for i := range 30 {
+		if i%10 == 0 {
+			codes, err := w.RenewRecoveryCodes(t.Context(), alice.Principal, w.Manage(alice, ceremony.RenewOp))
+			if err != nil {
+				t.Fatal(err)
+			}
+			alice.RecoveryCodes = codes
+		}
+		token, label, code := w.Manage(alice, rename), fmt.Sprint("name ", i), alice.RecoveryCodes[i%10]
+		c := w.Begin(alice.Principal, view)
+		var errs [2]error
+		atOnce(2, func(i int) {
+			if i == 0 {
+				_, errs[i] = w.Rename(t.Context(), alice.Principal, alice.Authenticator.ID, label, token)
+			} else {
+				_, errs[i] = w.Verify(t.Context(), alice.Principal, c.ID, ceremony.Answer{Method: grants.RecoveryCode, Code: code})
+			}
+		})
+		want(t, "rename", errs[0], nil)
+		want(t, "recovery code", errs[1], nil)
+		account, err := w.Account(t.Context(), alice.Principal)
+		if err != nil || account.Authenticators[0].Label != label || account.RecoveryCodesLeft != 9-i%10 {
+			t.Fatalf("round %d: label %q, %d codes left, %v", i, account.Authenticators[0].Label, account.RecoveryCodesLeft, err)
+		}
+	}
+}
