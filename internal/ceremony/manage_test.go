@@ -264,3 +264,26 @@ func TestS04ChangesAtOnceLoseNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestChangesAtOnceAreBothMade(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	second := add(w, t, alice)
+	ids := [2]string{alice.Authenticator.ID, second.Authenticator.ID}
+	for i := range 30 {
+		var tokens [2]string
+		for n, id := range ids {
+			tokens[n] = w.Manage(alice, ceremony.RenameOp(id))
+		}
+		label := func(n int) string { return fmt.Sprintf("name %d of %d", i, n) }
+		atOnce(2, func(n int) {
+			if _, err := w.Rename(t.Context(), alice.Principal, ids[n], label(n), tokens[n]); err != nil {
+				t.Error(err)
+			}
+		})
+		account, err := w.Account(t.Context(), alice.Principal)
+		if err != nil || account.Authenticators[0].Label != label(0) || account.Authenticators[1].Label != label(1) {
+			t.Fatalf("round %d: %q and %q, %v", i, account.Authenticators[0].Label, account.Authenticators[1].Label, err)
+		}
+	}
+}
