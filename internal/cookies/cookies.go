@@ -63,62 +63,89 @@ func Get(h http.Header, name string) (value string, ok bool) {
 		if len(line) > maxCookieHeader {
 			return "", false
 		}
-		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			pair = strings.TrimLeft(pair, " \t")
+		for start := 0; start < len(line); {
+			end := pairEnd(line, start)
+			pair := line[skipSpace(line, start, end):end]
 			if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
 				return strings.TrimRight(pair[len(name)+1:], " \t"), true
 			}
+			start = end + 1
 		}
 	}
 	return "", false
 }
 
+// pairEnd is where the pair ends that begins at start.
+func pairEnd(line string, start int) int {
+	if n := strings.IndexByte(line[start:], ';'); n >= 0 {
+		return start + n
+	}
+	return len(line)
+}
+
+func skipSpace(line string, start, end int) int {
+	for start < end && (line[start] == ' ' || line[start] == '\t') {
+		start++
+	}
+	return start
+}
+
 // Strip removes the gateway's cookies, of both kinds of connection, from a
 // request that goes to the application, and leaves the others' bytes as they
-// are.
+// are. The lines are changed in place.
 func Strip(h http.Header) {
-	lines, found := h["Cookie"], false
+	lines := h["Cookie"]
+	kept := lines[:0]
 	for _, line := range lines {
-		found = found || strings.Contains(line, ours)
-	}
-	if !found {
-		return
-	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		if line = stripLine(line); line != "" {
+		if strings.Contains(line, ours) {
+			line = stripLine(line)
+		}
+		if line != "" {
 			kept = append(kept, line)
 		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case len(lines) == 0 || len(kept) == len(lines):
+	case len(kept) == 0:
 		delete(h, "Cookie")
-		return
+	default:
+		h["Cookie"] = kept
 	}
-	h["Cookie"] = kept
 }
 
+// stripLine copies nothing where all that stays stands together, as it does when
+// the gateway's cookies come last.
 func stripLine(line string) string {
-	if !strings.Contains(line, ours) {
-		return line
-	}
-	var b strings.Builder
-	b.Grow(len(line))
-	for rest, more := line, true; more; {
-		var pair string
-		pair, rest, more = strings.Cut(rest, ";")
-		if n := strings.TrimLeft(pair, " \t"); strings.HasPrefix(strings.TrimPrefix(n, hostPrefix), ours) {
-			continue
+	var (
+		rest       strings.Builder
+		from, upto = -1, -1 // what stays of the line so far, where it is one piece
+	)
+	for start := 0; start <= len(line); {
+		end := pairEnd(line, start)
+		begin := skipSpace(line, start, end)
+		switch {
+		case strings.HasPrefix(strings.TrimPrefix(line[begin:end], hostPrefix), ours):
+		case from < 0:
+			from, upto = begin, end
+		case rest.Len() == 0 && upto+1 == start:
+			upto = end
+		default:
+			if rest.Len() == 0 {
+				rest.Grow(len(line))
+				rest.WriteString(line[from:upto])
+			}
+			rest.WriteByte(';')
+			rest.WriteString(line[start:end])
 		}
-		if b.Len() > 0 {
-			b.WriteByte(';')
-		} else {
-			pair = strings.TrimLeft(pair, " \t")
-		}
-		b.WriteString(pair)
+		start = end + 1
 	}
-	return b.String()
+	switch {
+	case rest.Len() > 0:
+		return rest.String()
+	case from < 0:
+		return ""
+	}
+	return line[from:upto]
 }
 
 // BrowserID is the digest of the request's browser cookie, under which the
