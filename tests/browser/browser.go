@@ -29,6 +29,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/security"
@@ -494,6 +495,54 @@ func (w *Window) Frames() []string {
 		return nil
 	}))
 	return urls
+}
+
+// Ask runs a function on the page and gives the text that it returns.
+func (w *Window) Ask(function string) string {
+	w.t.Helper()
+	return must[string](w, function)
+}
+
+// ClickInFrame clicks a link in the page's first frame, which must be of the
+// page's own site, where it leads the whole window to another page.
+func (w *Window) ClickInFrame(name string) {
+	w.t.Helper()
+	w.moves("clicking "+name, func() {
+		at := must[[]float64](w, `name => {
+			const frame = document.querySelector('iframe')
+			const link = [...frame.contentDocument.links].find(e => e.innerText.trim() === name)
+			if (!link) return null
+			const outer = frame.getBoundingClientRect(), inner = link.getBoundingClientRect()
+			return [outer.left + frame.clientLeft + inner.left + inner.width / 2, outer.top + frame.clientTop + inner.top + inner.height / 2]
+		}`, name)
+		if at == nil {
+			w.t.Fatalf("there is no link %q in the frame on %s", name, w.URL())
+		}
+		w.run("clicking "+name, chromedp.MouseClickXY(at[0], at[1]))
+	})
+}
+
+// Cookie is one that the browser keeps.
+type Cookie struct {
+	Name, Path, SameSite string
+	Secure, HTTPOnly     bool
+}
+
+// Cookies are those that the browser would send to the page's address.
+func (w *Window) Cookies() []Cookie {
+	w.t.Helper()
+	var all []Cookie
+	w.run("listing cookies", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		got, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
+		if err != nil {
+			return err
+		}
+		for _, c := range got.Cookies {
+			all = append(all, Cookie{Name: c.Name, Path: c.Path, SameSite: string(c.SameSite), Secure: c.Secure, HTTPOnly: c.HTTPOnly})
+		}
+		return nil
+	}))
+	return all
 }
 
 // Resize gives the window another size and colour scheme.

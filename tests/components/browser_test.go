@@ -4,6 +4,8 @@ package components
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -122,7 +124,7 @@ func (c *customer) calm() {
 func TestBankInBrowser(t *testing.T) {
 	var old gateway.App
 	site := gateway.StartOldBank(t, gateway.OldBankOptions{
-		Plain:  []string{"plain", "scripts", "keys", "own", "aged", "wrong"},
+		Plain:  []string{"plain", "scripts", "keys", "own", "codes", "aged", "wrong"},
 		Before: func(b *gateway.OldBank) { old = b.EnrolEarlier("aged", "alice", 30*time.Hour) },
 	})
 	t.Cleanup(func() {
@@ -309,6 +311,14 @@ func TestBankInBrowser(t *testing.T) {
 		c.Click("Confirm")
 		c.Sees("That code was not accepted.")
 
+	})
+
+	t.Run("recovery codes and the last authenticator", func(t *testing.T) {
+		c := newCustomer(t, b, site.At("codes"), browser.Options{NoScripts: true})
+		defer c.calm()
+		c.signIn("carol", "looking-glass")
+		c.setUp()
+
 		// New recovery codes; the old ones are void.
 		before := c.codes
 		c.Go(c.site + "/.step-up/")
@@ -341,7 +351,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Fill("Invite", "not-an-invite")
 		c.Click("Continue")
 		c.Sees("That invite was not accepted.")
-		if out, err := site.StepUp("invite", "carol", "--tenant", "own", "--json"); err != nil {
+		if out, err := site.StepUp("invite", "carol", "--tenant", "codes", "--json"); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		} else {
 			c.Fill("Invite", regexp.MustCompile(`"invite": ?"([^"]+)"`).FindStringSubmatch(out)[1])
@@ -407,4 +417,168 @@ func TestBankInBrowser(t *testing.T) {
 		other.Go(fmt.Sprintf("%s/.step-up/challenge/%s", c.site, strings.Repeat("A", 22)))
 		other.Sees("This has expired")
 	})
+}
+
+// page is a document that is no application of ours, at a host of its own.
+func page(t *testing.T, body string) (url string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, "<!doctype html><title>elsewhere</title>"+body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/"
+}
+
+// TestS12CookiesInBrowser shows over HTTPS that a browser keeps and sends the
+// __Host- cookies, the strict one of a one-time grant too when the journey began
+// with a link on another site.
+func TestS12CookiesInBrowser(t *testing.T) {
+	site := gateway.StartOldBank(t, gateway.OldBankOptions{
+		Secure: []string{"secure", "linked"},
+		Edit: func(caddyfile string) string {
+			// A one-time grant for a page that can be linked to.
+			return strings.ReplaceAll(strings.ReplaceAll(caddyfile, "\t\tallow_plain_http\n", ""), "protect ADMIN /admin/* {\n\t\t\tlabel \"Administration\"\n\t\t\tgrant time_based 10m",
+				"protect ADMIN /admin/* {\n\t\t\tlabel \"Administration\"\n\t\t\tgrant one_time 2m")
+		},
+	})
+	b := browser.Start(t)
+
+	t.Run("transfer", func(t *testing.T) {
+		c := newCustomer(t, b, site.SecureAt("secure"), browser.Options{NoScripts: true, AnyCertificate: true})
+		defer c.calm()
+		c.signIn("alice", "wonderland")
+		c.setUp()
+		c.Go(c.site + "/transfer")
+		c.transfers("Bob", "2.10", "over HTTPS")
+		c.proves()
+		c.Sees("Transfer now")
+		var strict int
+		for _, cookie := range c.Cookies() {
+			if !strings.Contains(cookie.Name, "step_up_") {
+				continue
+			}
+			if !strings.HasPrefix(cookie.Name, "__Host-") || !cookie.Secure || !cookie.HTTPOnly || cookie.Path != "/" {
+				t.Errorf("the browser keeps %+v", cookie)
+			}
+			if cookie.SameSite == "Strict" {
+				strict++
+			}
+		}
+		if strict != 1 {
+			t.Errorf("%d strict cookies after one proof for one use: %+v", strict, c.Cookies())
+		}
+		c.transfers("Bob", "2.10", "over HTTPS")
+		c.Sees("Paid to", "2.10")
+		c.Go(c.site + "/transfer")
+		c.transfers("Bob", "2.10", "over HTTPS")
+		c.Sees("Confirm it’s you")
+	})
+
+	t.Run("from a link on another site", func(t *testing.T) {
+		c := newCustomer(t, b, site.SecureAt("linked"), browser.Options{NoScripts: true, AnyCertificate: true})
+		defer c.calm()
+		c.signIn("carol", "looking-glass")
+		elsewhere := page(t, `<a href="`+c.site+`/admin/">Look at the customers</a>`)
+
+		// The first proof is the enrolment.
+		c.Go(elsewhere)
+		c.Click("Look at the customers")
+		c.Sees("Set up an authenticator app", "Administration")
+		c.Click("Continue")
+		c.enrol()
+		c.saveCodes()
+		c.Click("I have saved them, continue")
+		c.Sees("Customers", "Freeze")
+
+		// The grant is spent.
+		c.Go(elsewhere)
+		c.Click("Look at the customers")
+		c.Sees("Administration", "Good for one use")
+		c.proves()
+		c.Sees("Customers", "Freeze")
+
+		// A grant that lies unused is not spent by another site's form.
+		c.Go(c.site + "/transfer")
+		c.transfers("Bob", "4.40", "own will")
+		c.proves()
+		c.Sees("Transfer now")
+		c.Go(page(t, `<form method="post" action="`+c.site+`/transfer"><input name="to" value="bob"><button>Win a prize</button></form>`))
+		c.Click("Win a prize")
+		c.SeesNot("Paid to", "Confirm it’s you")
+		c.Go(c.site + "/transfer")
+		c.transfers("Bob", "4.40", "own will")
+		c.Sees("Paid to", "4.40")
+	})
+}
+
+// TestS11PagesInBrowser shows what a browser makes of the pages' policies: they
+// are shown in no frame, and the challenge for a framed page leads out of it.
+func TestS11PagesInBrowser(t *testing.T) {
+	site := gateway.StartOldBank(t, gateway.OldBankOptions{Edit: func(caddyfile string) string {
+		return caddyfile + `
+http://framed.localhost:GW_PORT {
+	vars user ann
+	step_up {
+		tenant framed
+		identity placeholder {http.vars.user}
+		protect SECRET /secret {
+			label "The secret"
+			grant time_based 5m
+		}
+	}
+	header Content-Type "text/html; charset=utf-8"
+	handle /outer {
+		respond "<!doctype html><title>outer</title><iframe width=600 height=400 src=/secret></iframe>"
+	}
+	handle /ours {
+		respond "<!doctype html><title>ours</title><iframe width=600 height=400 src=/.step-up/></iframe>"
+	}
+	handle {
+		respond "<!doctype html><title>secret</title><p>the application's secret</p>"
+	}
+}
+`
+	}})
+	at := site.At("framed")
+	b := browser.Start(t)
+	framed := `() => { try { return document.querySelector('iframe').contentDocument?.body?.innerText ?? '' } catch { return '' } }`
+
+	c := newCustomer(t, b, at, browser.Options{})
+	c.Go(at + "/outer")
+	if text := c.Ask(framed); !strings.Contains(text, "in a window of its own") || !strings.Contains(text, "The secret") {
+		t.Fatalf("the frame shows %q", text)
+	}
+	c.calm()
+	c.ClickInFrame("Continue there")
+	c.Sees("Set up an authenticator app", "The secret")
+	if !strings.HasPrefix(c.URL(), at+"/.step-up/") {
+		t.Fatalf("the link leads to %s", c.URL())
+	}
+	c.Click("Continue")
+	c.enrol()
+	c.saveCodes()
+	c.Click("I have saved them, continue")
+	c.Go(at + "/outer")
+	if text := c.Ask(framed); !strings.Contains(text, "the application's secret") {
+		t.Errorf("with a grant the frame shows %q", text)
+	}
+	c.calm()
+
+	// Our own pages are shown in no frame, not even the site's own.
+	c.Go(at + "/ours")
+	if text := c.Ask(framed); strings.Contains(text, "security settings") {
+		t.Errorf("the site's own page frames the security page: %q", text)
+	}
+	c.Complaints()
+	for _, inner := range []string{"/.step-up/", "/.step-up/enroll", "/secret"} {
+		c.Go(page(t, "<iframe width=600 height=400 src="+at+inner+"></iframe>"))
+		if frames := c.Frames(); len(frames) != 1 || strings.HasPrefix(frames[0], at) {
+			t.Errorf("another site frames %s: %q", inner, frames)
+		}
+		refused := strings.Join(c.Complaints(), "\n")
+		if inner != "/secret" && !strings.Contains(refused, "frame-ancestors") {
+			t.Errorf("the browser says of %s in a frame of another site: %q", inner, refused)
+		}
+	}
 }

@@ -1,0 +1,280 @@
+// Command screenshots takes pictures of every page that people see, light and
+// dark, on a phone and on a screen, for somebody to look at.
+//
+//	go run ./tests/screenshots DIR
+//
+// The pages of the flow are those of the real binary in front of the sample bank,
+// in a real Chromium. What cannot be brought about in a minute, such as a failing
+// disk, is drawn from its view alone. Nothing is compared: that is for eyes.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/tests/browser"
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: screenshots DIR")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// session stands where a test stands in tests: its end cleans up, and what goes
+// wrong ends it.
+type session struct{ cleanups []func() }
+
+type failed struct{ error }
+
+func (*session) Helper() {}
+
+func (*session) Fatal(args ...any) { panic(failed{errors.New(fmt.Sprint(args...))}) }
+
+func (*session) Fatalf(format string, args ...any) { panic(failed{fmt.Errorf(format, args...)}) }
+
+func (s *session) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
+
+func (s *session) TempDir() string {
+	dir, err := os.MkdirTemp("", "screenshots-")
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (s *session) end(err *error) {
+	if why := recover(); why != nil {
+		f, ours := why.(failed)
+		if !ours {
+			panic(why)
+		}
+		*err = f.error
+	}
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		s.cleanups[i]()
+	}
+}
+
+func run(dir string) (err error) {
+	s := &session{}
+	defer s.end(&err)
+	defer gateway.Cleanup()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	b := browser.Start(s)
+	flow(s, b, dir)
+	drawn(s, b, dir)
+	return nil
+}
+
+// camera takes a window's page in every form.
+type camera struct {
+	*browser.Window
+	s   *session
+	dir string
+}
+
+func (c *camera) shoot(name string) {
+	for _, width := range []int64{360, 1280} {
+		for _, dark := range []bool{false, true} {
+			scheme := "light"
+			if dark {
+				scheme = "dark"
+			}
+			c.Resize(width, 740, dark)
+			path := filepath.Join(c.dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
+			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
+				c.s.Fatal(err)
+			}
+		}
+	}
+	fmt.Println(name)
+}
+
+// flow walks through the bank.
+func flow(s *session, b *browser.Browser, dir string) {
+	const invited = `
+http://framed.localhost:GW_PORT {
+	vars user ann
+	step_up {
+		tenant framed
+		identity placeholder {http.vars.user}
+		protect SECRET /secret {
+			label "Show the personnel file"
+			grant time_based 5m
+		}
+	}
+	header Content-Type "text/html; charset=utf-8"
+	respond /outer "<!doctype html><title>outer</title><body style='margin:0'><iframe style='border:0;width:100vw;height:100vh' src=/secret></iframe>"
+	respond ok
+}
+`
+	var old gateway.App
+	site := gateway.StartOldBank(s, gateway.OldBankOptions{
+		Plain:  []string{"bank", "aged"},
+		Edit:   func(caddyfile string) string { return caddyfile + invited },
+		Before: func(g *gateway.OldBank) { old = g.EnrolEarlier("aged", "alice", 30*time.Hour) },
+	})
+	c := &camera{Window: b.Open(s, browser.Options{NoScripts: true}), s: s, dir: dir}
+	signIn := func(at string) {
+		c.Go(at + "/login")
+		c.Fill("User name", "alice")
+		c.Fill("Password", "wonderland")
+		c.Click("Sign in")
+		c.Sees("Recent transfers")
+	}
+	home := site.At("bank")
+	c.Go(home + "/.step-up/")
+	c.shoot("01-bank-sign-in")
+	signIn(home)
+	c.Go(home + "/.step-up/")
+	c.shoot("02-security-empty")
+	c.Go(home + "/transfer")
+	transfer := func() {
+		c.Go(home + "/transfer")
+		c.Select("To", "Bob")
+		c.Fill("Amount", "12.50")
+		c.Click("Transfer now")
+	}
+	transfer()
+	c.shoot("03-enrol-start")
+	c.Fill("Name for this device", "Phone")
+	c.Click("Continue")
+	c.shoot("04-enrol")
+	c.Toggle("Cannot scan it?")
+	c.shoot("05-enrol-key")
+	app, err := gateway.NewApp(c.Texts(".secret")[0])
+	if err != nil {
+		s.Fatal(err)
+	}
+	c.Fill("Enter the code", "000000")
+	c.Click("Finish")
+	c.shoot("06-enrol-wrong")
+	c.Fill("Enter the code", app.Code(s))
+	c.Click("Finish")
+	c.shoot("07-recovery-codes")
+	c.Click("I have saved them, continue")
+	transfer()
+	c.Sees("Paid to")
+	transfer()
+	c.shoot("08-challenge")
+	c.Click("Use a recovery code instead")
+	c.shoot("09-challenge-recovery")
+	c.Click("Use your authenticator app instead")
+	c.Fill("Code from", app.WrongCode())
+	c.Click("Confirm")
+	c.shoot("10-challenge-wrong")
+	c.Fill("Code from", app.Code(s))
+	c.Click("Confirm")
+	c.Sees("Transfer now")
+	c.Go(home + "/.step-up/")
+	c.shoot("11-security")
+	c.Click("End now")
+	c.shoot("12-security-done")
+	c.Click("Remove Phone")
+	c.shoot("13-challenge-remove")
+	c.Fill("Code from", app.Code(s))
+	c.Click("Confirm")
+	c.shoot("14-confirm-remove")
+	c.Go(home + "/.step-up/")
+	c.Click("Make new codes")
+	c.Fill("Code from", app.Code(s))
+	c.Click("Confirm")
+	c.shoot("15-confirm-renew")
+	c.Click("Make new codes")
+	c.shoot("16-recovery-codes-renewed")
+	c.Go(home + "/.step-up/")
+	c.Click("Rename Phone")
+	c.Fill("Code from", app.Code(s))
+	c.Click("Confirm")
+	c.shoot("17-rename")
+	transfer()
+	for range 5 {
+		c.Fill("Code from", app.WrongCode())
+		c.Click("Confirm")
+	}
+	c.shoot("18-too-many-attempts")
+	c.Go(home + "/.step-up/challenge/" + strings.Repeat("A", 22))
+	c.shoot("19-expired")
+	c.Go(home + "/.step-up/nothing")
+	c.shoot("20-not-found")
+	c.Go(home + "/admin/..%2ftransfer")
+	c.shoot("21-ambiguous")
+
+	signIn(site.At("aged"))
+	c.Go(site.At("aged") + "/.step-up/")
+	c.Click("Add an authenticator")
+	c.Fill("Code from", old.Code(s))
+	c.Click("Confirm")
+	c.Sees("Name for this device")
+	c.Fill("Name for this device", "A telephone with a very long name that goes on and on, and on")
+	c.Click("Continue")
+	c.Toggle("Cannot scan it?")
+	if app, err = gateway.NewApp(c.Texts(".secret")[0]); err != nil {
+		s.Fatal(err)
+	}
+	c.Fill("Enter the code", app.Code(s))
+	c.Click("Finish")
+	c.shoot("22-security-two")
+	c.Click("Make new codes")
+	c.Fill("Code from", app.Code(s))
+	c.Click("Confirm")
+	c.shoot("23-too-new")
+	c.Go(site.At("framed") + "/outer")
+	c.shoot("24-frame")
+}
+
+// drawn shows the views that the flow does not come by.
+func drawn(s *session, b *browser.Browser, dir string) {
+	now := time.Now()
+	p := pages.Page{Issuer: "Old Bank", Host: "bank.example.com", User: "alice", HomeURL: "/.step-up/", CSRF: "x", Now: now}
+	nobody := p
+	nobody.User, nobody.HomeURL = "", ""
+	views := map[string]pages.View{
+		"30-invite":      pages.EnrolStart{Page: p, NeedsInvite: true, First: true, FormURL: "/", CancelURL: "/", Error: pages.WrongInvite},
+		"31-passed":      pages.Passed{Page: p, Action: "Transfer money", URL: "/"},
+		"32-codes-added": pages.RecoveryCodes{Page: p, Enrolled: true, ContinueURL: "/"},
+	}
+	for n, kind := range []pages.MessageKind{
+		pages.NoIdentity, pages.HTTPSRequired, pages.CrossSite, pages.StaleForm, pages.NotADocument, pages.MethodNotAllowed,
+		pages.TooLarge, pages.BadRequest, pages.TooManyAttempts, pages.Disabled, pages.NoMethod, pages.TooMany, pages.EnrolDenied, pages.Unavailable,
+	} {
+		m := pages.Message{Page: p, Kind: kind, NextURL: "/"}
+		switch kind {
+		case pages.NoIdentity, pages.HTTPSRequired:
+			m.Page = nobody
+		case pages.TooManyAttempts:
+			m.RetryAfter = 32 * time.Minute
+		}
+		views[fmt.Sprintf("%d-%s", 40+n, strings.TrimPrefix(string(kind), "message."))] = m
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if v, ok := views[strings.TrimPrefix(r.URL.Path, "/")]; ok {
+			pages.Render(w, http.StatusOK, v)
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	defer server.Close()
+	c := &camera{Window: b.Open(s, browser.Options{NoScripts: true}), s: s, dir: dir}
+	for name := range views {
+		c.Go(server.URL + "/" + name)
+		c.shoot(name)
+	}
+}
