@@ -50,7 +50,13 @@ func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
 			// they look like a request that does not match.
 			return nil, fmt.Errorf("matcher %s cannot tell that it failed, so that a failure would leave the request unprotected: use another, or ask its author to implement MatchWithError", name)
 		}
-		loaded = append(loaded, namedMatcher{name, m.MatchWithError})
+		match := m.MatchWithError
+		if name == "path" {
+			if match, err = newQuickPaths(raw, match); err != nil {
+				return nil, err
+			}
+		}
+		loaded = append(loaded, namedMatcher{name, match})
 	}
 	return loaded, nil
 }
