@@ -56,7 +56,13 @@ func (v *visit) refuse(why *refusal) {
 		// RFC 9110 section 15.5.2 demands the field; Bearer makes no browser ask.
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	pages.Render(v.w, why.code.Status(), pages.Message{Page: v.page(), Kind: why.page})
+	message := pages.Message{Page: v.page(), Kind: why.page}
+	switch why.page {
+	case pages.NoIdentity, pages.Ambiguous, pages.CrossSite:
+		// Away from the address that was refused, to the front door.
+		message.NextURL = Base(v.original, v.r.RequestURI) + "/"
+	}
+	pages.Render(v.w, why.code.Status(), message)
 }
 
 // tooEarly sends early data back (RFC 8470 section 5.2): the client sends the

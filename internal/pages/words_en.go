@@ -98,6 +98,7 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"security.none":             "None yet. Some actions on this site will ask for one.",
 	"security.added":            "Added",
 	"security.used":             "Last used",
+	"security.unused":           "Not used yet",
 	"security.rename":           "Rename",
 	"security.remove":           "Remove",
 	"security.add":              "Add an authenticator",
@@ -138,7 +139,7 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"rename.submit": "Save",
 
 	"frame.title": "Confirm it’s you",
-	"frame.text":  "This part of the site needs a second proof, which is asked for in a window of its own.",
+	"frame.text":  "This part of the site needs a second proof. It is asked for outside this frame, in the whole window.",
 	"frame.open":  "Continue there",
 
 	"message.not_found.title":          "Not found",
@@ -146,7 +147,7 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"message.not_found.next":           "Go to your security settings",
 	"message.expired.title":            "This has expired",
 	"message.expired.text":             "It was open for a few minutes only, or it is already done. Go back to where you were and begin again.",
-	"message.expired.next":             "Begin again",
+	"message.expired.next":             "Start again",
 	"message.no_identity.title":        "Sign in first",
 	"message.no_identity.text":         "This site does not know who you are at the moment. Sign in to it, then come back.",
 	"message.no_identity.next":         "Go to the site",

@@ -24,7 +24,7 @@ func (v *visit) challengePage(status int, method string, wrong pages.FieldError)
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
 		// Mostly one that was passed or cancelled, seen again in the history.
-		v.message(http.StatusNotFound, pages.Expired, "")
+		v.message(http.StatusNotFound, pages.Expired, v.site.Base+"/")
 		return nil
 	case err != nil:
 		return err

@@ -119,7 +119,7 @@ func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, ne
 	case problem.NotFound:
 		return pages.NotFound, home
 	case problem.ChallengeExpired:
-		return pages.Expired, ""
+		return pages.Expired, site
 	case problem.MethodNotAllowed:
 		return pages.MethodNotAllowed, home
 	case problem.CrossOrigin:

@@ -414,6 +414,8 @@ func TestBankInBrowser(t *testing.T) {
 		other.Go(challenge)
 		other.Sees("This has expired")
 		other.SeesNot("Transfer money")
+		other.Click("Start again")
+		other.Sees("Recent transfers")
 		other.Go(fmt.Sprintf("%s/.step-up/challenge/%s", c.site, strings.Repeat("A", 22)))
 		other.Sees("This has expired")
 	})
@@ -546,7 +548,7 @@ http://framed.localhost:GW_PORT {
 
 	c := newCustomer(t, b, at, browser.Options{})
 	c.Go(at + "/outer")
-	if text := c.Ask(framed); !strings.Contains(text, "in a window of its own") || !strings.Contains(text, "The secret") {
+	if text := c.Ask(framed); !strings.Contains(text, "in the whole window") || !strings.Contains(text, "The secret") {
 		t.Fatalf("the frame shows %q", text)
 	}
 	c.calm()

@@ -214,7 +214,7 @@ http://framed.localhost:GW_PORT {
 	c.shoot("19-expired")
 	c.Go(home + "/.step-up/nothing")
 	c.shoot("20-not-found")
-	c.Go(home + "/admin/..%2ftransfer")
+	c.Go(home + "/admin/..%2fstatements/x.csv")
 	c.shoot("21-ambiguous")
 
 	signIn(site.At("aged"))
