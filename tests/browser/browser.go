@@ -413,14 +413,26 @@ func (w *Window) Tab(name string) {
 	w.t.Fatalf("the key Tab does not come to %q on %s, only to %q", name, w.URL(), seen)
 }
 
+// focused names what has the focus.
+const focused = `() => {
+	const e = document.activeElement
+	if (!e || e === document.body) return ''
+	return (e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || e.name || e.tagName).trim()
+}`
+
 // Focus is the name of what has the focus.
 func (w *Window) Focus() string {
 	w.t.Helper()
-	return must[string](w, `() => {
-		const e = document.activeElement
-		if (!e || e === document.body) return ''
-		return (e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || e.name || e.tagName).trim()
-	}`)
+	return must[string](w, focused)
+}
+
+// StartsOn ends the test unless the page gives the focus to what is called
+// name by itself, which browsers do when they first draw it.
+func (w *Window) StartsOn(name string) {
+	w.t.Helper()
+	if !w.appears("name => ("+focused+")() === name", name) {
+		w.t.Fatalf("on %s the focus is on %q and not on %q", w.URL(), w.Focus(), name)
+	}
 }
 
 // Select chooses the option of the field with the label.

@@ -217,9 +217,7 @@ func TestBankInBrowser(t *testing.T) {
 		}
 		transfer()
 		c.Sees("Set up an authenticator app", "Transfer money")
-		if focus := c.Focus(); focus != "Name for this device" {
-			t.Errorf("the focus is on %q", focus)
-		}
+		c.StartsOn("Name for this device")
 		c.Type("Phone")
 		c.Enter()
 		c.Tab("Cannot scan it?")
@@ -235,9 +233,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Sees("Paid to", "7.77")
 		c.Go(c.site + "/transfer")
 		transfer()
-		if focus := c.Focus(); focus != "Code from your authenticator app" {
-			t.Errorf("on the challenge page the focus is on %q", focus)
-		}
+		c.StartsOn("Code from your authenticator app")
 		c.Type(c.app.Code(t))
 		c.Enter()
 		transfer()
