@@ -197,8 +197,9 @@ func TestS03GivenBackOnlyIfUnreached(t *testing.T) {
 		}
 		rec, r := request()
 		err := s.Gate.ServeHTTP(rec, r, tt.next)
-		if tt.back && !undialed(err) {
-			t.Errorf("%s: the error was kept back: %v", tt.name, err)
+		if tt.back && (err != nil || rec.Code != 502) {
+			// An error handler might pass the request to another application.
+			t.Errorf("%s: %d, and the error went on with a grant that is good again: %v", tt.name, rec.Code, err)
 		}
 		rec, r = request()
 		if err := s.Gate.ServeHTTP(rec, r, s.application); err != nil {

@@ -65,15 +65,22 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 	}))
 	v.w.Header().Set("Cache-Control", "no-store")
 	err = next(&uncached{ResponseWriter: v.w}, r)
-	if err != nil && v.g.o.Undialed(err) && !connected.Load() {
-		// The client may be gone already; its grant is to come back all the same.
-		if back := v.g.o.Ceremony.GiveBack(context.WithoutCancel(r.Context()), &who, receipt); back == nil {
-			v.count(GivenBack)
-		} else if !errors.Is(back, ceremony.ErrNoGrant) {
+	if err == nil || !v.g.o.Undialed(err) || connected.Load() {
+		return err
+	}
+	// The client may be gone already; its grant is to come back all the same.
+	if back := v.g.o.Ceremony.GiveBack(context.WithoutCancel(r.Context()), &who, receipt); back != nil {
+		if !errors.Is(back, ceremony.ErrNoGrant) {
 			v.g.o.Failed(r, "giving a grant back", back)
 		}
+		return err
 	}
-	return err
+	// The error ends here: the server's error handler may have another
+	// application that takes the request, and then the grant would be good for
+	// a request once more (S03).
+	v.g.o.Failed(r, "reaching the application", err)
+	v.refuse(unreached)
+	return nil
 }
 
 // uncached says of every response that it must not be stored: it answers the one

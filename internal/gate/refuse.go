@@ -27,6 +27,7 @@ var (
 	crossSite        = &refusal{Refused, problem.CrossOrigin, pages.CrossSite, "The form was sent from another site."}
 	speculative      = &refusal{Refused, problem.Unavailable, pages.Unavailable, "This is not served ahead of time."}
 	unavailable      = &refusal{Failed, problem.Unavailable, pages.Unavailable, "The step-up service cannot decide now. Try again later."}
+	unreached        = &refusal{GivenBack, problem.Unreached, pages.Unavailable, "The application cannot be reached now. The proof is still good: send the request again later."}
 	identityFailed   = &refusal{Failed, problem.Unavailable, pages.Unavailable, "It cannot be told now who is asking. Try again later."}
 )
 

@@ -40,6 +40,7 @@ const (
 	TooManyAttempts      Code = "too_many_attempts"                // see Retry-After; without one, ask the operator
 	Ambiguous            Code = "ambiguous_request"                // can be read in ways that differ
 	HTTPSRequired        Code = "https_required"                   // plain HTTP, and it is not allowed
+	Unreached            Code = "application_unreachable"          // nothing of the request was sent, so its proof is still good
 	Unavailable          Code = "unavailable"                      // the state cannot be read or written
 )
 
@@ -61,6 +62,7 @@ var statuses = map[Code]int{
 	TooManyAttempts:      http.StatusTooManyRequests,
 	Ambiguous:            http.StatusBadRequest,
 	HTTPSRequired:        http.StatusForbidden,
+	Unreached:            http.StatusBadGateway,
 	Unavailable:          http.StatusServiceUnavailable,
 }
 
