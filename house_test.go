@@ -25,9 +25,10 @@ var house = [][]string{
 	{"internal/ceremony/ceremonytest"},
 	{"internal/factor"},
 	{"internal/ceremony"},
+	{"internal/identity/whoami"},
 	{"internal/records", "internal/cookies"},
 	{"internal/seal", "internal/store", "grants"},
-	{"internal/pages", "internal/problem", "internal/identity", "internal/readings", "config", "totp"},
+	{"internal/pages", "internal/problem", "internal/identity", "internal/readings", "internal/heldrequest", "config", "totp"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

@@ -22,6 +22,8 @@ type Ask struct {
 	Label string
 	// Request binds the grant to one request; zero does not.
 	Request [32]byte
+	// Show is what the person sees of that request.
+	Show []Shown
 	// Operation is what a challenge for step_up.manage is for; see
 	// [Service.BeginManage].
 	Operation Operation
@@ -29,6 +31,10 @@ type Ask struct {
 	// the browser is sent to afterwards. ReturnTo is empty for clients that
 	// are not browsers.
 	Site, ReturnTo string
+	// Held is a request to carry on with afterwards, in whatever form; nil for
+	// none. ReturnTo is then the address that was asked for, and the browser is
+	// sent back to it with the ticket's name in [ResumeParam].
+	Held []byte
 }
 
 // Challenge is one pending step-up.
@@ -39,8 +45,14 @@ type Challenge struct {
 	Operation Operation
 	Site      string
 	ReturnTo  string
-	Expires   time.Time
+	Show      []Shown
+	// Held tells that a request waits for the challenge to be passed.
+	Held    bool
+	Expires time.Time
 }
+
+// Shown is one field of the request that a challenge is bound to.
+type Shown = records.Shown
 
 // challengeIDLen is the length of a challenge's id in bytes. It is no secret:
 // a challenge is found only for its own subject and browser.
@@ -63,7 +75,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	want := records.Challenge{
 		Action: ask.Demand.Action.String(), Label: ask.Label, Use: ask.Demand.Use.String(), TTL: ask.Demand.TTL,
 		Methods: ask.Demand.Methods.Names(), Session: bytesOf(p.Session), Request: bytesOf(ask.Request),
-		Operation: string(ask.Operation), Site: ask.Site, ReturnTo: ask.ReturnTo,
+		Operation: string(ask.Operation), Site: ask.Site, ReturnTo: ask.ReturnTo, Show: ask.Show,
 		CreatedAt: now, Expires: now.Add(s.set.ChallengeTTL),
 	}
 	if _, err := demandOf(&want); err != nil {
@@ -76,7 +88,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		return Challenge{}, err
 	}
 	for _, row := range mine {
-		if sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
+		if ask.Held == nil && sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
 			return challengeOf(db, row)
 		}
 	}
@@ -86,7 +98,16 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	}
 	id := make([]byte, challengeIDLen)
 	rand.Read(id) // never fails: crypto/rand ends the program instead
-	op, err := db.Challenges.Put(holder, append(p.Browser[:], id...), want, 0, want.Expires.Add(tidyAfter))
+	key := append(p.Browser[:], id...)
+	if ask.Held != nil {
+		more, err := s.hold(ctx, db, p, holder, key, &want, ask.Held)
+		if err != nil {
+			return Challenge{}, err
+		}
+		ops = append(ops, more...)
+		want.Held, want.ReturnTo = true, resumeURL(ask.ReturnTo, base64.RawURLEncoding.EncodeToString(id))
+	}
+	op, err := db.Challenges.Put(holder, key, want, 0, want.Expires.Add(tidyAfter))
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -94,7 +115,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		return Challenge{}, err
 	}
 	c := Challenge{ID: base64.RawURLEncoding.EncodeToString(id), Demand: ask.Demand, Label: ask.Label,
-		Operation: ask.Operation, Site: ask.Site, ReturnTo: ask.ReturnTo, Expires: want.Expires}
+		Operation: ask.Operation, Site: ask.Site, ReturnTo: want.ReturnTo, Show: ask.Show, Held: want.Held, Expires: want.Expires}
 	s.report(ctx, p, Event{Kind: "challenge", Outcome: "begun", Action: want.Action, Object: c.ID})
 	return c, nil
 }
@@ -124,7 +145,7 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 func sameAsk(a, b *records.Challenge) bool {
 	return a.Action == b.Action && a.Label == b.Label && a.Use == b.Use && a.TTL == b.TTL &&
 		slices.Equal(a.Methods, b.Methods) && bytes.Equal(a.Session, b.Session) && bytes.Equal(a.Request, b.Request) &&
-		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo
+		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo && a.Held == b.Held && slices.Equal(a.Show, b.Show)
 }
 
 func bytesOf(d [32]byte) []byte {
@@ -136,7 +157,7 @@ func bytesOf(d [32]byte) []byte {
 
 func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge, error) {
 	v := row.Value
-	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Expires: v.Expires}
+	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Expires: v.Expires}
 	id := db.Challenges.ID(row)
 	c.ID = base64.RawURLEncoding.EncodeToString(id[len(id)-challengeIDLen:])
 	var err error
@@ -266,5 +287,10 @@ func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
 	if err != nil {
 		return err
 	}
-	return db.Apply(ctx, db.Challenges.Drop(row))
+	ops := []store.Op{db.Challenges.Drop(row)}
+	if row.Value.Held {
+		key := db.Challenges.ID(row)
+		ops = append(ops, db.Tickets.DropID(db.Holder(p.Subject), key), db.Held.DropID(db.Holder(p.Subject), key))
+	}
+	return db.Apply(ctx, ops...)
 }

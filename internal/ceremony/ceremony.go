@@ -157,6 +157,10 @@ type Settings struct {
 	// RecoveryCodes is how many a subject is given.
 	RecoveryCodes int
 	Budgets       Budgets
+	// HeldPerBrowser bounds the requests that are held for one browser, and
+	// HeldInAll the bytes that are held for all.
+	HeldPerBrowser int
+	HeldInAll      int64
 }
 
 // DefaultSettings are section 6 of the design.
@@ -170,6 +174,9 @@ func DefaultSettings() Settings {
 		ManageTTL:     2 * time.Minute,
 		RecoveryCodes: 10,
 		Budgets:       DefaultBudgets(),
+
+		HeldPerBrowser: 5,
+		HeldInAll:      256 << 20,
 	}
 }
 

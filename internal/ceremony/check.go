@@ -8,6 +8,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
 // Pass is a grant that satisfied a demand.
@@ -50,46 +51,48 @@ func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, req
 	return pass, nil
 }
 
-// Receipt proves who spent a grant.
+// Receipt proves who spent a grant, a held request's ticket, or both.
 type Receipt struct {
-	id   grants.ID
-	h    grants.Holder
-	mark []byte
+	h      grants.Holder
+	grant  grants.ID // zero: a time-based one, which is not spent
+	ticket []byte    // the record's id; nil: no request was held
+	mark   []byte
 }
 
 // Spend uses up a one-time grant, durably, before the request that it lets
 // through is passed on. Of concurrent callers exactly one succeeds (S03); the
 // others fail with [ErrNoGrant].
 func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt, error) {
+	return s.spend(ctx, p, pass, nil)
+}
+
+// spend uses up the grant, if it is a one-time one, and the ticket, if one is
+// named, in one Apply.
+func (s *Service) spend(ctx context.Context, p *Principal, pass *Pass, ticket []byte) (Receipt, error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Receipt{}, err
 	}
-	r := Receipt{id: pass.ID, h: pass.Grant.Holder, mark: make([]byte, 16)}
+	r := Receipt{h: pass.Grant.Holder, ticket: ticket, mark: make([]byte, 16)}
 	rand.Read(r.mark) // never fails: crypto/rand ends the program instead
-	row, err := db.ReadGrant(ctx, r.h, r.id)
-	if err == nil && len(row.Value.Spent) > 0 {
-		err = grants.ErrSpent
+	if pass.Grant.Use != grants.TimeBased {
+		r.grant = pass.ID
 	}
-	if err == nil {
-		op, opErr := db.MarkGrant(row, r.mark)
-		if opErr != nil {
-			return Receipt{}, opErr
-		}
-		err = db.Apply(ctx, op)
-	}
-	if errors.Is(err, records.ErrNotFound) || errors.Is(err, records.ErrConflict) || errors.Is(err, ErrNoGrant) {
-		s.report(ctx, *p, Event{Kind: "grant", Outcome: "refused", Cause: "spent", Action: row.Value.Action, Object: shortID(r.id)})
+	action, err := s.mark(ctx, db, r, nil, r.mark)
+	e := Event{Kind: "grant", Outcome: "spent", Action: action, Method: pass.Grant.Methods.String(), Object: shortID(pass.ID)}
+	if errors.Is(err, ErrNoGrant) {
+		e.Outcome, e.Cause = "refused", "spent"
+		s.report(ctx, *p, e)
 		return Receipt{}, grants.ErrSpent
 	}
 	if err != nil {
 		return Receipt{}, err
 	}
-	s.report(ctx, *p, Event{Kind: "grant", Outcome: "spent", Action: row.Value.Action, Method: pass.Grant.Methods.String(), Object: shortID(r.id)})
+	s.report(ctx, *p, e)
 	return r, nil
 }
 
-// GiveBack makes a spent grant good again, for the rest of its time. The caller
+// GiveBack makes what was spent good again, for the rest of its time. The caller
 // knows for certain that nothing reached the application. It fails with
 // [ErrNoGrant] where the grant was revoked meanwhile.
 func (s *Service) GiveBack(ctx context.Context, p *Principal, r Receipt) error {
@@ -97,23 +100,56 @@ func (s *Service) GiveBack(ctx context.Context, p *Principal, r Receipt) error {
 	if err != nil {
 		return err
 	}
-	row, err := db.ReadGrant(ctx, r.h, r.id)
-	if err == nil && subtle.ConstantTimeCompare(row.Value.Spent, r.mark) != 1 {
-		err = records.ErrConflict
-	}
-	if err == nil {
-		op, opErr := db.MarkGrant(row, nil)
-		if opErr != nil {
-			return opErr
-		}
-		err = db.Apply(ctx, op)
-	}
-	if errors.Is(err, records.ErrNotFound) || errors.Is(err, records.ErrConflict) {
-		return ErrNoGrant
-	}
+	action, err := s.mark(ctx, db, r, r.mark, nil)
 	if err != nil {
 		return err
 	}
-	s.report(ctx, *p, Event{Kind: "grant", Outcome: "given_back", Cause: "no_upstream_reached", Action: row.Value.Action, Object: shortID(r.id)})
+	s.report(ctx, *p, Event{Kind: "grant", Outcome: "given_back", Cause: "no_upstream_reached", Action: action, Object: shortID(r.grant)})
 	return nil
+}
+
+// mark replaces the marks of what the receipt is for, all of which must be as
+// given, and tells for which action it was. It fails with [ErrNoGrant] where one
+// is another, or gone.
+func (s *Service) mark(ctx context.Context, db *records.DB, r Receipt, from, to []byte) (action string, err error) {
+	var ops []store.Op
+	same := func(mark []byte) bool { return subtle.ConstantTimeCompare(mark, from) == 1 }
+	if r.grant != (grants.ID{}) {
+		row, err := db.ReadGrant(ctx, r.h, r.grant)
+		action = row.Value.Action
+		if errors.Is(err, records.ErrNotFound) || err == nil && !same(row.Value.Spent) {
+			return action, ErrNoGrant
+		}
+		if err != nil {
+			return action, err
+		}
+		op, err := db.MarkGrant(row, to)
+		if err != nil {
+			return action, err
+		}
+		ops = append(ops, op)
+	}
+	if r.ticket != nil {
+		row, err := db.Tickets.Get(ctx, r.h, r.ticket)
+		if errors.Is(err, records.ErrNotFound) || err == nil && !same(row.Value.Spent) {
+			return action, ErrNoGrant
+		}
+		if err != nil {
+			return action, err
+		}
+		ticket := row.Value
+		action, ticket.Spent = ticket.Action, to
+		op, err := db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
+		if err != nil {
+			return action, err
+		}
+		ops = append(ops, op)
+	}
+	if len(ops) == 0 {
+		return action, ErrNoGrant // a receipt for nothing
+	}
+	if err = db.Apply(ctx, ops...); errors.Is(err, records.ErrConflict) {
+		err = ErrNoGrant
+	}
+	return action, err
 }

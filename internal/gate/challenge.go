@@ -1,11 +1,13 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -31,10 +33,21 @@ func (v *visit) challenge(who ceremony.Principal) {
 		who.Browser = cookies.NewBrowser(v.w, v.secure)
 	}
 	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: Origin(v.r, v.secure)}
+	lost := false
 	if navigation {
 		ask.ReturnTo = v.returnTarget(inFrame)
+		err := v.hold(&ask)
+		if lost = errors.Is(err, heldrequest.ErrTooLarge); err != nil && !lost {
+			v.g.o.Failed(v.r, "holding a request", err)
+			v.refuse(unavailable)
+			return
+		}
 	}
 	c, err := v.g.o.Ceremony.Begin(v.r.Context(), who, ask)
+	if errors.Is(err, ceremony.ErrLimit) && ask.Held != nil {
+		lost, ask.Held, ask.ReturnTo = true, nil, v.returnTarget(inFrame)
+		c, err = v.g.o.Ceremony.Begin(v.r.Context(), who, ask)
+	}
 	if err != nil {
 		v.g.o.Failed(v.r, "beginning a challenge", err)
 		v.refuse(unavailable)
@@ -48,6 +61,11 @@ func (v *visit) challenge(who ceremony.Principal) {
 	}
 	v.count(Challenged)
 	answersVary(v.w.Header())
+	if lost {
+		// Nothing is lost to the person: the form is in the browser's history.
+		pages.Render(v.w, http.StatusRequestEntityTooLarge, pages.Message{Page: v.page(), Kind: pages.NotHeld, NextURL: page})
+		return
+	}
 	if inFrame {
 		pages.Render(v.w, http.StatusForbidden, pages.Frame{Page: v.page(), Action: v.rule.Label, URL: page})
 		return

@@ -164,7 +164,10 @@ func TestS10CrossSiteFormIsRefused(t *testing.T) {
 
 // Wherever a browser is sent afterwards lies on the site.
 func TestS09ReturnTargets(t *testing.T) {
-	s := newSite(t, func(o *gate.Options) { o.Rules = []gate.Rule{{Demand: admin, Label: "Administration"}} })
+	// Without held requests, so that a form's page is returned to.
+	s := newSite(t, func(o *gate.Options) {
+		o.Rules, o.MaxHeld = []gate.Rule{{Demand: admin, Label: "Administration"}}, -1
+	})
 	for _, tt := range []struct{ method, target, referer, want string }{
 		{"GET", "/a?b=c", "", "/a?b=c"},
 		{"GET", "/a?b=//evil.example", "https://app.test/x", "/a?b=//evil.example"},

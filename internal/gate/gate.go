@@ -104,6 +104,13 @@ type Options struct {
 	// Portal serves the gateway's own pages. It gets requests whose raw path
 	// begins with Prefix, and Prefix without its last slash.
 	Portal http.Handler
+	// MaxHeld bounds a request that is held until its step-up is passed, in
+	// bytes of its body; 0 means 1 MiB, less than 0 that none is held.
+	MaxHeld int64
+	// Restored gives the request that stands for a held one, in the server's own
+	// terms: with the target as the client first sent it, and asked for by
+	// Original afterwards. Nil returns it as it is.
+	Restored func(r *http.Request, original string) *http.Request
 	// AllowMethods are further methods that are let through beside those
 	// registered with IANA.
 	AllowMethods []string
@@ -179,6 +186,12 @@ func New(o Options) (*Gate, error) {
 	if o.WithReading == nil {
 		o.WithReading = withReading
 	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = 1 << 20
+	}
+	if o.Restored == nil {
+		o.Restored = func(r *http.Request, _ string) *http.Request { return r }
+	}
 	if o.Undialed == nil {
 		o.Undialed = func(error) bool { return false }
 	}
@@ -227,6 +240,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	if own := g.own(r, v.original); own != nil {
 		v.r = own
 		return v.portal()
+	}
+	if handle, ok := resumes(r); ok {
+		return v.resume(handle, next)
 	}
 	rl, err := g.decide(r, v.original, overrides)
 	switch {

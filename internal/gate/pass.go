@@ -27,9 +27,7 @@ func announce(h http.Header, who *ceremony.Principal, rl *rule, g *grants.Grant)
 	h["Step-Up-Auth-Time"] = v[3:4:4]
 }
 
-// spend lets the one request through for which a one-time grant is good. The
-// grant is gone, durably, before anything is sent to the application; it is given
-// back only where it is certain that nothing was.
+// spend lets the one request through for which a one-time grant is good.
 func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http.ResponseWriter, *http.Request) error) error {
 	switch {
 	case speculates(v.r.Header):
@@ -50,8 +48,16 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 		v.refuse(unavailable)
 		return nil
 	}
+	_, err = v.passOnce(&who, &pass, receipt, next)
+	return err
+}
+
+// passOnce passes a request on that may be passed on once. What lets it through
+// is spent, durably, before anything is sent to the application; it is given back
+// only where it is certain that nothing was.
+func (v *visit) passOnce(who *ceremony.Principal, pass *ceremony.Pass, receipt ceremony.Receipt, next func(http.ResponseWriter, *http.Request) error) (givenBack bool, err error) {
 	v.count(Spent)
-	announce(v.r.Header, &who, v.rule, &pass.Grant)
+	announce(v.r.Header, who, v.rule, &pass.Grant)
 
 	var connected atomic.Bool
 	r := v.r.WithContext(httptrace.WithClientTrace(v.r.Context(), &httptrace.ClientTrace{
@@ -65,22 +71,22 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 	}))
 	v.w.Header().Set("Cache-Control", "no-store")
 	err = next(&uncached{ResponseWriter: v.w}, r)
-	if err == nil || !v.g.o.Undialed(err) || connected.Load() {
-		return err
-	}
-	// The client may be gone already; its grant is to come back all the same.
-	if back := v.g.o.Ceremony.GiveBack(context.WithoutCancel(r.Context()), &who, receipt); back != nil {
-		if !errors.Is(back, ceremony.ErrNoGrant) {
+	if err != nil && v.g.o.Undialed(err) && !connected.Load() {
+		// The client may be gone already; its grant is to come back all the same.
+		back := v.g.o.Ceremony.GiveBack(context.WithoutCancel(r.Context()), who, receipt)
+		switch {
+		case back == nil:
+			// The error ends here: the server's error handler may have another
+			// application that takes the request, and then the grant would be
+			// good for a request once more (S03).
+			v.g.o.Failed(r, "reaching the application", err)
+			v.refuse(unreached)
+			return true, nil
+		case !errors.Is(back, ceremony.ErrNoGrant):
 			v.g.o.Failed(r, "giving a grant back", back)
 		}
-		return err
 	}
-	// The error ends here: the server's error handler may have another
-	// application that takes the request, and then the grant would be good for
-	// a request once more (S03).
-	v.g.o.Failed(r, "reaching the application", err)
-	v.refuse(unreached)
-	return nil
+	return false, err
 }
 
 // uncached says of every response that it must not be stored: it answers the one

@@ -13,10 +13,7 @@ import (
 // Others cannot be repeated by a redirect, and a framed page does not stand alone:
 // there it is the page that the person came from, if that is the site's.
 func (v *visit) returnTarget(framed bool) string {
-	asked := v.original
-	if asked == "" {
-		asked = v.r.RequestURI
-	}
+	asked := v.asked()
 	safe := v.r.Method == http.MethodGet || v.r.Method == http.MethodHead
 	if !safe || framed {
 		if from := refererOn(Origin(v.r, v.secure), v.r.Header["Referer"]); from != "" {

@@ -101,7 +101,7 @@ func samples(t testing.TB, text string) []sample {
 }
 
 var messageKinds = []MessageKind{
-	NotFound, Expired, NoIdentity, HTTPSRequired, Ambiguous, CrossSite, StaleForm, NotADocument, MethodNotAllowed,
+	NotFound, Expired, NoIdentity, HTTPSRequired, Ambiguous, CrossSite, StaleForm, NotADocument, MethodNotAllowed, NotHeld,
 	TooLarge, BadRequest, TooManyAttempts, Disabled, NoMethod, TooMany, TooNew, EnrolDenied, Unavailable,
 }
 

@@ -37,14 +37,24 @@ type Challenge struct {
 	Page
 	Action       string        // what the action is called; with a Change, the authenticator's name
 	Change       Change        // set where the proof is for a change to one's own authenticators
+	Show         []Shown       // what the request says that the proof is for
 	OneTime      bool          // the proof is good for one request
 	Hold         time.Duration // how long the proof holds
+	Held         bool          // what the person sent is kept and sent on
 	Methods      []Method      // at least one, exactly one of them selected
 	AttemptsLeft int           // below zero: not shown
 	RetryAfter   time.Duration // above zero: answers are refused until then
 	Error        FieldError
 	FormURL      string
 	CancelURL    string // POSTed to
+}
+
+// Shown is one field of the request that a proof is for. The page cannot tell
+// what it means, so it shows it as it is.
+type Shown struct {
+	Name  string
+	Value string
+	Cut   bool // Value is only the beginning
 }
 
 // Change is a change to one's own authenticators for which a proof is asked.
@@ -235,6 +245,7 @@ const (
 	NotADocument     MessageKind = "message.not_a_document" // page asked for by a script, image or frame
 	MethodNotAllowed MessageKind = "message.method_not_allowed"
 	TooLarge         MessageKind = "message.too_large"
+	NotHeld          MessageKind = "message.not_held" // a form that is over the limit for being held
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
 	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help

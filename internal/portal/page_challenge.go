@@ -42,8 +42,11 @@ func (v *visit) challengePage(status int, method string, wrong pages.FieldError)
 	self := v.url("challenge/" + d.ID)
 	view := pages.Challenge{
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
-		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL,
+		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
 		AttemptsLeft: d.AttemptsLeft, Error: wrong, FormURL: self, CancelURL: self + "/cancel",
+	}
+	for _, s := range d.Show {
+		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
 	}
 	if view.Action == "" && view.Change == "" {
 		view.Action = d.Demand.Action.String()

@@ -118,10 +118,23 @@ type Challenge struct {
 	Operation string `json:"operation,omitempty"`
 	// Site is the scheme and host that the challenge belongs to, ReturnTo the
 	// path and query there to which the browser is sent afterwards (S09).
-	Site      string    `json:"site"`
-	ReturnTo  string    `json:"return_to,omitempty"`
+	Site     string `json:"site"`
+	ReturnTo string `json:"return_to,omitempty"`
+	// Held tells that a request and its ticket are stored under the same name.
+	Held      bool      `json:"held,omitempty"`
+	// Show is what the challenge's page shows of the request that Request is
+	// the digest of.
+	Show      []Shown   `json:"show,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires"`
+}
+
+// Shown is one occurrence of a field in a request, made fit to be read: without
+// characters that do not show, and cut where it is long.
+type Shown struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Cut   bool   `json:"cut,omitempty"` // Value is only its beginning
 }
 
 // Pending is an enrolment that waits for its first code, stored under "p/"

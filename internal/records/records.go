@@ -53,6 +53,7 @@ type DB struct {
 	ring   *seal.Ring
 	lookup [32]byte // keys the digests; survives the rotation of the sealing key
 	grants *grantCache
+	held   heldTotal
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]
@@ -60,6 +61,8 @@ type DB struct {
 	Pendings   Table[Pending]
 	Invites    Table[Invite]
 	Devices    Table[Device]
+	Tickets    Table[Ticket]
+	Held       Table[HeldRequest]
 	// grantRows is read through the cache; see Grant.
 	grantRows Table[GrantRow]
 }
@@ -120,6 +123,8 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	db.Pendings = newTable[Pending](db, "p/")
 	db.Invites = newTable[Invite](db, "i/")
 	db.Devices = newTable[Device](db, "d/")
+	db.Tickets = newTable[Ticket](db, "t/")
+	db.Held = newTable[HeldRequest](db, "h/")
 	db.grantRows = newTable[GrantRow](db, grantPrefix)
 	return db, nil
 }

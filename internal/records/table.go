@@ -168,3 +168,6 @@ func (t Table[T]) DropAll(ctx context.Context, h grants.Holder, limit int) ([]st
 	}
 	return ops, nil
 }
+
+// DropID is the op that removes the record of that id, if there is one.
+func (t Table[T]) DropID(h grants.Holder, id []byte) store.Op { return store.Op{Key: t.key(h, id)} }

@@ -1,0 +1,134 @@
+package ceremony
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// ResumeParam is the query parameter that names the ticket of a held request,
+// worthless without the browser's cookie.
+const ResumeParam = "step_up_resume"
+
+// resumeGrace is how much longer than its challenge a held request is kept: who
+// proves in the last second still has to come back.
+const resumeGrace = 2 * time.Minute
+
+// resumeURL is the address by which a browser comes back for a held request.
+func resumeURL(asked, id string) string {
+	if strings.Contains(asked, "?") {
+		return asked + "&" + ResumeParam + "=" + id
+	}
+	return asked + "?" + ResumeParam + "=" + id
+}
+
+// hold gives the ops that keep a request and its ticket under a challenge's id.
+// The oldest ones of the browser make room for it. [ErrLimit] where as much is
+// held as may be in all.
+func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, held []byte) ([]store.Op, error) {
+	now := s.now()
+	ok, err := db.ReserveHeld(ctx, int64(len(held)), s.set.HeldInAll, now)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, ErrLimit
+	}
+	mine, err := db.Tickets.List(ctx, h, p.Browser[:], maxListed)
+	if err != nil {
+		return nil, err
+	}
+	var ops []store.Op
+	for _, row := range oldest(mine, s.set.HeldPerBrowser-1, func(t *records.Ticket) time.Time { return t.Expires }) {
+		ops = append(ops, db.Tickets.Drop(row), db.Held.DropID(h, db.Tickets.ID(row)))
+	}
+	until := c.Expires.Add(resumeGrace)
+	ticket, err := db.Tickets.Put(h, id, records.Ticket{
+		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Size: int64(len(held)), Expires: until,
+	}, 0, until.Add(tidyAfter))
+	if err != nil {
+		return nil, err
+	}
+	request, err := db.Held.Put(h, id, records.HeldRequest{Stored: held}, 0, until)
+	if err != nil {
+		return nil, err
+	}
+	return append(ops, ticket, request), nil
+}
+
+// Ticket is a held request that may be carried on with, once.
+type Ticket struct {
+	Action string
+	Site   string
+	// URL is the path and query that was asked for.
+	URL string
+
+	id []byte
+}
+
+// Ticket gives p's ticket of that id, which is its challenge's. [ErrNotFound] for
+// an unknown one and another subject's, browser's or session's; [ErrExpired] for
+// one that ran out; [ErrNoGrant] for one that was used.
+func (s *Service) Ticket(ctx context.Context, p Principal, id string) (Ticket, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return Ticket{}, err
+	}
+	raw, ok := parseID(id, challengeIDLen)
+	if !ok || p.Browser == [32]byte{} {
+		return Ticket{}, ErrNotFound
+	}
+	key := append(p.Browser[:], raw...)
+	row, err := db.Tickets.Get(ctx, db.Holder(p.Subject), key)
+	if errors.Is(err, records.ErrNotFound) || err == nil && !bytes.Equal(row.Value.Session, bytesOf(p.Session)) {
+		return Ticket{}, ErrNotFound
+	}
+	if err != nil {
+		return Ticket{}, err
+	}
+	t := Ticket{Action: row.Value.Action, Site: row.Value.Site, URL: row.Value.URL, id: key}
+	switch {
+	case len(row.Value.Spent) > 0:
+		return t, ErrNoGrant
+	case !s.now().Before(row.Value.Expires):
+		return t, ErrExpired
+	}
+	return t, nil
+}
+
+// HeldRequest gives the request that the ticket is for, in the form in which
+// [Ask.Held] had it.
+func (s *Service) HeldRequest(ctx context.Context, p Principal, t Ticket) ([]byte, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	row, err := db.Held.Get(ctx, db.Holder(p.Subject), t.id)
+	if errors.Is(err, records.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	return row.Value.Stored, err
+}
+
+// Redeem uses up the ticket and, where the grant is good for one request only,
+// the grant, as one record: of concurrent callers exactly one succeeds, and the
+// others fail with [ErrNoGrant].
+func (s *Service) Redeem(ctx context.Context, p *Principal, pass *Pass, t Ticket) (Receipt, error) {
+	return s.spend(ctx, p, pass, t.id)
+}
+
+// Forget removes the request of a redeemed ticket, which nobody needs any more.
+// The ticket stays until it runs out, so that it is told as used.
+func (s *Service) Forget(ctx context.Context, p Principal, t Ticket) error {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return err
+	}
+	return db.Apply(ctx, db.Held.DropID(db.Holder(p.Subject), t.id))
+}

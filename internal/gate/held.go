@@ -1,0 +1,204 @@
+package gate
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+)
+
+// hold takes a form that a person sent into the challenge, so that it is sent on
+// once they proved who they are. Requests that a redirect repeats are not held;
+// nor are those whose address a browser would not come back to.
+//
+// It fails with heldrequest.ErrTooLarge where the form is over the limit.
+func (v *visit) hold(ask *ceremony.Ask) error {
+	asked := v.asked()
+	if v.g.o.MaxHeld < 0 || v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || !sameSitePath(asked) {
+		return nil
+	}
+	held, err := heldrequest.Capture(v.r, v.original, v.g.o.MaxHeld)
+	if errors.Is(err, heldrequest.ErrTooLarge) {
+		// A browser shows an answer only once it has sent all, and an error
+		// where the connection ends before.
+		io.CopyN(io.Discard, v.r.Body, maxDrained)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if ask.Held, err = held.Marshal(); err != nil {
+		return err
+	}
+	ask.ReturnTo = asked
+	return nil
+}
+
+// maxDrained is how much of a form that cannot be held is read for the sake of
+// the answer.
+const maxDrained = 32 << 20
+
+// asked is the target as the client sent it.
+func (v *visit) asked() string {
+	if v.original != "" {
+		return v.original
+	}
+	return v.r.RequestURI
+}
+
+// resumes tells whether a browser comes back for a held request, and gives the
+// handle that it brings. The parameter comes last; see ceremony.ResumeParam.
+func resumes(r *http.Request) (handle string, ok bool) {
+	if r.URL.RawQuery == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return "", false
+	}
+	i := strings.LastIndex(r.URL.RawQuery, ceremony.ResumeParam+"=")
+	if i < 0 || i > 0 && r.URL.RawQuery[i-1] != '&' {
+		return "", false
+	}
+	return r.URL.RawQuery[i+len(ceremony.ResumeParam)+1:], true
+}
+
+// withoutHandle is a target without the handle at its end.
+func withoutHandle(target string) string {
+	i := strings.LastIndex(target, ceremony.ResumeParam+"=")
+	if i < 1 {
+		return target
+	}
+	return target[:i-1]
+}
+
+// resume carries on with a held request, once, in the place of the one by which
+// the browser comes back. It is the one state change that a GET makes (S10), and
+// so it is made only for who was sent here by the gateway's own page: a document
+// of the same site, subject, session and browser. Everybody else is sent to the
+// address without the handle, where the rules hold as they do for any request.
+func (v *visit) resume(handle string, next func(http.ResponseWriter, *http.Request) error) error {
+	g := v.g
+	v.secure = g.o.Secure(v.r)
+	switch {
+	case speculates(v.r.Header):
+		v.refuse(speculative)
+		return nil
+	case early(v.r):
+		v.tooEarly()
+		return nil
+	case v.r.Method != http.MethodGet || !ownNavigation(v.r.Header):
+		return v.dropHandle()
+	}
+	if refusal := v.untrusted(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	who, err := g.o.Identify(v.r)
+	if refusal := v.identified(&who, err); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	v.complete(&who)
+	ticket, err := g.o.Ceremony.Ticket(v.r.Context(), who, handle)
+	switch {
+	case errors.Is(err, ceremony.ErrNotFound), errors.Is(err, ceremony.ErrExpired), errors.Is(err, ceremony.ErrNoGrant):
+		return v.dropHandle()
+	case err != nil:
+		return v.failResume("reading a ticket", err)
+	case ticket.Site != Origin(v.r, v.secure) || ticket.URL != withoutHandle(v.asked()):
+		return v.dropHandle()
+	}
+	if err := v.restore(who, ticket); errors.Is(err, ceremony.ErrNotFound) {
+		return v.dropHandle()
+	} else if err != nil {
+		return v.failResume("restoring a held request", err)
+	}
+	return v.resumed(who, ticket, next)
+}
+
+// restore puts the held request in the place of the live one.
+func (v *visit) restore(who ceremony.Principal, ticket ceremony.Ticket) error {
+	stored, err := v.g.o.Ceremony.HeldRequest(v.r.Context(), who, ticket)
+	if err != nil {
+		return err
+	}
+	held, err := heldrequest.Unmarshal(stored)
+	if err != nil {
+		return err
+	}
+	r, err := held.Restore(v.r)
+	if err != nil {
+		return err
+	}
+	v.r, v.original = v.g.o.Restored(r, held.Original), held.Original
+	return nil
+}
+
+// resumed is the way of a restored request: the rules are run on it again, and
+// only what the ticket was given for is passed on.
+func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next func(http.ResponseWriter, *http.Request) error) error {
+	g := v.g
+	rl, err := g.decide(v.r, v.original, true)
+	if err != nil {
+		v.refuseUndecided(err)
+		return nil
+	}
+	if rl == nil || rl.Demand.Action.String() != ticket.Action {
+		// The rules changed meanwhile. The person sees the page as it is now.
+		v.rule = rl
+		return v.redirectTo(ticket.URL)
+	}
+	v.rule = rl
+	token, _ := cookies.Get(v.r.Header, rl.cookie.On(v.secure))
+	pass, err := g.o.Ceremony.Check(v.r.Context(), &who, &rl.Demand, [32]byte{}, token)
+	if err != nil {
+		// Held anew: a grant that ran out on the way costs a proof, not the form.
+		v.ungranted(who, token != "", err)
+		return nil
+	}
+	receipt, err := g.o.Ceremony.Redeem(v.r.Context(), &who, &pass, ticket)
+	if errors.Is(err, ceremony.ErrNoGrant) {
+		return v.redirectTo(ticket.URL)
+	}
+	if err != nil {
+		return v.failResume("redeeming a ticket", err)
+	}
+	back, err := v.passOnce(&who, &pass, receipt, next)
+	if !back {
+		if err := g.o.Ceremony.Forget(v.r.Context(), who, ticket); err != nil {
+			g.o.Failed(v.r, "forgetting a held request", err)
+		}
+	}
+	return err
+}
+
+func (v *visit) failResume(doing string, err error) error {
+	v.g.o.Failed(v.r, doing, err)
+	v.refuse(unavailable)
+	return nil
+}
+
+// dropHandle sends the browser to the same address without the handle.
+func (v *visit) dropHandle() error { return v.redirectTo(withoutHandle(v.asked())) }
+
+func (v *visit) redirectTo(target string) error {
+	if !sameSitePath(target) {
+		target = "/"
+	}
+	v.count(Refused)
+	answersVary(v.w.Header())
+	v.w.Header().Set("Cache-Control", "no-store")
+	v.w.Header().Set("Location", target)
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// ownNavigation tells that one of the site's own pages sent the browser here, as
+// a document of its own. Browsers that do not tell are told apart by their cookie
+// alone.
+func ownNavigation(h http.Header) bool {
+	site, dest := h["Sec-Fetch-Site"], h["Sec-Fetch-Dest"]
+	return (len(site) == 0 || len(site) == 1 && site[0] == "same-origin") &&
+		(len(dest) == 0 || len(dest) == 1 && dest[0] == "document")
+}
