@@ -1,9 +1,11 @@
 // Package identity holds what is common to all identity sources: the form in
-// which a user id is kept.
+// which a user id is kept, how a request's credentials and a JSON document's
+// values are read, and what it is called when they name nobody or two.
 //
-// It promises that an id which it gives is within its limits, and that ids which
-// a tenant holds for the same give the same. Who is asking is for the sources to
-// tell.
+// It promises that an id which it gives is within its limits, that ids which a
+// tenant holds for the same give the same, and that what two readers could read
+// in two ways is an error and never a name. Who is asking is for the sources to
+// tell: the packages below this one, and the modules of package caddymodule.
 package identity
 
 import (
