@@ -91,7 +91,8 @@ var rewrites = [...]struct {
 	{"cut at ?", hasQuestion, 1, cutter(func(c byte) bool { return c == '?' })}, // decoded before it is split
 	{"cut at #", hasHash, 1, cutter(func(c byte) bool { return c == '#' })},
 	{"cut NTFS stream", hasDollar, 1, cutStreams},
-	{"cut path info", hasScript, 1, cutPathInfo}, // CGI, PHP, ASP.NET
+	{"cut path info", hasScript, 1, cutPathInfo},  // CGI, PHP, ASP.NET
+	{"path info alone", hasScript, 1, dropScript}, // front controllers
 	{"overlong UTF-8", hasInvalid, 2, foldOverlong},
 	{"stray bytes are Latin-1", hasInvalid, 2, latin1},
 	{"stray bytes vanish", hasInvalid, 2, dropInvalid},
@@ -128,7 +129,11 @@ func (c *closure) add(b []byte, cost int) error {
 
 // seed puts in the plain decoded path, and the paths as they were sent.
 func (c *closure) seed(target string) error {
-	t, _, _ := strings.Cut(target, "?")
+	t := target
+	query := strings.IndexByte(target, '?')
+	if query >= 0 {
+		t = target[:query]
+	}
 	c.work = len(target)
 	if c.work > maxWork {
 		return ErrTooMany
@@ -146,6 +151,11 @@ func (c *closure) seed(target string) error {
 		if err := c.add(append(c.buf[:0], p...), 1); err != nil {
 			return err
 		}
+	}
+	if query >= 0 && pathInQuery(target[query:]) {
+		// CodeIgniter takes "/index.php?/admin" for "/admin".
+		p, _, _ := strings.Cut(target[query+1:], "&")
+		return c.add(decodeAll(c.buf[:0], p), 1)
 	}
 	return nil
 }

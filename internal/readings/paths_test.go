@@ -97,6 +97,19 @@ func TestS06ScriptsWithPathInfo(t *testing.T) {
 	}
 }
 
+// A front controller finds its route behind its own name, or in the query.
+func TestS06FrontControllers(t *testing.T) {
+	for _, target := range []string{
+		"/index.php/admin/x", "/INDEX.PHP/admin/x", "/app/index.php/admin/x", "/index.php//admin/x", "/index.php%2fadmin/x", "/x/../index.php/admin/x",
+		"/a.php/index.php/admin/x", "/index.php/%61dmin/x", "/?/admin/x", "/index.php?/admin/x", "/index.php?/admin/x&a=b", "/?/admin/x?a", "/?%2Fadmin%2fx",
+		"/p?/%2561dmin/x",
+	} {
+		if paths, err := Paths(target); err != nil || !hasPath(paths, "/admin/x") || Single(target) {
+			t.Errorf("Paths(%q) = %q, %v; single: %t", target, paths, err, Single(target))
+		}
+	}
+}
+
 // Characters whose case folds into ASCII.
 func TestS06CaseBeyondASCII(t *testing.T) {
 	for target, want := range map[string]string{
@@ -156,8 +169,8 @@ func TestHonestTargetsHaveFewReadings(t *testing.T) {
 		{"/@scope%2fname/-/name-1.0.0.tgz", 3},
 		{"/c%2B%2B/c++/", 18},
 		{"/odata/Products(1)/$value", 1},
-		{"/index.php/2024/05/a-title/", 4},
-		{"/index.php/apps/files/?dir=/a%20b", 4},
+		{"/index.php/2024/05/a-title/", 5},
+		{"/index.php/apps/files/?dir=/a%20b", 5},
 		{"/maps/@52.5,13.4,15z/data=!3m1", 1},
 		{"/a;jsessionid=0A1B.node1?x=1", 2},
 		{"/search/100%25%20sure%3F", 12},

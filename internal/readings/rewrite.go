@@ -225,3 +225,20 @@ func cutPathInfo(dst []byte, s string) []byte {
 	}
 	return append(dst, s...)
 }
+
+// dropScript leaves what follows the first script, which is the route where a
+// front controller tells its pages apart by PATH_INFO: in "/index.php/admin" it
+// is "/admin" to Symfony, Laravel and many others.
+func dropScript(dst []byte, s string) []byte {
+	for at := 0; ; {
+		i := strings.IndexByte(s[at:], '/')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		seg := s[at : at+i]
+		if d := strings.LastIndexByte(seg, '.'); d >= 0 && isScript(seg[d+1:]) {
+			return append(dst, s[at+i:]...)
+		}
+		at += i + 1
+	}
+}

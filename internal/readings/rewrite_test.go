@@ -28,6 +28,7 @@ func TestRewrites(t *testing.T) {
 		"cut at ?":                {{"/a#b?c", "/a#b"}, {"/a", "/a"}},
 		"cut at #":                {{"/a?b#c", "/a?b"}, {"/a", "/a"}},
 		"cut NTFS stream":         {{"/a:$i30:$INDEX_ALLOCATION/b::$DATA", "/a/b"}, {"/a:b/:$c/$d", "/a:b/:$c/$d"}},
+		"path info alone":         {{"/a/b.PHP/c.php/d", "/c.php/d"}, {"/a.txt/b.php", "/a.txt/b.php"}},
 		"cut path info":           {{"/a.php/b.JSP/c", "/a.php/b.JSP"}, {"/a.txt/b.php", "/a.txt/b.php"}},
 		"overlong UTF-8":          {{"/\xc0\xaf\xe0\x80\xaf\xc1\x1c\xf8\x80\x80\x80\xae", "///\\."}, {"/é€😀\xc3", "/é€😀\xc3"}},
 		"stray bytes are Latin-1": {{"/caf\xe9é", "/caféé"}, {"/é", "/é"}},

@@ -58,5 +58,10 @@ scan:
 		}
 		prev = c
 	}
-	return i == 1 || prev == plain
+	return (i == 1 || prev == plain) && !pathInQuery(target[i:])
+}
+
+// pathInQuery reports whether a query, with its question mark, begins with a path.
+func pathInQuery(q string) bool {
+	return len(q) > 1 && (q[1] == '/' || len(q) > 3 && q[1] == '%' && q[2] == '2' && q[3]|0x20 == 'f')
 }
