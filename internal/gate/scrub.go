@@ -19,15 +19,15 @@ const reserved = "step-up-"
 // tells that some header may put another method in the place of the sent one.
 func scrub(r *http.Request) (_ *http.Request, overrides bool) {
 	h := r.Header
+	if tokens := h["Connection"]; len(tokens) > 0 {
+		scrubConnection(h, tokens)
+	}
 	for name := range h {
 		if denied(name) {
 			delete(h, name)
 			continue
 		}
 		overrides = overrides || mayOverride(name)
-	}
-	if tokens := h["Connection"]; len(tokens) > 0 {
-		scrubConnection(h, tokens)
 	}
 	if r.Trailer != nil || len(r.TransferEncoding) > 0 {
 		r = r.WithContext(r.Context())
@@ -75,16 +75,19 @@ func folds(name, with string) bool {
 	return true
 }
 
-// scrubConnection takes the tokens out of Connection (RFC 9110 section 7.6.1)
-// that name a denied header. Proxies delete what Connection names just before
-// they send a request on, after the gateway has added its own.
+// scrubConnection removes the headers that Connection names (RFC 9110 section
+// 7.6.1), and leaves of it what concerns the connection itself. Proxies do so just
+// before they send a request on: after the gateway has added headers of its own,
+// and after it has judged a body by a Content-Type that the application would
+// not see.
 func scrubConnection(h http.Header, lines []string) {
 	found := false
 	for _, line := range lines {
-		for rest, more := line, true; more; {
-			var token string
-			token, rest, more = strings.Cut(rest, ",")
-			found = found || denied(strings.TrimSpace(token))
+		for token := range strings.SplitSeq(line, ",") {
+			if token = strings.TrimSpace(token); !ofConnection(token) {
+				found = true
+				h.Del(token)
+			}
 		}
 	}
 	if !found {
@@ -93,7 +96,7 @@ func scrubConnection(h http.Header, lines []string) {
 	var kept []string
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.TrimSpace(token); token != "" && !denied(token) {
+			if token = strings.TrimSpace(token); token != "" && ofConnection(token) {
 				kept = append(kept, token)
 			}
 		}
@@ -103,4 +106,24 @@ func scrubConnection(h http.Header, lines []string) {
 		return
 	}
 	h["Connection"] = []string{strings.Join(kept, ", ")}
+}
+
+// ofConnection tells of a token of Connection that it is an option of the
+// connection, or names a header that means nothing beyond it.
+func ofConnection(token string) bool {
+	switch len(token) {
+	case 0:
+		return true
+	case len("te"):
+		return strings.EqualFold(token, "te")
+	case len("close"):
+		return strings.EqualFold(token, "close")
+	case len("upgrade"):
+		return strings.EqualFold(token, "upgrade")
+	case len("keep-alive"):
+		return strings.EqualFold(token, "keep-alive")
+	case len("http2-settings"):
+		return strings.EqualFold(token, "http2-settings")
+	}
+	return false
 }

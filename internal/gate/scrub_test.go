@@ -89,6 +89,29 @@ func TestS08Scrub(t *testing.T) {
 	}
 }
 
+// What Connection takes away from the application, it takes away from the gate: a
+// body is judged by the type under which the application gets it.
+func TestS07ConnectionNamesTheType(t *testing.T) {
+	_, got, front := newProxied(t)
+	for _, connection := range []string{"Content-Type", "close, content-type", "keep-alive, CONTENT-TYPE ,x", "te\r\nConnection: Content-Type"} {
+		for header, want := range map[string]int{"Connection": 401, "X-Connection": 200} {
+			body := "_method=post"
+			status := sendRaw(t, front, fmt.Sprintf("GET /transfer HTTP/1.1\r\nHost: h\r\nX-User: alice\r\nContent-Type: application/octet-stream\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s",
+				header, strings.ReplaceAll(connection, "\r\nConnection", "\r\n"+header), len(body), body))
+			if status != want {
+				t.Errorf("%s: %s: status %d, want %d", header, connection, status, want)
+			}
+		}
+	}
+	*got = nil
+	if status := sendRaw(t, front, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\nX-Other: 1\r\n\r\n"); status != 200 || len(*got) != 1 {
+		t.Fatalf("status %d, %d requests", status, len(*got))
+	}
+	if h := (*got)[0].Header; len(h["X-Secret"]) > 0 || len(h["X-Other"]) != 1 {
+		t.Error(h)
+	}
+}
+
 // Trailers, announced and not, chunked and over HTTP/1 as they are.
 func TestS08Trailers(t *testing.T) {
 	s, got, front := newProxied(t)
