@@ -75,7 +75,7 @@ func (s *Service) spend(ctx context.Context, p *Principal, pass *Pass, ticket []
 	}
 	r := Receipt{h: pass.Grant.Holder, ticket: ticket, mark: make([]byte, 16)}
 	rand.Read(r.mark) // never fails: crypto/rand ends the program instead
-	if pass.Grant.Use != grants.TimeBased {
+	if ticket == nil || pass.Grant.Use != grants.TimeBased {
 		r.grant = pass.ID
 	}
 	action, err := s.mark(ctx, db, r, nil, r.mark)
