@@ -25,7 +25,8 @@ const (
 	noForm formLayout = iota
 	urlencodedForm
 	multipartForm
-	oddForm // an application may or may not find a form in it
+	jsonForm // looked into for method overrides only
+	oddForm  // an application may or may not find a form in it
 )
 
 // Values lists the readings of every value that an application could find in
@@ -54,7 +55,8 @@ func (f Form) read(r *fieldReader) {
 // the client to send the body, of which it keeps at most limit bytes. A body
 // that is longer, compressed, in a charset that is not a superset of ASCII,
 // or of a type that one application takes for a form and another does not, is
-// one of which it cannot tell. Of other types not a byte is read.
+// one of which it cannot tell. JSON is read too, for [Methods]. Of other types not
+// a byte is read.
 func PeekForm(r *http.Request, limit int) Form {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return Form{}
@@ -99,7 +101,13 @@ func layoutOf(types []string) formLayout {
 	if !isToken(kind) || !isToken(sub) || kind == "*" || sub == "*" {
 		return oddForm
 	}
-	return noForm
+	switch {
+	case !isJSON(ct):
+		return noForm
+	case strings.Contains(ct, "grpc") || strings.Contains(ct, "connect+") || strings.Contains(ct, "seq"):
+		return oddForm // a stream: whoever sends it may wait for an answer first
+	}
+	return jsonForm
 }
 
 // asciiCharset reports whether a Content-Type in lower case names no charset,

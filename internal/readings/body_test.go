@@ -47,7 +47,14 @@ func TestS07MethodInTheBody(t *testing.T) {
 		{"urlencoded, semicolon", urlencoded, "a=b;_method=put", true, false},
 		{"urlencoded, not there", urlencoded, "a=b&method=put", false, false},
 		{"no type", "", "_method=put", true, false},
-		{"json", "application/json", `{"_method":"put"}`, false, false},
+		{"json", "application/json", `{"_method":"put"}`, true, false},
+		{"json, deep and odd", "text/plain; a=/JSON", "\ufeff{\"a\":[{\"\\u005fmethod\" : \r\n\"\\u0070ut\"}]}", true, false},
+		{"json, in a comment", "application/vnd.api+json; charset=utf-8", `{/*"*/"_method":"put"}`, true, false},
+		{"json, twice", "application/json", `{"_method":1,"_method":"put"}`, true, false},
+		{"json, another member", "application/json", `{"method":"put","x":"_method","put":"\"_method\""}`, false, false},
+		{"json, a name at the end", "application/json", `{"a":"b","_method`, false, false},
+		{"json, UTF-16", "application/json", "{\x00\"\x00", false, true},
+		{"json, a stream", "application/grpc+json", `{}`, false, true},
 		{"octets", "application/octet-stream", "_method=put", false, false},
 		{"text", "text/plain", "_method=put", false, false},
 		{"type with parameters missing", "application/json; charset", "{}", false, true},
@@ -177,7 +184,7 @@ func TestPeekFormKeepsErrorsAndClose(t *testing.T) {
 }
 
 func TestPeekFormLeavesOthersAlone(t *testing.T) {
-	for _, r := range []*http.Request{request("GET", "/"), post("application/json", "{}"), post("image/png", "x")} {
+	for _, r := range []*http.Request{request("GET", "/"), post("text/csv", "{}"), post("image/png", "x")} {
 		before := r.Body
 		if f := PeekForm(r, 100); f.CannotTell || r.Body != before {
 			t.Errorf("%q: %+v", r.Header["Content-Type"], f)

@@ -28,8 +28,10 @@ type MethodReadings struct {
 func (m MethodReadings) Has(method string) bool { return slices.Contains(m.Methods, method) }
 
 // Methods lists the methods as which an application may take r: the sent one,
-// and those that headers, query or form put in its place, on any method. HEAD
-// is read as GET too. queries are raw queries to look into besides that of
+// and those that headers, query, form or JSON body put in its place, on any method.
+// HEAD is read as GET too, and so is CONNECT: over HTTP/2 and 3 it opens a
+// WebSocket (RFC 8441, RFC 9220), which a proxy asks an HTTP/1.1 application for
+// by GET. queries are raw queries to look into besides that of
 // r.URL, such as that of the URI before it was rewritten. The only error is
 // ErrTooMany.
 //
@@ -54,6 +56,9 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 		f.query(q)
 	}
 	form.read(&f)
+	if form.layout == jsonForm {
+		f.json(form.body)
+	}
 	m.CannotTell = f.unsure
 
 	for _, v := range f.values {
@@ -169,7 +174,7 @@ func sentMethod(method string) []string {
 		return slices.Clip(readOPTIONS)
 	}
 	m := MethodReadings{Methods: []string{strings.ToUpper(method)}}
-	if m.Methods[0] == "HEAD" {
+	if m.Methods[0] == "HEAD" || m.Methods[0] == "CONNECT" {
 		m.Methods = append(m.Methods, "GET")
 	}
 	return m.Methods

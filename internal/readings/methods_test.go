@@ -35,7 +35,7 @@ func TestS07Methods(t *testing.T) {
 		{"case", request("delete", "/"), "DELETE", true},
 		{"case of HEAD", request("Head", "/"), "HEAD GET", false},
 		{"trace", request("TRACE", "/"), "TRACE", false},
-		{"connect", request("CONNECT", "/"), "CONNECT", true},
+		{"connect", request("CONNECT", "/"), "CONNECT GET", true},
 		{"upgrade", request("GET", "/", "Upgrade", "websocket"), "GET", true},
 		{"unregistered", request("BREW", "/"), "BREW", true},
 
