@@ -10,11 +10,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
-// maxForm is how much of a form is looked through for a method override. It is
-// read before anybody is identified, so it bounds what a stranger can make the
-// gateway hold. In a longer form it cannot be told.
-const maxForm = 256 << 10
-
 var (
 	// errAmbiguous tells that the readings of a request ask for different
 	// actions.
@@ -24,42 +19,83 @@ var (
 )
 
 // decide finds the rule whose demand the request must satisfy; nil where there
-// is none. Each reading is decided by the first rule that matches it. Readings
-// without a rule do not count where others have one; if two name different
-// actions it fails with errAmbiguous, since a grant for one would open the
-// other's resource to whoever makes the application read it so.
+// is none. Each reading is decided by the first rule that matches it; one of
+// which that cannot be told, since it asks for what the body holds, is counted
+// and the search goes on. Readings without a rule do not count where others have
+// one; if two name different actions it fails with errAmbiguous, since a grant
+// for one would open the other's resource to whoever makes the application read
+// it so.
 //
 // It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
 //
 // original is what Options.Original gave, empty for nothing; overrides is what
 // scrub told.
 func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, error) {
+	d := decision{g: g, body: bodyOf(r, original)}
 	if plain(r, original) {
 		if g.hides(r.URL.Path) {
 			return nil, errHidden
 		}
 		if !g.usesMethod {
-			return g.first(r, false, nil) // no rule asks
+			return d.answer(d.first(r, false, nil)) // no rule asks
 		}
-		form := readings.PeekForm(r, maxForm)
+		form := d.body.peek.Form()
 		if !overrides && asSent(r) && form == (readings.Form{}) {
-			return g.first(r, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil)
+			return d.answer(d.first(r, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil))
 		}
 		m, err := readings.Methods(r, form)
 		if err != nil {
 			return nil, err
 		}
 		if len(m.Methods) == 1 && m.Methods[0] == r.Method && !m.CannotTell {
-			return g.first(r, !m.Unsafe, nil)
+			return d.answer(d.first(r, !m.Unsafe, nil))
 		}
 		one := []string{r.URL.Path}
-		return g.decideAll(r, ways{paths: one, bare: one, methods: m}, nil)
+		return d.answer(d.all(r, ways{paths: one, bare: one, methods: m}))
 	}
-	all, err := g.ways(r, original)
+	all, err := g.ways(r, original, &d.body)
 	if err != nil {
 		return nil, err
 	}
-	return g.decideAll(r, all, nil)
+	return d.answer(d.all(r, all))
+}
+
+// decision is what was found so far about one request.
+type decision struct {
+	g         *Gate
+	body      body
+	found     *rule
+	ambiguous bool
+	// tell, where it is not nil, is told of every reading with its rule, or nil,
+	// and whether that depends on the body. method and path are those of the
+	// reading that is looked at.
+	tell         func(method, path string, rl *rule, ifBody bool)
+	method, path string
+}
+
+// answer is what decide gives once all was looked at without err.
+func (d *decision) answer(err error) (*rule, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case d.ambiguous:
+		return nil, errAmbiguous
+	}
+	return d.found, nil
+}
+
+// add counts the rule of a reading; nil where it has none.
+func (d *decision) add(rl *rule) {
+	switch {
+	case rl == nil:
+	case d.found == nil:
+		d.found = rl
+	case d.found.Demand.Action != rl.Demand.Action:
+		d.ambiguous = true
+	}
+	if d.tell != nil {
+		d.tell(d.method, d.path, rl, false)
+	}
 }
 
 // ways are the readings of one request.
@@ -81,7 +117,7 @@ func plain(r *http.Request, original string) bool {
 }
 
 // ways lists the paths and methods as which a request may be taken.
-func (g *Gate) ways(r *http.Request, original string) (ways, error) {
+func (g *Gate) ways(r *http.Request, original string, b *body) (ways, error) {
 	now := r.RequestURI
 	if now == "" {
 		now = r.URL.RequestURI()
@@ -108,7 +144,7 @@ func (g *Gate) ways(r *http.Request, original string) (ways, error) {
 	if g.usesMethod {
 		_, query, _ := strings.Cut(original, "?")
 		var err error
-		if w.methods, err = readings.Methods(r, readings.PeekForm(r, maxForm), query); err != nil {
+		if w.methods, err = readings.Methods(r, b.peek.Form(), query); err != nil {
 			return ways{}, err
 		}
 	}
@@ -127,63 +163,48 @@ func include(paths []string, p string) []string {
 	return append(paths, p)
 }
 
-// decideAll decides several readings. tell, where it is not nil, is told of
-// each.
-func (g *Gate) decideAll(r *http.Request, all ways, tell func(method, path string, rl *rule)) (*rule, error) {
+// all decides several readings.
+func (d *decision) all(r *http.Request, all ways) error {
+	g := d.g
 	for _, p := range all.paths {
 		if g.hides(p) {
-			return nil, errHidden
-		}
-	}
-	var found *rule
-	ambiguous := false
-	add := func(method, path string, rl *rule) {
-		switch {
-		case rl == nil:
-		case found == nil:
-			found = rl
-		case found.Demand.Action != rl.Demand.Action:
-			ambiguous = true
-		}
-		if tell != nil {
-			tell(method, path, rl)
+			return errHidden
 		}
 	}
 	upgrade := r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
 	for _, p := range all.paths {
+		d.path = p
 		for _, method := range all.methods.Methods {
 			// What comes after an upgrade is unsafe under whatever method.
 			safe := readings.SafeMethod(method) && !upgrade
-			rl, err := g.first(g.o.WithReading(r, p, method), safe, all.bare)
-			if err != nil {
-				return nil, err
+			d.method = method
+			if err := d.first(g.o.WithReading(r, p, method), safe, all.bare); err != nil {
+				return err
 			}
-			add(method, p, rl)
 		}
 		if all.methods.CannotTell {
-			if err := g.unknownMethod(r, p, all.bare, add); err != nil {
-				return nil, err
+			d.method = "?"
+			if err := d.unknownMethod(r, all.bare); err != nil {
+				return err
 			}
 		}
 	}
-	if ambiguous {
-		return nil, errAmbiguous
-	}
-	return found, nil
+	return nil
 }
 
-// first finds the first rule that matches one reading. bare are the paths of all
-// readings, on which except depends; nil where r has the only one.
-func (g *Gate) first(r *http.Request, safe bool, bare []string) (*rule, error) {
-	for i := range g.rules {
-		rl := &g.rules[i]
+// first adds the first rule that matches one reading, and before it those of
+// which it cannot be told. bare are the paths of all readings, on which except
+// depends; nil where r has the only one.
+func (d *decision) first(r *http.Request, safe bool, bare []string) error {
+	for i := range d.g.rules {
+		rl := &d.g.rules[i]
 		if rl.Unsafe && safe {
 			continue
 		}
 		if rl.Match != nil {
 			ok, err := rl.Match(r)
 			if err != nil {
-				return nil, fmt.Errorf("matching rule %d: %w", rl.number, err)
+				return fmt.Errorf("matching rule %d: %w", rl.number, err)
 			}
 			if !ok {
 				continue
@@ -192,22 +213,42 @@ func (g *Gate) first(r *http.Request, safe bool, bare []string) (*rule, error) {
 		if len(rl.except) > 0 && rl.excepts(r, bare) {
 			continue
 		}
-		return rl, nil
+		switch d.holds(rl) {
+		case readings.Yes:
+			d.add(rl)
+			return nil
+		case readings.CannotTell:
+			d.add(rl)
+		}
 	}
-	return nil, nil
+	d.add(nil)
+	return nil
 }
 
-// unknownMethod tells add of every rule that could be the first for some method:
-// an override may be there that could not be read. A rule that depends on the
+// holds tells whether the request's fields are those that the rule asks for.
+func (d *decision) holds(rl *rule) readings.Verdict {
+	if len(rl.Fields) == 0 {
+		return readings.Yes
+	}
+	v := d.body.holds(rl, len(d.g.rules))
+	if d.tell != nil && v == readings.CannotTell && d.body.unknown {
+		d.tell(d.method, d.path, rl, true)
+		return readings.No
+	}
+	return v
+}
+
+// unknownMethod adds every rule that could be the first for some method: an
+// override may be there that could not be read. A rule that depends on the
 // method cannot be told and does not end the search; any other does.
-func (g *Gate) unknownMethod(r *http.Request, p string, bare []string, add func(method, path string, rl *rule)) error {
+func (d *decision) unknownMethod(r *http.Request, bare []string) error {
 	var asked []*http.Request // with each method, made once for all rules
-	for i := range g.rules {
-		rl := &g.rules[i]
+	for i := range d.g.rules {
+		rl := &d.g.rules[i]
 		matched := rl.Match == nil
 		for j := 0; !matched && j < len(anyMethod); j++ {
 			if j == len(asked) {
-				asked = append(asked, g.o.WithReading(r, p, anyMethod[j]))
+				asked = append(asked, d.g.o.WithReading(r, d.path, anyMethod[j]))
 			}
 			var err error
 			if matched, err = rl.Match(asked[j]); err != nil {
@@ -220,8 +261,11 @@ func (g *Gate) unknownMethod(r *http.Request, p string, bare []string, add func(
 		if !matched || len(rl.except) > 0 && rl.excepts(r, bare) {
 			continue
 		}
-		add("?", p, rl)
-		if !rl.UsesMethod && !rl.Unsafe {
+		v := d.holds(rl)
+		if v != readings.No {
+			d.add(rl)
+		}
+		if v == readings.Yes && !rl.UsesMethod && !rl.Unsafe {
 			return nil
 		}
 	}

@@ -20,6 +20,10 @@ type Explanation struct {
 	// Readings are all ways to understand the request; none where there are too
 	// many.
 	Readings []Reading `json:"readings,omitempty"`
+	// DependsOnBody tells that the outcome is that of a request whose body has
+	// none of the fields that rules ask for. With some the rules decide that are
+	// marked so among the readings.
+	DependsOnBody bool `json:"depends_on_body,omitempty"`
 }
 
 // Reading is one way to understand a request, and the rule that decides it.
@@ -31,6 +35,9 @@ type Reading struct {
 	Rule   int    `json:"rule"`
 	Action string `json:"action_type,omitempty"`
 	Line   string `json:"line,omitempty"`
+	// IfBody tells that the rule decides only where the body has its fields,
+	// which cannot be told without one; the next reading tells what else.
+	IfBody bool `json:"if_body,omitempty"`
 }
 
 // Explain tells what the gate would decide of a request. It identifies nobody,
@@ -45,17 +52,21 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 		return Explanation{Outcome: "own_page"}
 	}
 	var e Explanation
-	all, err := g.ways(r, original)
-	var rl *rule
-	if err == nil {
-		rl, err = g.decideAll(r, all, func(method, path string, rl *rule) {
-			one := Reading{Method: method, Path: path}
-			if rl != nil {
-				one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
-			}
-			e.Readings = append(e.Readings, one)
-		})
+	d := decision{g: g, body: bodyOf(r, original)}
+	d.body.unknown = r.Body == nil || r.Body == http.NoBody
+	d.tell = func(method, path string, rl *rule, ifBody bool) {
+		one := Reading{Method: method, Path: path, IfBody: ifBody}
+		if rl != nil {
+			one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
+		}
+		e.DependsOnBody = e.DependsOnBody || ifBody
+		e.Readings = append(e.Readings, one)
 	}
+	all, err := g.ways(r, original, &d.body)
+	if err == nil {
+		err = d.all(r, all)
+	}
+	rl, err := d.answer(err)
 	switch {
 	case errors.Is(err, errHidden):
 		e.Outcome = "not_found"

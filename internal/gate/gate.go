@@ -31,6 +31,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // DefaultPrefix is where the gateway's own pages are.
@@ -68,6 +69,14 @@ type Rule struct {
 	// star at the end stands for any rest; other patterns are those of
 	// path.Match. Only a request all of whose readings are excepted is.
 	Except []string
+	// Fields narrow the rule to requests that have all of them, in query or body;
+	// each must be there with one of its values. They are looked at last. Where
+	// it cannot be told what a body holds, the rule's demand holds, and those of
+	// the rules behind it.
+	Fields []readings.Field
+	// Show are the fields that the challenge shows to the person. A grant of such
+	// a rule is bound to that one request; see [visit.bind].
+	Show []readings.Field
 	// UsesMethod tells that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
 	UsesMethod bool

@@ -50,30 +50,10 @@ func (f Form) read(r *fieldReader) {
 	}
 }
 
-// PeekForm reads the form in a request's body, of any method, and leaves
-// r.Body as if nobody had: the same bytes, then the same error. It waits for
-// the client to send the body, of which it keeps at most limit bytes. A body
-// that is longer, compressed, in a charset that is not a superset of ASCII,
-// or of a type that one application takes for a form and another does not, is
-// one of which it cannot tell. JSON is read too, for [Methods]. Of other types not
-// a byte is read.
+// PeekForm is [Peek.Form] where nothing else is asked of the body.
 func PeekForm(r *http.Request, limit int) Form {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return Form{}
-	}
-	layout := layoutOf(r.Header["Content-Type"])
-	if layout == noForm {
-		return Form{}
-	}
-	if layout == oddForm || r.ContentLength > int64(limit) || encoded(r.Header["Content-Encoding"]) {
-		return Form{CannotTell: true}
-	}
-	head, err := readHead(r, limit)
-	r.Body = &replay{head: head, err: err, rest: r.Body}
-	if len(head) > limit || err != io.EOF || markedUTF16(head) {
-		return Form{CannotTell: true}
-	}
-	return Form{layout: layout, body: string(head)}
+	p := NewPeek(r, limit)
+	return p.Form()
 }
 
 // layoutOf tells from the Content-Type fields how applications parse a body.
@@ -140,7 +120,7 @@ func encoded(encodings []string) bool {
 }
 
 // markedUTF16 reports whether a body begins with a byte order mark of UTF-16.
-func markedUTF16(b []byte) bool {
+func markedUTF16(b string) bool {
 	return len(b) >= 2 && (b[0] == 0xff && b[1] == 0xfe || b[0] == 0xfe && b[1] == 0xff)
 }
 

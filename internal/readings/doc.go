@@ -29,6 +29,6 @@
 // application's routes: "/a.json" for "/a", Windows short names ("/ADMINI~1"),
 // symbolic links and rewrites inside the application are other paths to it,
 // and so are "/admin" and "/admin/" in the direction of adding a slash (a rule
-// on "/admin/*" that means "/admin" too has to say so). JSON bodies are
-// looked into for method overrides only.
+// on "/admin/*" that means "/admin" too has to say so). What it
+// finds in bodies is what it is asked for by name: method overrides, and fields.
 package readings

@@ -27,6 +27,14 @@ type fieldReader struct {
 	names  []string
 	values []string
 	unsure bool // there may be more
+
+	// want, where it is not nil, is what the values are held against instead of
+	// being collected.
+	want *Field
+	hit  bool
+	// show, where it is not nil, takes the fields for people to read.
+	show    *shownFields
+	matched string // the name that was found last, decoded
 }
 
 // query reads the query of a URL. Besides the fields as they are sent it
@@ -39,7 +47,9 @@ func (f *fieldReader) query(q string) {
 			return
 		}
 		q = string(decodeUnicode(nil, q))
+		was := f.show.again(true)
 		f.urlencoded(q)
+		f.show.again(was)
 	}
 }
 
@@ -71,25 +81,38 @@ func (f *fieldReader) urlencoded(s string) {
 		var pair string
 		pair, s, _ = strings.Cut(s, "&")
 		f.pair(pair)
-		for rest, more := pair, strings.IndexByte(pair, ';') >= 0; more && !f.unsure; {
+		if strings.IndexByte(pair, ';') < 0 {
+			continue
+		}
+		was := f.show.again(true)
+		for rest, more := pair, true; more && !f.unsure; {
 			var part string
 			part, rest, more = strings.Cut(rest, ";")
 			f.pair(part)
 		}
+		f.show.again(was)
 	}
 }
 
 func (f *fieldReader) pair(p string) {
 	name, value, _ := strings.Cut(p, "=")
-	if name != "" && f.named(name) {
-		f.add(value)
+	if name == "" || !f.named(name) {
+		return
 	}
+	if f.show != nil {
+		f.unsure = f.unsure || !f.show.add(decodeField(name), decodeField(value))
+		return
+	}
+	f.add(value)
 }
 
 // add collects a value as it is and decoded, again and again.
 func (f *fieldReader) add(value string) {
 	for depth := 0; ; depth++ {
-		if !slices.Contains(f.values, value) {
+		switch {
+		case f.want != nil:
+			f.hit = f.hit || f.want.wants(value)
+		case !slices.Contains(f.values, value):
 			if len(f.values) == maxValues {
 				f.unsure = true
 				return
@@ -112,6 +135,7 @@ func (f *fieldReader) add(value string) {
 func (f *fieldReader) named(raw string) bool {
 	for depth := 0; ; depth++ {
 		if f.same(raw) {
+			f.matched = raw
 			return true
 		}
 		next := decodeField(raw)
@@ -125,6 +149,7 @@ func (f *fieldReader) named(raw string) bool {
 		raw = next
 	}
 	// Classic ASP drops a percent sign that begins no escape.
+	f.matched = raw
 	return strings.IndexByte(raw, '%') >= 0 && f.same(strings.ReplaceAll(raw, "%", ""))
 }
 

@@ -50,7 +50,9 @@ func (f *fieldReader) multipart(body string) {
 			}
 			f.partValue(body[lenient:])
 			if strict >= 0 {
+				was := f.show.again(true)
 				f.partValue(body[strict:])
+				f.show.again(was)
 			}
 		}
 		at = end
@@ -150,7 +152,12 @@ func (f *fieldReader) partValue(s string) {
 	if i := strings.Index(s, "\n--"); i >= 0 {
 		s = s[:i]
 	}
-	f.add(strings.TrimRight(s, "\r\n"))
+	s = strings.TrimRight(s, "\r\n")
+	if f.show != nil {
+		f.unsure = f.unsure || !f.show.add(f.matched, s)
+		return
+	}
+	f.add(s)
 }
 
 func lowerASCII(s string) string {

@@ -1,0 +1,62 @@
+package gate
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// maxBody is how much of a body is looked through for a method override and for
+// the fields of rules. It is read before anybody is identified, so it bounds what
+// a stranger can make the gateway hold. In a longer body it cannot be told.
+const maxBody = 256 << 10
+
+// body is what rules ask of a request beyond its path, method and headers. It is
+// read where the first rule asks for it that matches so far, and once for all of
+// them: every reading of path and method has the same body.
+type body struct {
+	r    *http.Request
+	peek readings.Peek
+	// query is the one that the client sent, where it was rewritten.
+	query string
+	// unknown tells that nobody knows the body: Explain has none.
+	unknown  bool
+	verdicts []verdict // by rule; made where the first is needed
+}
+
+type verdict struct {
+	known bool
+	is    readings.Verdict
+}
+
+func bodyOf(r *http.Request, original string) body {
+	_, query, _ := strings.Cut(original, "?")
+	return body{r: r, peek: readings.NewPeek(r, maxBody), query: query}
+}
+
+// holds tells whether the request has all of the rule's fields: it has not where
+// one is certainly not there. rules is how many rules there are.
+func (b *body) holds(rl *rule, rules int) readings.Verdict {
+	if b.verdicts == nil {
+		b.verdicts = make([]verdict, rules)
+	}
+	v := &b.verdicts[rl.number-1]
+	if v.known {
+		return v.is
+	}
+	*v = verdict{true, readings.Yes}
+	for i := range rl.Fields {
+		switch rl.Fields[i].In(b.r, &b.peek, b.query) {
+		case readings.No:
+			if !b.unknown {
+				v.is = readings.No
+				return readings.No
+			}
+			v.is = readings.CannotTell
+		case readings.CannotTell:
+			v.is = readings.CannotTell
+		}
+	}
+	return v.is
+}
