@@ -51,14 +51,19 @@ type (
 		RecoveryCodes []string `json:"recovery_codes"`
 	}
 	apiChallengeState struct {
-		ChallengeID  string    `json:"challenge_id"`
-		ActionType   string    `json:"action_type"`
-		GrantType    string    `json:"grant_type"`
-		MaxAge       int64     `json:"max_age"`
-		Methods      []string  `json:"methods"`
-		Show         []string  `json:"show"`
-		AttemptsLeft int       `json:"attempts_left"`
-		ExpiresAt    time.Time `json:"expires_at"`
+		ChallengeID  string     `json:"challenge_id"`
+		ActionType   string     `json:"action_type"`
+		GrantType    string     `json:"grant_type"`
+		MaxAge       int64      `json:"max_age"`
+		Methods      []string   `json:"methods"`
+		Show         []apiShown `json:"show"`
+		AttemptsLeft int        `json:"attempts_left"`
+		ExpiresAt    time.Time  `json:"expires_at"`
+	}
+	apiShown struct {
+		Name      string `json:"name"`
+		Value     string `json:"value"`
+		Truncated bool   `json:"truncated"`
 	}
 	apiWon struct {
 		ActionType string    `json:"action_type"`
@@ -185,9 +190,13 @@ func (v *visit) apiBegin() error {
 }
 
 func shapeChallenge(d ceremony.Description) apiChallengeState {
+	shown := make([]apiShown, 0, len(d.Show))
+	for _, s := range d.Show {
+		shown = append(shown, apiShown{Name: s.Name, Value: s.Value, Truncated: s.Cut})
+	}
 	return apiChallengeState{
 		ChallengeID: d.ID, ActionType: d.Demand.Action.String(), GrantType: d.Demand.Use.String(),
-		MaxAge: int64(d.Demand.TTL / time.Second), Methods: names(d.Methods), Show: []string{},
+		MaxAge: int64(d.Demand.TTL / time.Second), Methods: names(d.Methods), Show: shown,
 		AttemptsLeft: d.AttemptsLeft, ExpiresAt: stamp(d.Expires),
 	}
 }
