@@ -51,7 +51,8 @@ func BenchmarkPass(b *testing.B) {
 			"Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent", "X-Forwarded-For"} {
 			r.Header.Set(h, "keep-alive")
 		}
-		cookie := []string{"app_session=0123456789abcdef0123456789abcdef; " + grantCookie(admin, token) + "; theme=dark"}
+		line := "app_session=0123456789abcdef0123456789abcdef; " + grantCookie(admin, token) + "; theme=dark"
+		cookie := make([]string, 1) // the gate takes its own out of it in place
 		reached := 0
 		next := func(http.ResponseWriter, *http.Request) error { reached++; return nil }
 		rec := httptest.NewRecorder()
@@ -59,6 +60,7 @@ func BenchmarkPass(b *testing.B) {
 			b.ReportAllocs()
 			reached = 0
 			for b.Loop() {
+				cookie[0] = line
 				r.Header["Cookie"] = cookie
 				if err := g.ServeHTTP(rec, r, next); err != nil {
 					b.Fatal(err)

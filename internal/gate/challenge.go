@@ -32,7 +32,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 	if who.Browser == [32]byte{} && (navigation || browser(h)) {
 		who.Browser = cookies.NewBrowser(v.w, v.secure)
 	}
-	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: Origin(v.r, v.secure)}
+	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: Origin(v.r, v.secure), Request: v.request, Show: v.shown}
 	lost := false
 	if navigation {
 		ask.ReturnTo = v.returnTarget(inFrame)

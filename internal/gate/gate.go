@@ -75,7 +75,7 @@ type Rule struct {
 	// the rules behind it.
 	Fields []readings.Field
 	// Show are the fields that the challenge shows to the person. A grant of such
-	// a rule is bound to that one request; see [visit.bind].
+	// a rule is bound to that one request, so it is no good for any other.
 	Show []readings.Field
 	// UsesMethod tells that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
@@ -279,8 +279,12 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		v.refuse(refusal)
 		return nil
 	}
+	if refusal := v.bind(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
 	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
-	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, [32]byte{}, token)
+	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, token)
 	switch {
 	case err == nil && v.rule.Demand.Use == grants.TimeBased:
 		g.o.Count(v.rule.Demand.Action.String(), Passed)

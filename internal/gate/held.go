@@ -150,8 +150,12 @@ func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next fun
 		return v.redirectTo(ticket.URL)
 	}
 	v.rule = rl
+	if refusal := v.bind(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
 	token, _ := cookies.Get(v.r.Header, rl.cookie.On(v.secure))
-	pass, err := g.o.Ceremony.Check(v.r.Context(), &who, &rl.Demand, [32]byte{}, token)
+	pass, err := g.o.Ceremony.Check(v.r.Context(), &who, &rl.Demand, v.request, token)
 	if err != nil {
 		// Held anew: a grant that ran out on the way costs a proof, not the form.
 		v.ungranted(who, token != "", err)

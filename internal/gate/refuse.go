@@ -28,6 +28,9 @@ var (
 	speculative      = &refusal{Refused, problem.Unavailable, pages.Unavailable, "This is not served ahead of time."}
 	unavailable      = &refusal{Failed, problem.Unavailable, pages.Unavailable, "The step-up service cannot decide now. Try again later."}
 	unreached        = &refusal{GivenBack, problem.Unreached, pages.Unavailable, "The application cannot be reached now. The proof is still good: send the request again later."}
+	tooLargeToShow   = &refusal{Refused, problem.RequestTooLarge, pages.NotShown, "The request is larger than can be shown to whoever is to confirm it."}
+	notShown         = &refusal{Refused, problem.Ambiguous, pages.NotShown, "What the request says cannot be shown in full to whoever is to confirm it. Send it uncompressed, as a form or as JSON in UTF-8."}
+	incomplete       = &refusal{Refused, problem.InvalidRequest, pages.BadRequest, "The request ended before its end."}
 	identityFailed   = &refusal{Failed, problem.Unavailable, pages.Unavailable, "It cannot be told now who is asking. Try again later."}
 )
 

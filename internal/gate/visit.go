@@ -18,6 +18,10 @@ type visit struct {
 	r      *http.Request
 	rule   *rule // what the request needs; nil before that is known
 	secure bool
+	// request is the digest of the request where its rule shows some of it to the
+	// person, and shown what that is; zero and none elsewhere. See bind.
+	request [32]byte
+	shown   []ceremony.Shown
 	// original is the target as the client sent it, where it was rewritten.
 	original string
 }

@@ -48,6 +48,8 @@ func samples(t testing.TB, text string) []sample {
 	wrong.Error, wrong.AttemptsLeft, wrong.OneTime, wrong.Hold = WrongCode, 3, false, 10*time.Minute
 	locked := challenge
 	locked.RetryAfter = 4 * time.Minute
+	shown := challenge
+	shown.Show = []Shown{{text, text, false}, {"payee", "", false}, {"note", strings.Repeat("long ", 50), true}}
 	recovery := challenge
 	recovery.Methods = []Method{{MethodTOTP, "/a", false}, {MethodRecovery, "/b", true}}
 	recovery.Error = WrongRecovery
@@ -81,7 +83,7 @@ func samples(t testing.TB, text string) []sample {
 		},
 	}
 	all := []sample{
-		{"challenge", challenge}, {"challenge-wrong", wrong}, {"challenge-locked", locked}, {"challenge-recovery", recovery}, {"challenge-manage", manage}, {"passed", Passed{p, text, "/transfer"}},
+		{"challenge", challenge}, {"challenge-wrong", wrong}, {"challenge-shown", shown}, {"challenge-locked", locked}, {"challenge-recovery", recovery}, {"challenge-manage", manage}, {"passed", Passed{p, text, "/transfer"}},
 		{"enrol-start", start}, {"enrol-start-invite", invite}, {"enrol", enrol}, {"enrol-wrong", enrolWrong},
 		{"codes", codes}, {"codes-renewed", renewed}, {"codes-added", added},
 		{"security", security}, {"security-empty", Security{Page: p, AddURL: "/.step-up/enroll"}},
@@ -102,7 +104,7 @@ func samples(t testing.TB, text string) []sample {
 
 var messageKinds = []MessageKind{
 	NotFound, Expired, NoIdentity, HTTPSRequired, Ambiguous, CrossSite, StaleForm, NotADocument, MethodNotAllowed, NotHeld,
-	TooLarge, BadRequest, TooManyAttempts, Disabled, NoMethod, TooMany, TooNew, EnrolDenied, Unavailable,
+	TooLarge, NotShown, BadRequest, TooManyAttempts, Disabled, NoMethod, TooMany, TooNew, EnrolDenied, Unavailable,
 }
 
 var fieldErrors = []FieldError{

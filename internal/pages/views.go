@@ -245,7 +245,8 @@ const (
 	NotADocument     MessageKind = "message.not_a_document" // page asked for by a script, image or frame
 	MethodNotAllowed MessageKind = "message.method_not_allowed"
 	TooLarge         MessageKind = "message.too_large"
-	NotHeld          MessageKind = "message.not_held" // a form that is over the limit for being held
+	NotShown         MessageKind = "message.not_shown" // a request that cannot be shown to who is to confirm it
+	NotHeld          MessageKind = "message.not_held"  // a form that is over the limit for being held
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
 	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help

@@ -121,7 +121,7 @@ type Challenge struct {
 	Site     string `json:"site"`
 	ReturnTo string `json:"return_to,omitempty"`
 	// Held tells that a request and its ticket are stored under the same name.
-	Held      bool      `json:"held,omitempty"`
+	Held bool `json:"held,omitempty"`
 	// Show is what the challenge's page shows of the request that Request is
 	// the digest of.
 	Show      []Shown   `json:"show,omitempty"`

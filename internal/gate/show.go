@@ -1,0 +1,119 @@
+package gate
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// Limits on what is shown, in characters.
+const (
+	maxShownName  = 64
+	maxShownValue = 256
+)
+
+// bind binds what the person is about to prove to this one request, where the rule
+// shows some of it: what is approved is what was seen, and nothing that was
+// changed on the way from there. A request that cannot be shown whole, because it
+// is too large, not complete, compressed, or has more such fields than a person
+// would read, is refused.
+func (v *visit) bind() *refusal {
+	v.request, v.shown = [32]byte{}, nil
+	if len(v.rule.Show) == 0 {
+		return nil
+	}
+	peek := readings.NewPeek(v.r, int(v.g.o.MaxHeld))
+	body, err := peek.Body()
+	switch {
+	case errors.Is(err, readings.ErrBodyTooLarge):
+		if navigates(v.r.Header) {
+			// A browser shows an answer only once it has sent all.
+			io.CopyN(io.Discard, v.r.Body, maxDrained)
+		}
+		return tooLargeToShow
+	case err != nil:
+		return incomplete
+	}
+	_, query, _ := strings.Cut(v.original, "?")
+	shown, certain := readings.Show(v.rule.Show, v.r, &peek, query)
+	if !certain {
+		return notShown
+	}
+	for _, s := range shown {
+		name, _ := visible(s.Name, maxShownName)
+		value, cut := visible(s.Value, maxShownValue)
+		v.shown = append(v.shown, ceremony.Shown{Name: name, Value: value, Cut: cut})
+	}
+	v.request = v.digest(body)
+	return nil
+}
+
+// digest stands for the request in a grant: SHA-256 over site, method and what
+// overrides it, target, media type, coding and body, and over nothing else. Each
+// part has its length in front, so that none can be taken for another's.
+func (v *visit) digest(body string) [32]byte {
+	h := sha256.New()
+	var overrides []string
+	for name := range v.r.Header {
+		if mayOverride(name) {
+			overrides = append(overrides, name)
+		}
+	}
+	slices.Sort(overrides)
+	parts(h, "step-up request", "1", Origin(v.r, v.secure), v.r.Method, v.asked())
+	for _, name := range append(overrides, "Content-Type", "Content-Encoding") {
+		parts(h, name)
+		parts(h, v.r.Header[name]...)
+	}
+	parts(h, body)
+	return [32]byte(h.Sum(nil))
+}
+
+// parts writes a list of texts, of which there is one way to write it.
+func parts(h hash.Hash, texts ...string) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(texts)))
+	h.Write(n[:])
+	for _, t := range texts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(t)))
+		h.Write(n[:])
+		io.WriteString(h, t)
+	}
+}
+
+// visible makes a text fit for a person to judge: what does not show, or changes
+// how the rest does (controls, line breaks, marks of direction, odd spaces), is
+// written as an escape. At most limit characters are kept.
+func visible(s string, limit int) (_ string, cut bool) {
+	var b strings.Builder
+	for n := 0; s != ""; n++ {
+		if n == limit {
+			return b.String(), true
+		}
+		c, size := utf8.DecodeRuneInString(s)
+		switch {
+		case c == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(c):
+			b.WriteRune(c)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, c)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		}
+		s = s[size:]
+	}
+	return b.String(), false
+}
