@@ -138,6 +138,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		ClientAddress:  clientAddress,
 		Original:       originalTarget,
 		WithReading:    withReading,
+		Restored:       restored,
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
 		Undialed:       undialed,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,12 +23,8 @@ func withReading(r *http.Request, path, method string) *http.Request {
 	c := *r
 	c.URL, c.Method, c.RequestURI, c.Body = &u, method, u.RequestURI(), http.NoBody
 
-	sent, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	repl := caddy.NewReplacer()
-	prepared := caddyhttp.PrepareRequest(&c, repl, nil, server)
-
 	// PrepareRequest takes the copy for a request that has just come in.
+	prepared, repl := prepare(r, &c)
 	ctx := prepared.Context()
 	if original := r.Context().Value(caddyhttp.OriginalRequestCtxKey); original != nil {
 		ctx = context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, original)
@@ -35,15 +32,46 @@ func withReading(r *http.Request, path, method string) *http.Request {
 	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
 		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
 	}
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, repl)
 	*prepared = *prepared.WithContext(ctx) // the replacer holds on to this pointer
-	if sent != nil {
+	return prepared
+}
+
+// prepare gives a request in the place of the sent one a replacer of its own. It
+// knows the request by what it says, and all else as the handlers in front have
+// set it.
+func prepare(sent, instead *http.Request) (*http.Request, *caddy.Replacer) {
+	before, _ := sent.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	server, _ := sent.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	repl := caddy.NewReplacer()
+	prepared := caddyhttp.PrepareRequest(instead, repl, nil, server)
+	if before != nil {
 		repl.Map(func(key string) (any, bool) {
 			if strings.HasPrefix(key, "http.request.") {
-				return nil, false // the reading's own, or nothing
+				return nil, false // the request's own, or nothing
 			}
-			return sent.Get(key)
+			return before.Get(key)
 		})
 	}
+	return prepared, repl
+}
+
+// restored makes a held request one of Caddy's: {http.request.*} and the original
+// address are those of the request that was held, so that a handler behind us
+// sees no trace of how the browser came back. Everything else, such as what
+// routes were taken already, stays the live request's.
+func restored(r *http.Request, original string) *http.Request {
+	live := r.Context()
+	prepared, repl := prepare(r, r)
+	ctx := context.WithValue(live, caddy.ReplacerCtxKey, repl)
+	if was, ok := live.Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		was.Method, was.RequestURI, was.URL = r.Method, r.RequestURI, r.URL
+		if u, err := url.ParseRequestURI(original); err == nil {
+			was.RequestURI, was.URL = original, u
+		}
+		ctx = context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, was)
+	}
+	*prepared = *prepared.WithContext(ctx)
 	return prepared
 }
 
