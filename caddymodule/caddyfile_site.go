@@ -62,8 +62,9 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // request of the site, any number of paths, or one @name defined in the site.
 // The token and a match block are both required of a request; further match
 // blocks are alternatives to the first. A rule has a token, a match block or
-// unsafe. A path ending in /* also covers the path without the slash. Rules are
-// tried in the order written, and the first that covers a request decides; a
+// unsafe. A path ending in /* also covers the path without the slash. Paths and
+// path_regexp match in any case; an expression compares as it is written, so lower
+// the path in it. Rules are tried in the order written, and the first that covers a request decides; a
 // rule that an earlier one leaves nothing for is refused. What each setting
 // means stands at the fields of config.Site and config.Rule.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -33,12 +33,9 @@ func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
 	slices.Sort(names)
 	loaded := make(matcherSet, 0, len(set))
 	for _, name := range names {
-		raw := set[name]
-		if name == "path" {
-			var err error
-			if raw, err = coverBare(raw); err != nil {
-				return nil, err
-			}
+		raw, err := widen(name, set[name])
+		if err != nil {
+			return nil, err
 		}
 		module, err := ctx.LoadModuleByID("http.matchers."+name, raw)
 		if err != nil {
@@ -87,6 +84,31 @@ func (s matcherSet) match(r *http.Request) (bool, error) {
 		}
 	}
 	return failed == nil, failed
+}
+
+// widen makes a matcher cover what its author means by it.
+func widen(name string, raw json.RawMessage) (json.RawMessage, error) {
+	switch name {
+	case "path":
+		return coverBare(raw)
+	case "path_regexp":
+		return foldPattern(raw)
+	}
+	return raw, nil
+}
+
+// foldPattern makes a regular expression on paths match in any case, as the path
+// matcher does: many applications answer /ADMIN like /admin. A (?-i) in the
+// expression says otherwise.
+func foldPattern(raw json.RawMessage) (json.RawMessage, error) {
+	var said map[string]any
+	if err := json.Unmarshal(raw, &said); err != nil {
+		return nil, fmt.Errorf("loading matcher path_regexp: %w", err)
+	}
+	if pattern, ok := said["pattern"].(string); ok {
+		said["pattern"] = "(?i)" + pattern
+	}
+	return json.Marshal(said)
 }
 
 // coverBare adds to each path ending in /* the path without the slash. Whoever

@@ -72,7 +72,7 @@ func TestS06Matchers(t *testing.T) {
 		"token":       "protect P /secret/* {\ngrant one_time\n}\n",
 		"path":        "protect P {\nmatch {\npath /secret/*\n}\ngrant one_time\n}\n",
 		"named":       "protect P @secret {\ngrant one_time\n}\n",
-		"regexp":      "protect P {\nmatch {\npath_regexp (?i)^/secret(/|$)\n}\ngrant one_time\n}\n",
+		"regexp":      "protect P {\nmatch {\npath_regexp ^/secret(/|$)\n}\ngrant one_time\n}\n",
 		"expression":  "protect P {\nmatch {\nexpression `path('/secret', '/secret/*')`\n}\ngrant one_time\n}\n",
 		"placeholder": "protect P {\nmatch {\nexpression `{http.request.uri.path}.lowerAscii().startsWith('/secret')`\n}\ngrant one_time\n}\n",
 		"not":         "protect P {\nmatch {\nnot path / /x /x/*\n}\ngrant one_time\n}\n",
