@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -13,7 +14,7 @@ type setting func(d *caddyfile.Dispenser) error
 type block struct {
 	name     string             // for messages: "step_up", "limits"
 	settings map[string]setting // by the word that begins the line
-	repeats  string             // the one setting that may be said again
+	repeats  string             // the settings that may be said again, a space between
 	order    []string           // the words in the order a message lists them
 }
 
@@ -31,7 +32,7 @@ func (b block) read(d *caddyfile.Dispenser) error {
 		if !known {
 			return d.Errf("%s has no setting %q: write one of %s", b.name, word, strings.Join(b.order, ", "))
 		}
-		if seen[word] && word != b.repeats {
+		if seen[word] && !slices.Contains(strings.Fields(b.repeats), word) {
 			return d.Errf("%s says %s twice: keep one of them", b.name, word)
 		}
 		seen[word] = true

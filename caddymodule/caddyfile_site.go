@@ -49,9 +49,12 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			}
 //			unsafe
 //			except  PATH...
+//			form    NAME [VALUE...]
+//			json    POINTER [VALUE...]
 //			grant   one_time | time_based [DURATION]
 //			methods totp | recovery_code...
 //			label   TEXT
+//			show    NAME | POINTER...
 //		}
 //	}
 //
@@ -62,9 +65,10 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // request of the site, any number of paths, or one @name defined in the site.
 // The token and a match block are both required of a request; further match
 // blocks are alternatives to the first. A rule has a token, a match block or
-// unsafe. A path ending in /* also covers the path without the slash. Paths and
-// path_regexp match in any case; an expression compares as it is written, so lower
-// the path in it. Rules are tried in the order written, and the first that covers a request decides; a
+// unsafe. form and json may be said several times, and all of them have to hold;
+// of the values of each one is enough, and without values the field only has to
+// be there. A path ending in /* also covers the path without the slash. Rules are
+// tried in the order written, and the first that covers a request decides; a
 // rule that an earlier one leaves nothing for is refused. What each setting
 // means stands at the fields of config.Site and config.Rule.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -135,8 +139,8 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:    "protect",
-		repeats: "match",
-		order:   []string{"match", "unsafe", "except", "grant", "methods", "label"},
+		repeats: "match form json",
+		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show"},
 		settings: map[string]setting{
 			"match": func(d *caddyfile.Dispenser) error {
 				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
@@ -160,6 +164,30 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					}
 				}
 				return nil
+			},
+			"form": func(d *caddyfile.Dispenser) error {
+				args := d.RemainingArgs()
+				if len(args) == 0 {
+					return d.Err("form takes a field's name and the values that are meant, such as `form op withdraw pay`")
+				}
+				f := config.FormMatch{Name: args[0], Values: args[1:]}
+				r.Form = append(r.Form, f)
+				return checked(d, config.CheckForm(f))
+			},
+			"json": func(d *caddyfile.Dispenser) error {
+				args := d.RemainingArgs()
+				if len(args) == 0 {
+					return d.Err("json takes a JSON pointer and the values that are meant, such as `json /method torrent-remove`")
+				}
+				j := config.JSONMatch{Pointer: args[0], Values: args[1:]}
+				r.JSON = append(r.JSON, j)
+				return checked(d, config.CheckJSON(j))
+			},
+			"show": func(d *caddyfile.Dispenser) error {
+				if r.Show = d.RemainingArgs(); len(r.Show) == 0 {
+					return d.Err("show takes the fields that the person is to see before they confirm, such as `show amount payee`")
+				}
+				return checked(d, config.CheckShow(r.Show))
 			},
 			"grant": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &r.Grant, "time_based 10m"); err != nil {

@@ -293,7 +293,8 @@ func explainCommand() *cobra.Command {
 Tells what the gateway would make of a request: every way in which an application
 may read it, the rule that decides each, and the outcome. The URL is taken as it is
 spelled. Directives in front of step_up, such as rewrite, are not run, and headers
-and bodies are not looked at.`,
+and bodies are not looked at: rules on fields of a body are listed as what they
+are.`,
 		Example: `  caddy step-up explain GET 'https://intranet.example.com/admin/%2e%2e/transfer'`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -318,11 +319,17 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if e.DependsOnBody {
+		fmt.Fprintln(w, "That is without a body. Where one holds what a rule below asks for, or cannot be read, that rule decides.")
+	}
 	fmt.Fprintln(t, "\nMETHOD\tREAD AS\tRULE\tWHICH SAYS")
 	for _, one := range e.Readings {
 		rule := "-"
 		if one.Rule > 0 {
 			rule = fmt.Sprint(one.Rule)
+		}
+		if one.IfBody {
+			rule += " if the body says so"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", one.Method, plain(one.Path), rule, dash(one.Line))
 	}

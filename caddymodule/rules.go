@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // compileRules makes the gate's rules of a site's, and lists the action types
@@ -28,17 +29,23 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 		if err != nil {
 			return nil, nil, &config.RuleError{Rule: i, Err: err}
 		}
+		fields, shown, err := compileFields(r)
+		if err != nil {
+			return nil, nil, &config.RuleError{Rule: i, Err: fmt.Errorf("%s: %w", r.Action, err)}
+		}
 		rules = append(rules, gate.Rule{
 			Demand:     demand,
 			Label:      r.Label,
 			Match:      match,
 			Unsafe:     r.Unsafe,
 			Except:     r.Except,
+			Fields:     fields,
+			Show:       shown,
 			UsesMethod: usesMethod(r),
 			Line:       describe(r),
 		})
 		if _, known := actions[r.Action]; !known {
-			actions[r.Action] = portal.Action{Demand: demand, Label: r.Label}
+			actions[r.Action] = portal.Action{Demand: demand, Label: r.Label, RequestBound: len(r.Show) > 0}
 		}
 	}
 	return rules, actions, nil
@@ -63,6 +70,34 @@ func demandOf(r config.Rule) (d grants.Demand, err error) {
 	return d, nil
 }
 
+// compileFields gives the fields that a rule asks for, those of forms first, and
+// those that it shows.
+func compileFields(r config.Rule) (asked, shown []readings.Field, err error) {
+	add := func(to *[]readings.Field, f readings.Field, failed error) {
+		*to = append(*to, f)
+		if err == nil {
+			err = failed
+		}
+	}
+	for _, m := range r.Form {
+		f, failed := readings.FormField(m.Name, m.Values...)
+		add(&asked, f, failed)
+	}
+	for _, m := range r.JSON {
+		f, failed := readings.JSONField(m.Pointer, m.Values...)
+		add(&asked, f, failed)
+	}
+	for _, name := range r.Show {
+		of := readings.FormField
+		if strings.HasPrefix(name, "/") {
+			of = readings.JSONField
+		}
+		f, failed := of(name)
+		add(&shown, f, failed)
+	}
+	return asked, shown, err
+}
+
 // describe writes a rule in one line, for `caddy step-up explain`.
 func describe(r config.Rule) string {
 	words := []string{"protect", r.Action}
@@ -79,7 +114,17 @@ func describe(r config.Rule) string {
 	if len(r.Except) > 0 {
 		words = append(append(words, "except"), r.Except...)
 	}
-	return strings.Join(append(words, "grant", r.Grant, r.TTL.String()), " ")
+	for _, m := range r.Form {
+		words = append(append(words, "form", m.Name), m.Values...)
+	}
+	for _, m := range r.JSON {
+		words = append(append(words, "json", m.Pointer), m.Values...)
+	}
+	words = append(words, "grant", r.Grant, r.TTL.String())
+	if len(r.Show) > 0 {
+		words = append(append(words, "show"), r.Show...)
+	}
+	return strings.Join(words, " ")
 }
 
 func describeSet(set config.Matchers) []string {

@@ -60,6 +60,7 @@ type scope struct {
 	match  string   // canonical form of On and Match
 	except []string // canonical form of Except
 	unsafe bool
+	fields []asked
 }
 
 func scopeOf(r Rule) scope {
@@ -67,6 +68,7 @@ func scopeOf(r Rule) scope {
 		all:    len(r.On) == 0 && len(r.Match) == 0,
 		match:  canonical(r),
 		unsafe: r.Unsafe,
+		fields: asksOf(r),
 	}
 	except := slices.Clone(r.Except)
 	for i := range except {
@@ -104,8 +106,14 @@ func conflict(earlier, later Rule, e, l scope) error {
 			return fmt.Errorf("%s was given another demand by an earlier rule: one action type has one grant, duration and list of methods; repeat them, or use another action type", later.Action)
 		}
 	}
+	if earlier.Action == later.Action && (len(earlier.Show) > 0) != (len(later.Show) > 0) {
+		return fmt.Errorf("%s shows fields in one rule and none in another: its grants are good for the one request that was shown, or for any; write `show` in both, or use another action type", later.Action)
+	}
 	if e.unsafe && !l.unsafe {
 		return nil // the earlier rule leaves safe requests to later ones
+	}
+	if !implied(e.fields, l.fields) {
+		return nil // it leaves those without its fields
 	}
 	if len(e.except) == 0 || slices.Equal(e.except, l.except) {
 		switch {

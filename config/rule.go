@@ -39,8 +39,16 @@ type Matchers map[string]json.RawMessage
 // Rule is one protected action: which requests, and what proof.
 //
 // A request falls under it when it matches On, and one of Match where there are
-// any, and is unsafe where Unsafe is set, and is not under Except. A rule says at
-// least one of Any, On, Match and Unsafe.
+// any, and is unsafe where Unsafe is set, and is not under Except, and has all
+// that Form and JSON ask for. A rule says at least one of Any, On, Match and
+// Unsafe.
+//
+// Form and JSON are looked at last, and in query, form and JSON body alike, since
+// many applications take their parameters from any of them. Names and values are
+// compared without case. Where it cannot be told what a body holds (it is longer
+// than 256 KiB, compressed, in another charset, not JSON by the letter), the rule
+// counts as matching, and so do those behind it that cover the request; where they
+// name another action, the request is refused as ambiguous.
 //
 // A path that ends in /* also covers the path without the slash: /admin/* covers
 // /admin, in On and in Match. In Except it does not.
@@ -68,6 +76,20 @@ type Rule struct {
 	// everything below. A request is only excepted if it is under every
 	// reading of its path.
 	Except []string `json:"except,omitempty"`
+
+	// Form are fields that a request must have in its query or its body, all of
+	// them, to fall under the rule.
+	Form []FormMatch `json:"form,omitempty"`
+
+	// JSON are values that a request must have in a JSON body, all of them, to
+	// fall under the rule.
+	JSON []JSONMatch `json:"json,omitempty"`
+
+	// Show are fields, by name or JSON pointer, that the challenge shows with
+	// what the request has in them. The grant is then good for exactly that
+	// request (site, method, URL, body) and for no other. A request that cannot
+	// be shown in full is refused. Default: none.
+	Show []string `json:"show,omitempty"`
 
 	// Grant is one_time (the proof opens one request) or time_based (it opens
 	// the action for TTL).
@@ -133,6 +155,9 @@ func (r Rule) Validate() error {
 		if p == "/*" {
 			return fmt.Errorf("%s excepts every path, so it would protect nothing: name the paths that need no proof", r.Action)
 		}
+	}
+	if err := r.checkFields(); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
 	}
 	if err := CheckGrant(r.Grant, r.TTL); err != nil {
 		return fmt.Errorf("%s: %w", r.Action, err)
