@@ -1,0 +1,294 @@
+// Package jwtauth tells who is asking by a signed token (RFC 7519) that the
+// request carries in a cookie or as a bearer token.
+//
+//	verifier, err := jwtauth.New(jwtauth.Options{Bearer: true, Keys: keys, Issuer: "https://id.example.com", …})
+//	claims, err := verifier.Identify(r)
+//
+// It promises that a name is given only by a token whose signature was made, with
+// an algorithm that fits the key and was allowed, by a key of the operator's or of
+// the issuer's key set; which has not expired; and which was made by that issuer
+// for that audience. A token is never believed about how it is to be verified: not
+// about "alg" beyond the key's own, and not about keys it brings along.
+//
+// It does not know revocation: a token is good until it expires, so a logout ends
+// grants only where the token goes away with it. Encrypted tokens are not read.
+package jwtauth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+)
+
+// Limits and defaults.
+const (
+	DefaultLeeway = 30 * time.Second
+	MaxLeeway     = 2 * time.Minute
+	// DefaultUser is the claim that names the subject (RFC 7519 section 4.1.2).
+	DefaultUser = "sub"
+	// DefaultSession is the claim that names the session (OpenID Connect
+	// Back-Channel Logout section 2.1).
+	DefaultSession = "sid"
+
+	// maxToken bounds a token, in bytes, before anything of it is decoded.
+	maxToken = 8 << 10
+	// maxTries bounds the keys that one token is held against.
+	maxTries = 8
+)
+
+// Options say where the token is, who vouches for it and what is read from it.
+type Options struct {
+	// Cookie names the cookie that carries the token; Bearer says that the
+	// Authorization field may. At least one is required.
+	Cookie string
+	Bearer bool
+
+	// Keys verify tokens; or KeySet has them. Exactly one is required.
+	Keys   []Key
+	KeySet *KeySet
+	// Algorithms are accepted, of those that fit a key. Nil: each key's usual.
+	Algorithms []string
+
+	// Issuer must be the "iss" claim. Empty: any, with Keys only.
+	Issuer string
+	// Audiences: one of them must be in the "aud" claim. Empty: any.
+	Audiences []string
+	// Leeway is how far the issuer's clock may be off. Zero: DefaultLeeway.
+	Leeway time.Duration
+
+	// User is where the user's id stands. Empty: DefaultUser. This and the
+	// following are the name of a claim, or a JSON pointer to one further in.
+	User string
+	// Tenant is where the tenant stands. Empty: nowhere. A token without it is
+	// refused.
+	Tenant string
+	// Session is where the session stands, and then a token without it is
+	// refused. Empty: DefaultSession, if it is there.
+	Session string
+
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+// Claims are what a token says.
+type Claims struct {
+	User    string
+	Tenant  string // "" where none was asked for
+	Session string // "" where sessions are not told apart
+}
+
+// Verifier reads and verifies tokens. It is safe for concurrent use.
+type Verifier struct {
+	o                     Options
+	parser                *jwt.Parser
+	user, tenant, session identity.Pointer
+}
+
+// New checks the options and makes a verifier.
+func New(o Options) (*Verifier, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	v := &Verifier{o: o}
+	if v.o.Leeway == 0 {
+		v.o.Leeway = DefaultLeeway
+	}
+	if v.o.Now == nil {
+		v.o.Now = time.Now
+	}
+	for _, c := range []struct {
+		into          *identity.Pointer
+		said, usually string
+	}{{&v.user, o.User, DefaultUser}, {&v.tenant, o.Tenant, ""}, {&v.session, o.Session, DefaultSession}} {
+		var err error
+		if *c.into, err = claim(c.said, c.usually); err != nil {
+			return nil, err
+		}
+	}
+	said := []jwt.ParserOption{
+		jwt.WithStrictDecoding(),
+		jwt.WithJSONNumber(),
+		jwt.WithValidMethods(v.algorithms()),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(v.o.Leeway),
+		jwt.WithTimeFunc(v.o.Now),
+	}
+	if o.Issuer != "" {
+		said = append(said, jwt.WithIssuer(o.Issuer))
+	}
+	if len(o.Audiences) > 0 {
+		said = append(said, jwt.WithAudience(o.Audiences...))
+	}
+	v.parser = jwt.NewParser(said...)
+	return v, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Cookie == "" && !o.Bearer:
+		return errors.New("jwt must be told where the token is: write `cookie NAME`, `bearer`, or both")
+	case o.Cookie != "" && !isCookieName(o.Cookie):
+		return fmt.Errorf("cookie %q is not the name of a cookie", o.Cookie)
+	case (len(o.Keys) == 0) == (o.KeySet == nil):
+		return errors.New("jwt needs either a key or a jwks URL to verify tokens with: write one of them")
+	case o.Issuer == "" && o.KeySet != nil:
+		return errors.New("with a jwks URL the issuer must be named: others may share the key set")
+	case o.Leeway < 0 || o.Leeway > MaxLeeway:
+		return fmt.Errorf("leeway must be at most %s", MaxLeeway)
+	}
+	return o.checkAlgorithms()
+}
+
+func isCookieName(s string) bool {
+	return len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r)
+	})
+}
+
+// claim reads a claim's name, or a pointer to one further in. Names may have
+// dots and slashes in them, as https://example.com/user has, but do not begin
+// with one.
+func claim(said, usually string) (identity.Pointer, error) {
+	if said == "" {
+		said = usually
+	}
+	if strings.HasPrefix(said, "/") {
+		return identity.ParsePointer(said)
+	}
+	return identity.Member(said), nil
+}
+
+// Identify tells who sent the request. Errors are identity.ErrNobody, with the
+// cause in its text; identity.ErrAmbiguous; and ErrNoKeys and other failures to
+// tell. Nothing of the token is in any of them.
+func (v *Verifier) Identify(r *http.Request) (Claims, error) {
+	token, err := v.token(r)
+	if err != nil {
+		return Claims{}, err
+	}
+	parsed, err := v.parser.ParseWithClaims(token, jwt.MapClaims{}, func(t *jwt.Token) (any, error) {
+		return v.keysFor(r.Context(), t)
+	})
+	if err != nil {
+		return Claims{}, refused(err)
+	}
+	if !parsed.Valid {
+		return Claims{}, nobody("it was not verified")
+	}
+	return v.read(token)
+}
+
+// keysFor gives the keys that may have made a token's signature. Each fits the
+// token's algorithm, so that an RSA key is never taken for a shared secret.
+func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
+	if _, critical := t.Header["crit"]; critical {
+		return nil, errCritical // RFC 7515 section 4.1.11: we know no extension
+	}
+	keys := v.o.Keys
+	if v.o.KeySet != nil {
+		id, named := t.Header["kid"].(string)
+		if _, there := t.Header["kid"]; there && !named {
+			return nil, errNoKey
+		}
+		var err error
+		if keys, err = v.o.KeySet.find(ctx, id, named); err != nil {
+			return nil, err
+		}
+	}
+	var fitting jwt.VerificationKeySet
+	for _, k := range keys {
+		if slices.Contains(k.accepts(v.o.Algorithms), t.Method.Alg()) && len(fitting.Keys) < maxTries {
+			fitting.Keys = append(fitting.Keys, k.public)
+		}
+	}
+	if len(fitting.Keys) == 0 {
+		return nil, errNoKey
+	}
+	return fitting, nil
+}
+
+var (
+	errCritical = errors.New("it has critical extensions")
+	errNoKey    = errors.New("there is no key for it")
+)
+
+// nobody is ErrNobody with the reason, for the operator who looks for it.
+func nobody(cause string) error {
+	return fmt.Errorf("%w: the token is refused: %s", identity.ErrNobody, cause)
+}
+
+// refused tells why a token was not verified, without quoting it: the library's
+// own texts may.
+func refused(err error) error {
+	var unavailable *unavailableError
+	if errors.As(err, &unavailable) {
+		return unavailable
+	}
+	for _, c := range []struct {
+		is    error
+		cause string
+	}{
+		{errCritical, errCritical.Error()},
+		{errNoKey, errNoKey.Error()},
+		{jwt.ErrTokenMalformed, "it is malformed"},
+		{jwt.ErrTokenExpired, "it has expired"},
+		{jwt.ErrTokenNotValidYet, "it is not valid yet"},
+		{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future"},
+		{jwt.ErrTokenInvalidIssuer, "it has another issuer"},
+		{jwt.ErrTokenInvalidAudience, "it is for another audience"},
+		{jwt.ErrTokenRequiredClaimMissing, "exp, iss or aud is missing"},
+		{jwt.ErrTokenSignatureInvalid, "its signature or its algorithm is not accepted"},
+		{jwt.ErrTokenUnverifiable, "its algorithm is not known"},
+	} {
+		if errors.Is(err, c.is) {
+			return nobody(c.cause)
+		}
+	}
+	return nobody("it is not valid")
+}
+
+// read takes the claims out of a token that was verified.
+func (v *Verifier) read(token string) (c Claims, err error) {
+	payload, err := base64.RawURLEncoding.Strict().DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		return Claims{}, nobody("it is malformed")
+	}
+	for _, p := range []struct {
+		into     *string
+		from     identity.Pointer
+		asked    bool
+		required bool
+		name     string
+	}{
+		{&c.User, v.user, true, true, "user"},
+		{&c.Tenant, v.tenant, v.o.Tenant != "", true, "tenant"},
+		{&c.Session, v.session, true, v.o.Session != "", "session"},
+	} {
+		if !p.asked {
+			continue
+		}
+		value, found, err := p.from.Find(payload)
+		if err != nil {
+			return Claims{}, nobody("its claims can be read in two ways")
+		}
+		if found {
+			if *p.into, err = identity.Name(value); err != nil {
+				return Claims{}, nobody("the claim of the " + p.name + " is neither a text nor a number")
+			}
+		}
+		if *p.into == "" && p.required {
+			return Claims{}, nobody("the claim of the " + p.name + " is missing")
+		}
+	}
+	return c, nil
+}
