@@ -40,7 +40,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //	step_up {
 //		tenant        NAME
 //		user_id       folded | exact
-//		identity      placeholder {http.auth.user.id}
+//		identity      placeholder {http.auth.user.id} | header NAME | jwt { … } | whoami URL { … }
 //		allow_methods METHOD...
 //
 //		protect ACTION [* | PATH... | @NAME] {
@@ -67,8 +67,9 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // blocks are alternatives to the first. A rule has a token, a match block or
 // unsafe. form and json may be said several times, and all of them have to hold;
 // of the values of each one is enough, and without values the field only has to
-// be there. A path ending in /* also covers the path without the slash. Rules are
-// tried in the order written, and the first that covers a request decides; a
+// be there. A path ending in /* also covers the path without the slash. Paths and
+// path_regexp match in any case; an expression compares as it is written, so lower
+// the path in it. Rules are tried in the order written, and the first that covers a request decides; a
 // rule that an earlier one leaves nothing for is refused. What each setting
 // means stands at the fields of config.Site and config.Rule.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -6,6 +6,9 @@
 //	admin.api.step_up              routes of the admin endpoint under /step_up/
 //	step_up.stores.badger          state in an embedded Badger database
 //	step_up.identity.placeholder   who is asking, from one of Caddy's placeholders
+//	step_up.identity.header        …, from a header field that a trusted proxy sets
+//	step_up.identity.jwt           …, from a signed token
+//	step_up.identity.whoami        …, as the application itself says
 //
 // and the command `caddy step-up`.
 //

@@ -198,14 +198,15 @@ func (h *Handler) identify(r *http.Request) (ceremony.Principal, error) {
 		return p, gate.ErrAmbiguousIdentity
 	}
 	subject, session, err := h.identity.Identify(r)
-	if errors.Is(err, ErrNobody) {
+	switch {
+	case errors.Is(err, ErrNobody):
 		return p, gate.ErrNobody
-	}
-	if err != nil {
+	case errors.Is(err, ErrAmbiguous):
+		return p, gate.ErrAmbiguousIdentity
+	case err != nil:
 		return p, err
-	}
-	if subject.Tenant != "" && subject.Tenant != h.tenant {
-		return p, fmt.Errorf("identity source names a user of another tenant than %s", h.tenant)
+	case subject.Tenant != "" && subject.Tenant != h.tenant:
+		return p, gate.ErrNobody // somebody, but not of this tenant
 	}
 	if p.User, err = h.form(subject.User); err != nil {
 		return p, err

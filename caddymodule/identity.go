@@ -12,6 +12,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 func init() {
@@ -22,18 +23,26 @@ func init() {
 // the namespace step_up.identity, and is asked for protected requests and for
 // the gateway's own pages only.
 //
-// Identify returns the subject, whose tenant it leaves empty, and what names the
-// login session at the source, or "" where it has no sessions: a grant given in
-// one session is no good in another. ErrNobody says that nobody is signed in.
-// Any other error, and a panic, is answered with 503; neither ever lets a request
+// Identify returns the subject, and what names the login session at the source, or
+// "" where it has no sessions: a grant given in one session is no good in another.
+// A tenant is left empty unless the source itself names one: where that is not the
+// site's, nobody is signed in here. ErrNobody says that nobody is signed in,
+// ErrAmbiguous that there is more than one who might be, and is answered with 400.
+// Any other error, and a panic, is answered with 503; none ever lets a request
 // through. It must be safe for concurrent use and may not keep the request, read
 // its body, or change it.
 type IdentitySource interface {
 	Identify(*http.Request) (s grants.Subject, session string, err error)
 }
 
-// ErrNobody is returned by an IdentitySource where nobody is signed in.
-var ErrNobody = errors.New("nobody is signed in")
+var (
+	// ErrNobody is returned by an IdentitySource where nobody is signed in.
+	ErrNobody = identity.ErrNobody
+	// ErrAmbiguous is returned by an IdentitySource where a request carries a
+	// credential twice, or two that differ: the application might read another
+	// than the gateway.
+	ErrAmbiguous = identity.ErrAmbiguous
+)
 
 // Placeholder takes the user id from one of Caddy's placeholders, after an
 // authentication handler in front has set it.

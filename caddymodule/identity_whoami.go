@@ -1,0 +1,337 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
+)
+
+func init() {
+	caddy.RegisterModule(Whoami{})
+}
+
+// Whoami asks the application itself who is signed in, for applications that have
+// a login of their own. It sends the request's Cookie and Authorization fields, as
+// they came, to one of the application's pages, and reads the name out of the
+// answer.
+//
+// Nobody is signed in where the request has neither field; where the answer has a
+// status other than 200, or is a page of HTML in place of JSON; and where the name
+// is missing, null, false, 0, empty, or a word such as anonymous or guest. Anything
+// else that is no name, a failure of the application, and an answer that is too
+// late or too large let nobody pass either, but are answered with 503 and logged.
+//
+// The page must name the user of the session and nothing that others can write.
+type Whoami struct {
+	// URL of the page, absolute, as this Caddy reaches the application; not
+	// through the site itself. {env.*} is replaced. Required.
+	URL string `json:"url"`
+
+	// JSON is a JSON pointer (RFC 6901) to the name in the answer. A text or a
+	// whole number above zero is a name. Exactly one of json, header and regexp
+	// is required.
+	JSON string `json:"json,omitempty"`
+	// Header is the field of the answer that has the name. It may occur once.
+	Header string `json:"header,omitempty"`
+	// Regexp matches the answer's body once, with one group around the name, in
+	// the syntax of Go. The name is unescaped where the answer is HTML.
+	Regexp string `json:"regexp,omitempty"`
+
+	// SessionCookie names the application's session cookie. Grants are then
+	// bound to its value and end with the session, also where the same user
+	// signs in again. A request whose user the application knows without it is
+	// refused, unless it has an Authorization field. Without this setting, and
+	// without session, a user's sessions are one, and a request in which any
+	// cookie occurs twice is refused. The other cookies do not count, since
+	// many change with every request.
+	SessionCookie string `json:"session_cookie,omitempty"`
+	// Session is a JSON pointer to what tells sessions apart in the answer,
+	// beside json, in place of session_cookie.
+	Session string `json:"session,omitempty"`
+
+	// Anonymous are further names that stand for nobody, in any case.
+	Anonymous []string `json:"anonymous,omitempty"`
+
+	// Forward names fields of the request that are sent on as they came, for an
+	// application that binds its sessions to them, such as User-Agent.
+	Forward []string `json:"forward,omitempty"`
+	// ClientIP is the field in which the application is told the client's
+	// address, for one that binds its sessions to that: X-Forwarded-For.
+	ClientIP string `json:"client_ip,omitempty"`
+	// Send are fields that every question has, such as Host or
+	// X-Forwarded-Proto. {env.*} and {file.*} are replaced.
+	Send map[string]string `json:"send,omitempty"`
+
+	// Timeout for a question with its answer. 100ms to 10s. Default: 2s.
+	Timeout config.Duration `json:"timeout,omitzero"`
+	// Cache is how long an answer holds: requests with the same credentials
+	// cause one question in that time, and who has logged out may still be
+	// named. 100ms to 60s. Default: 5s. That nobody is signed in, and that there
+	// was no answer, is remembered for at most 1s.
+	Cache config.Duration `json:"cache,omitzero"`
+	// MaxSize of an answer, in bytes, 1 to 1048576. Default: 65536.
+	MaxSize int `json:"max_size,omitempty"`
+
+	source *whoami.Source
+}
+
+// The bounds of the settings.
+const (
+	minWhoami       = 100 * time.Millisecond
+	maxWhoamiWait   = 10 * time.Second
+	maxWhoamiCache  = 60 * time.Second
+	maxWhoamiAnswer = 1 << 20
+	maxPattern      = 1024 // bytes
+)
+
+// CaddyModule returns the module's id.
+func (Whoami) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.identity.whoami", New: func() caddy.Module { return new(Whoami) }}
+}
+
+// UnmarshalCaddyfile reads the identity source. Syntax:
+//
+//	whoami URL {
+//		json    POINTER
+//		header  NAME
+//		regexp  PATTERN
+//
+//		session_cookie NAME
+//		session        POINTER
+//		anonymous      NAME...
+//		forward        FIELD...
+//		client_ip      FIELD
+//		send           FIELD VALUE
+//		timeout        DURATION
+//		cache          DURATION
+//		max_size       BYTES
+//	}
+//
+// Exactly one of json, header and regexp is required. send may be repeated; each
+// other setting is said at most once. What they mean stands at the fields of
+// Whoami.
+func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	directive := d.Token()
+	if err := word(d, &w.URL, "http://localhost:9000/api/me"); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("whoami takes one URL and then a block, and %q follows it", d.Val())
+	}
+	text := func(into *string, example string) setting {
+		return func(d *caddyfile.Dispenser) error { return word(d, into, example) }
+	}
+	words := func(into *[]string, example string) setting {
+		return func(d *caddyfile.Dispenser) error {
+			name := d.Val()
+			if *into = d.RemainingArgs(); len(*into) == 0 {
+				return d.Errf("%s takes at least one value, such as `%s %s`", name, name, example)
+			}
+			return nil
+		}
+	}
+	err := block{
+		name:    "whoami",
+		repeats: "send",
+		order: []string{
+			"json", "header", "regexp", "session_cookie", "session", "anonymous", "forward", "client_ip", "send", "timeout", "cache", "max_size",
+		},
+		settings: map[string]setting{
+			"json":           text(&w.JSON, "/user/name"),
+			"header":         text(&w.Header, "X-User"),
+			"regexp":         text(&w.Regexp, "`Signed in as <b>([^<]+)</b>`"),
+			"session_cookie": text(&w.SessionCookie, "PHPSESSID"),
+			"session":        text(&w.Session, "/session/id"),
+			"client_ip":      text(&w.ClientIP, "X-Forwarded-For"),
+			"anonymous":      words(&w.Anonymous, "visitor"),
+			"forward":        words(&w.Forward, "User-Agent"),
+			"send":           w.readSend,
+			"timeout":        func(d *caddyfile.Dispenser) error { return duration(d, &w.Timeout, "2s") },
+			"cache":          func(d *caddyfile.Dispenser) error { return duration(d, &w.Cache, "5s") },
+			"max_size":       func(d *caddyfile.Dispenser) error { return count(d, &w.MaxSize, "65536") },
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	// With nothing replaced yet: what placeholders stand for is seen when the
+	// configuration loads.
+	if _, err := w.options(func(s string) (string, error) { return s, nil }); err != nil {
+		return at(directive, err)
+	}
+	return nil
+}
+
+func (w *Whoami) readSend(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.Args(&name, &value) {
+		return d.Err("send takes a field and its value, such as `send X-Forwarded-Proto https`")
+	}
+	if _, twice := w.Send[name]; twice {
+		return d.Errf("send names %s twice: keep one of them", name)
+	}
+	if w.Send == nil {
+		w.Send = make(map[string]string)
+	}
+	w.Send[name] = value
+	return nil
+}
+
+// Provision makes the source. The application is not asked yet.
+func (w *Whoami) Provision(caddy.Context) error {
+	repl := caddy.NewReplacer()
+	o, err := w.options(func(s string) (string, error) { return repl.ReplaceOrErr(s, true, true) })
+	if err != nil {
+		return err
+	}
+	w.source, err = whoami.New(o)
+	return err
+}
+
+// options checks the settings and turns them into those of the source, with
+// placeholders replaced by replace.
+func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options, err error) {
+	for _, limit := range []struct {
+		name      string
+		said      config.Duration
+		low, high time.Duration
+	}{
+		{"timeout", w.Timeout, minWhoami, maxWhoamiWait},
+		{"cache", w.Cache, minWhoami, maxWhoamiCache},
+	} {
+		if d := time.Duration(limit.said); d != 0 && (d < limit.low || d > limit.high) {
+			return o, fmt.Errorf("%s must be between %s and %s, not %s", limit.name, limit.low, limit.high, limit.said)
+		}
+	}
+	if w.MaxSize < 0 || w.MaxSize > maxWhoamiAnswer {
+		return o, fmt.Errorf("max_size must be between 1 and %d bytes, not %d", maxWhoamiAnswer, w.MaxSize)
+	}
+	o = whoami.Options{
+		Reader:        whoami.Reader{Header: w.Header, Anonymous: w.Anonymous},
+		SessionCookie: w.SessionCookie,
+		Forward:       w.Forward,
+		AddressField:  w.ClientIP,
+		Fields:        make(http.Header),
+		Timeout:       time.Duration(w.Timeout),
+		Cache:         time.Duration(w.Cache),
+		Body:          int64(w.MaxSize),
+	}
+	if o.Reader.JSON, err = optionalPointer(w.JSON); err != nil {
+		return o, err
+	}
+	if o.Reader.Session, err = optionalPointer(w.Session); err != nil {
+		return o, err
+	}
+	if o.Reader.Regexp, err = optionalPattern(w.Regexp); err != nil {
+		return o, err
+	}
+	for name, value := range w.Send {
+		if err := onlyPlaceholders("send "+name, value, "env.", "file."); err != nil {
+			return o, err
+		}
+		if value, err = replace(value); err != nil {
+			return o, fmt.Errorf("reading send %s: %w", name, err)
+		}
+		if textproto.CanonicalMIMEHeaderKey(name) == "Host" {
+			name = "Host"
+		}
+		o.Fields[name] = []string{strings.TrimRight(value, "\r\n")}
+	}
+	if err := onlyPlaceholders("whoami", w.URL, "env."); err != nil {
+		return o, err
+	}
+	if o.URL, err = replace(w.URL); err != nil {
+		return o, fmt.Errorf("reading the URL of whoami: %w", err)
+	}
+	if strings.Contains(o.URL, "{") {
+		o.URL = "http://localhost/" // not replaced yet: check the rest
+	}
+	_, err = whoami.New(o)
+	return o, err
+}
+
+func optionalPointer(s string) (*identity.Pointer, error) {
+	if s == "" {
+		return nil, nil
+	}
+	p, err := identity.ParsePointer(s)
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+func optionalPattern(s string) (*regexp.Regexp, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if len(s) > maxPattern {
+		return nil, fmt.Errorf("regexp has at most %d bytes", maxPattern)
+	}
+	pattern, err := regexp.Compile(s)
+	if err != nil {
+		return nil, fmt.Errorf("regexp cannot be read: %w", err)
+	}
+	return pattern, nil
+}
+
+// onlyPlaceholders refuses placeholders of other families than those named. What
+// the client writes, above all, must not decide whom we ask, or how we verify.
+func onlyPlaceholders(setting, value string, families ...string) error {
+	for rest := value; ; {
+		_, after, open := strings.Cut(rest, "{")
+		if !open {
+			return nil
+		}
+		name, end, closed := strings.Cut(after, "}")
+		known := false
+		for _, f := range families {
+			known = known || strings.HasPrefix(name, f) && len(name) > len(f)
+		}
+		if !closed || !known {
+			return fmt.Errorf("%s takes no placeholders but {%s*}, which are the same for every request", setting, strings.Join(families, "*}, {"))
+		}
+		rest = end
+	}
+}
+
+// Cleanup closes the connections to the application.
+func (w *Whoami) Cleanup() error {
+	if w.source != nil {
+		w.source.Close()
+	}
+	return nil
+}
+
+// Identify asks the application, or remembers what it said.
+func (w *Whoami) Identify(r *http.Request) (grants.Subject, string, error) {
+	if w.source == nil {
+		return grants.Subject{}, "", errors.New("whoami was not provisioned")
+	}
+	who, err := w.source.Identify(r, whoami.Address(clientAddress(r)))
+	if err != nil {
+		return grants.Subject{}, "", err
+	}
+	return grants.Subject{User: who.User}, who.Session, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Whoami)(nil)
+	_ caddy.CleanerUpper    = (*Whoami)(nil)
+	_ caddyfile.Unmarshaler = (*Whoami)(nil)
+	_ IdentitySource        = (*Whoami)(nil)
+)
