@@ -212,11 +212,10 @@ func (j *JWT) check() error {
 	if err := onlyPlaceholders("jwks", j.JWKS, "env."); err != nil {
 		return err
 	}
-	if j.JWKS == "" {
-		return nil
-	}
-	// Without keys, everything else can be seen now.
 	o := j.options()
+	if err := o.CheckSettings(); err != nil || j.JWKS == "" {
+		return err // what depends on the keys is seen once they are read
+	}
 	url := j.JWKS
 	if strings.Contains(url, "{") {
 		url = "https://localhost/" // not replaced yet

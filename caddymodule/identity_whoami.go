@@ -213,7 +213,7 @@ func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options
 		{"cache", w.Cache, minWhoami, maxWhoamiCache},
 	} {
 		if d := time.Duration(limit.said); d != 0 && (d < limit.low || d > limit.high) {
-			return o, fmt.Errorf("%s must be between %s and %s, not %s", limit.name, limit.low, limit.high, limit.said)
+			return o, fmt.Errorf("%s must be between %s and %s, not %s", limit.name, config.Duration(limit.low), config.Duration(limit.high), limit.said)
 		}
 	}
 	if w.MaxSize < 0 || w.MaxSize > maxWhoamiAnswer {

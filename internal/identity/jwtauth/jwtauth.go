@@ -133,18 +133,42 @@ func New(o Options) (*Verifier, error) {
 	return v, nil
 }
 
-func (o *Options) check() error {
+// CheckSettings returns the first thing that is wrong with the options, as a
+// sentence, without looking at the keys.
+func (o *Options) CheckSettings() error {
 	switch {
 	case o.Cookie == "" && !o.Bearer:
 		return errors.New("jwt must be told where the token is: write `cookie NAME`, `bearer`, or both")
 	case o.Cookie != "" && !isCookieName(o.Cookie):
 		return fmt.Errorf("cookie %q is not the name of a cookie", o.Cookie)
+	case o.Leeway < 0 || o.Leeway > MaxLeeway:
+		return errors.New("leeway must be at most 2m: who needs more should set a clock")
+	}
+	for _, said := range []string{o.User, o.Tenant, o.Session} {
+		if _, err := claim(said, ""); err != nil {
+			return err
+		}
+	}
+	for i, a := range o.Algorithms {
+		switch {
+		case !slices.Contains(Known, a):
+			return fmt.Errorf("algorithm %q is not known: write one of %s", a, strings.Join(Known, ", "))
+		case slices.Contains(o.Algorithms[:i], a):
+			return fmt.Errorf("algorithm %s is named twice", a)
+		}
+	}
+	return nil
+}
+
+func (o *Options) check() error {
+	if err := o.CheckSettings(); err != nil {
+		return err
+	}
+	switch {
 	case (len(o.Keys) == 0) == (o.KeySet == nil):
 		return errors.New("jwt needs either a key or a jwks URL to verify tokens with: write one of them")
 	case o.Issuer == "" && o.KeySet != nil:
 		return errors.New("with a jwks URL the issuer must be named: others may share the key set")
-	case o.Leeway < 0 || o.Leeway > MaxLeeway:
-		return fmt.Errorf("leeway must be at most %s", MaxLeeway)
 	}
 	return o.checkAlgorithms()
 }
