@@ -149,7 +149,11 @@ func (f *fieldReader) partNamed(s string) bool {
 
 // partValue collects the value at the beginning of s.
 func (f *fieldReader) partValue(s string) {
-	if i := strings.Index(s, "\n--"); i >= 0 {
+	switch i := strings.Index(s, "\n--"); {
+	case strings.HasPrefix(s, "--"):
+		f.unsure = true // the boundary, or a value that looks like one
+		return
+	case i >= 0:
 		s = s[:i]
 	}
 	s = strings.TrimRight(s, "\r\n")
