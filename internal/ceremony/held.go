@@ -29,24 +29,20 @@ func resumeURL(asked, id string) string {
 }
 
 // hold gives the ops that keep a request and its ticket under a challenge's id.
-// The oldest ones of the browser make room for it. [ErrLimit] where as much is
+// The oldest ones of the browser, and of the subject, make room for it. [ErrLimit] where as much is
 // held as may be in all.
 func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, held []byte) ([]store.Op, error) {
 	now := s.now()
-	ok, err := db.ReserveHeld(ctx, int64(len(held)), s.set.HeldInAll, now)
+	ops, freed, err := s.makeHeldRoom(ctx, db, p, h, now)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := db.ReserveHeld(ctx, int64(len(held))-freed, s.set.HeldInAll, now)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, ErrLimit
-	}
-	mine, err := db.Tickets.List(ctx, h, p.Browser[:], maxListed)
-	if err != nil {
-		return nil, err
-	}
-	var ops []store.Op
-	for _, row := range oldest(mine, s.set.HeldPerBrowser-1, func(t *records.Ticket) time.Time { return t.Expires }) {
-		ops = append(ops, db.Tickets.Drop(row), db.Held.DropID(h, db.Tickets.ID(row)))
 	}
 	until := c.Expires.Add(resumeGrace)
 	ticket, err := db.Tickets.Put(h, id, records.Ticket{
@@ -60,6 +56,38 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 		return nil, err
 	}
 	return append(ops, ticket, request), nil
+}
+
+// heldBrowsers is for how many browsers' worth a subject can have requests held.
+// Browsers are the client's to make up, and one person must not take the room of
+// all others.
+const heldBrowsers = 4
+
+// makeHeldRoom gives the ops that remove the oldest requests where p has as many
+// held as may be, in this browser or in all, and how many bytes that frees.
+func (s *Service) makeHeldRoom(ctx context.Context, db *records.DB, p Principal, h grants.Holder, now time.Time) (ops []store.Op, freed int64, err error) {
+	all, err := db.Tickets.List(ctx, h, nil, maxListed)
+	if err != nil {
+		return nil, 0, err
+	}
+	age := func(t *records.Ticket) time.Time { return t.Expires }
+	var mine, others []records.Row[records.Ticket]
+	for _, row := range all {
+		if bytes.HasPrefix(db.Tickets.ID(row), p.Browser[:]) {
+			mine = append(mine, row)
+		} else {
+			others = append(others, row)
+		}
+	}
+	over := oldest(mine, s.set.HeldPerBrowser-1, age)
+	over = append(over, oldest(others, heldBrowsers*s.set.HeldPerBrowser-1-(len(mine)-len(over)), age)...)
+	for _, row := range over[:min(len(over), store.MaxOps/4)] {
+		ops = append(ops, db.Tickets.Drop(row), db.Held.DropID(h, db.Tickets.ID(row)))
+		if now.Before(row.Value.Expires) && len(row.Value.Spent) == 0 {
+			freed += row.Value.Size
+		}
+	}
+	return ops, freed, nil
 }
 
 // Ticket is a held request that may be carried on with, once.

@@ -225,6 +225,21 @@ func TestS19HeldFormsHaveLimits(t *testing.T) {
 	}
 }
 
+// A person who makes up browsers takes the room of nobody else: the oldest forms
+// of the same person go, and what they took is free at once.
+func TestS19OnePersonCannotFillTheRoomForForms(t *testing.T) {
+	s := newSite(t)
+	s.Configure(func(s *ceremony.Settings) { s.HeldInAll = 30_000 })
+	s.back.Store(s.newGate(func(o *gate.Options) { o.Rules, o.Ceremony = []gate.Rule{{Demand: admin}}, s.Service }))
+	for i := range 60 {
+		a := s.do("POST", "/x", strings.Repeat("x", 500), with("Cookie", browserCookie())...)
+		if a.StatusCode != 303 {
+			t.Fatalf("alice's form %d: %d", i, a.StatusCode)
+		}
+	}
+	s.expect(s.do("POST", "/x", strings.Repeat("x", 500), with("Cookie", browserCookie(), "X-User", "bob")...), 303, false)
+}
+
 // A cross-site form is not held: resuming it would lend it the application's
 // SameSite cookies.
 func TestS10CrossSiteFormIsNotHeld(t *testing.T) {
