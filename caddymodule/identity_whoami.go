@@ -25,7 +25,8 @@ func init() {
 // Whoami asks the application itself who is signed in, for applications that have
 // a login of their own. It sends the request's Cookie and Authorization fields, as
 // they came, to one of the application's pages, and reads the name out of the
-// answer.
+// answer. Where a request has both fields it also asks about each alone, and
+// answers 400 where the two name different users.
 //
 // Nobody is signed in where the request has neither field; where the answer has a
 // status other than 200, or is a page of HTML in place of JSON; and where the name

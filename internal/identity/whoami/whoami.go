@@ -11,8 +11,9 @@
 // It promises that a name is given only where the application gave exactly one to
 // exactly these credentials, no longer ago than Options.Cache; that requests with
 // the same credentials cause one question in that time, however many they are; and
-// that whatever goes wrong names nobody. Whoever has logged out may be named for
-// as long as Options.Cache.
+// that whatever goes wrong names nobody. About credentials of both kinds three
+// questions are asked, since each alone must name the same user or nobody. Whoever
+// has logged out may be named for as long as Options.Cache.
 //
 // It cannot tell an application's pages apart: that the answer's name is the one
 // of the session, and not one that somebody wrote into a comment, is for the
@@ -25,6 +26,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -218,23 +220,53 @@ func (s *Source) Identify(r *http.Request, address string) (Who, error) {
 	if err != nil {
 		return Who{}, err
 	}
+	around := make(http.Header) // sent with the credentials
 	for _, name := range s.o.Forward {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if values := r.Header[name]; len(values) > 0 {
-			sent[name] = values
+			around[name] = values
 		}
 	}
 	if s.o.AddressField != "" && address != "" {
-		sent.Set(s.o.AddressField, address)
+		around.Set(s.o.AddressField, address)
 	}
-	a, err := s.cache.ask(r.Context(), keyOf(sent), func() (answer, error) { return s.ask(sent) })
+	a, err := s.about(r.Context(), sent, around)
 	if err != nil {
+		return Who{}, err
+	}
+	if err := s.agree(r.Context(), a, sent, around); err != nil {
 		return Who{}, err
 	}
 	if session == "" {
 		session = a.session
 	}
 	return Who{User: a.user, Session: session}, nil
+}
+
+// about asks who brings these credentials.
+func (s *Source) about(ctx context.Context, credentials, around http.Header) (answer, error) {
+	question := maps.Clone(around)
+	maps.Copy(question, credentials)
+	return s.cache.ask(ctx, keyOf(question), func() (answer, error) { return s.ask(question) })
+}
+
+// agree refuses a request whose cookies name one user and whose Authorization
+// another (S21): the page that is asked may go by the one, and the page that was
+// asked for by the other.
+func (s *Source) agree(ctx context.Context, both answer, credentials, around http.Header) error {
+	if len(credentials) < 2 {
+		return nil
+	}
+	for name, values := range credentials {
+		switch alone, err := s.about(ctx, http.Header{name: values}, around); {
+		case errors.Is(err, identity.ErrNobody): // it is the other that counts
+		case err != nil:
+			return err
+		case alone.user != both.user:
+			return identity.ErrAmbiguous
+		}
+	}
+	return nil
 }
 
 // credentials are the fields that tell the application who is asking.

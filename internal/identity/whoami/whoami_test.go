@@ -289,6 +289,9 @@ func TestForwarded(t *testing.T) {
 	if fmt.Sprint(r.Header) != fmt.Sprint(before) {
 		t.Errorf("the request was changed: %v", r.Header)
 	}
+	if n := len(app.questions()); n != 3 { // of both, and of each alone
+		t.Errorf("%d questions", n)
+	}
 	asked := app.questions()[0]
 	want := http.Header{
 		"Cookie": {"a=1;  b = \"2\"", "c=%33"}, "Authorization": {"Basic YTpi"}, "Accept": {"application/json"},
@@ -349,6 +352,44 @@ func TestS21TwoSessions(t *testing.T) {
 	}
 	if who, err := unnamed.Identify(r, ""); who.User != "" || !errors.Is(err, identity.ErrAmbiguous) {
 		t.Errorf("%+v, %v, want ambiguous", who, err)
+	}
+}
+
+// TestS21CookieAndAuthorization: cookies of one user and the Authorization of
+// another are nobody's, whichever the page that is asked goes by; the page that was
+// asked for may go by the other.
+func TestS21CookieAndAuthorization(t *testing.T) {
+	by := func(first, second string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			users := map[string]string{"sid=a": "alice", "sid=m": "mallory", "Basic a": "alice", "Basic m": "mallory"}
+			user := users[r.Header.Get(first)]
+			if user == "" {
+				user = users[r.Header.Get(second)]
+			}
+			fmt.Fprintf(w, `{"user":%q}`, user)
+		}
+	}
+	for _, handler := range []http.HandlerFunc{by("Cookie", "Authorization"), by("Authorization", "Cookie")} {
+		app := serve(t, handler)
+		var c clock
+		s := source(t, whoami.Options{URL: app.URL, Reader: whoami.Reader{JSON: pointer(t, "/user")}, Now: c.now})
+		for _, k := range []struct{ cookie, authorization, want string }{
+			{"sid=a", "Basic m", "!"}, {"sid=m", "Basic a", "!"},
+			{"sid=a", "Basic a", "alice"}, {"sid=a", "Basic x", "alice"}, {"tracker=1", "Basic a", "alice"}, {"sid=x", "Basic x", ""},
+		} {
+			who, err := s.Identify(request("Cookie", k.cookie, "Authorization", k.authorization), "")
+			want := map[string]error{"!": identity.ErrAmbiguous, "": identity.ErrNobody}[k.want]
+			if !errors.Is(err, want) || want == nil && who.User != k.want || want != nil && who.User != "" {
+				t.Errorf("%s and %s: %+v, %v, want %q", k.cookie, k.authorization, who, err, k.want)
+			}
+		}
+		before := len(app.questions())
+		for range 100 {
+			s.Identify(request("Cookie", "sid=a", "Authorization", "Basic a"), "")
+		}
+		if n := len(app.questions()); n != before {
+			t.Errorf("%d questions more", n-before)
+		}
 	}
 }
 
@@ -423,7 +464,7 @@ func TestCacheKey(t *testing.T) {
 	seen := make(map[string]bool)
 	requests := []*http.Request{
 		request("Cookie", "a=1; b=2"), request("Cookie", "b=2; a=1"), request("Cookie", "a=1", "Cookie", "b=2"), request("Cookie", "b=2", "Cookie", "a=1"),
-		request("Cookie", "a=1;b=2"), request("Cookie", "a=1"), request("Authorization", "a=1"), request("Cookie", "a=1", "Authorization", "a=1"),
+		request("Cookie", "a=1;b=2"), request("Cookie", "a=1"), request("Authorization", "a=1"),
 		request("Cookie", "a=1", "User-Agent", "x"), request("Cookie", "a=1", "User-Agent", "y"),
 	}
 	for range 2 {
