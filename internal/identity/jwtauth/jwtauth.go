@@ -16,6 +16,7 @@ package jwtauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ type Verifier struct {
 	o                     Options
 	parser                *jwt.Parser
 	user, tenant, session identity.Pointer
+	remembered            remembered
 }
 
 // New checks the options and makes a verifier.
@@ -200,16 +202,47 @@ func (v *Verifier) Identify(r *http.Request) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	parsed, err := v.parser.ParseWithClaims(token, jwt.MapClaims{}, func(t *jwt.Token) (any, error) {
-		return v.keysFor(r.Context(), t)
+	// The generation is taken first: keys that change while the token is being
+	// verified make what is remembered of it void.
+	keys, fresh := v.generation()
+	digest := sha256.Sum256([]byte(token))
+	if fresh {
+		if claims, ok := v.remembered.get(digest, keys, v.o.Now()); ok {
+			return claims, nil
+		}
+	}
+	claims, expires, err := v.verify(r.Context(), token)
+	if err == nil && fresh {
+		v.remembered.put(digest, verified{claims: claims, until: expires, keys: keys})
+	}
+	return claims, err
+}
+
+// generation tells apart the keys of before and after a change. It is not fresh
+// where the key set wants to be looked at again.
+func (v *Verifier) generation() (keys uint64, fresh bool) {
+	if v.o.KeySet == nil {
+		return 0, true
+	}
+	return v.o.KeySet.current()
+}
+
+// verify holds a token against the keys and its claims against the options, and
+// tells until when it is good.
+func (v *Verifier) verify(ctx context.Context, token string) (c Claims, expires time.Time, err error) {
+	said := jwt.MapClaims{}
+	parsed, err := v.parser.ParseWithClaims(token, said, func(t *jwt.Token) (any, error) {
+		return v.keysFor(ctx, t)
 	})
 	if err != nil {
-		return Claims{}, refused(err)
+		return Claims{}, expires, refused(err)
 	}
-	if !parsed.Valid {
-		return Claims{}, nobody("it was not verified")
+	expiry, err := said.GetExpirationTime()
+	if err != nil || expiry == nil || !parsed.Valid {
+		return Claims{}, expires, nobody("it was not verified")
 	}
-	return v.read(token)
+	c, err = v.read(token)
+	return c, expiry.Add(v.o.Leeway), err
 }
 
 // keysFor gives the keys that may have made a token's signature. Each fits the

@@ -248,7 +248,8 @@ func with(claims map[string]any, name string, value any) map[string]any {
 	return claims
 }
 
-// A token within the leeway is good, and with the time it is not.
+// A token within the leeway is good, and with the time it is not, although it was
+// good a moment ago. The first request for it need not be the one that finds out.
 func TestExpiry(t *testing.T) {
 	var c clock
 	v := verifier(t, jwtauth.Options{Bearer: true, Keys: []jwtauth.Key{parseKey(t, secret)}, Now: c.now})
@@ -258,8 +259,10 @@ func TestExpiry(t *testing.T) {
 		ok    bool
 	}{{0, true}, {time.Minute, true}, {29 * time.Second, true}, {2 * time.Second, false}} {
 		c.advance(step.after)
-		if _, err := v.Identify(bearer(token)); (err == nil) != step.ok {
-			t.Errorf("at %s: %v", c.now(), err)
+		for range 2 {
+			if _, err := v.Identify(bearer(token)); (err == nil) != step.ok {
+				t.Errorf("at %s: %v", c.now(), err)
+			}
 		}
 	}
 }

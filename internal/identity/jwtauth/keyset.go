@@ -57,6 +57,7 @@ type KeySet struct {
 
 	mu      sync.Mutex
 	keys    []Key
+	changes uint64        // how often keys were set
 	fetched time.Time     // when keys were asked for
 	tried   time.Time     // when the last fetch began
 	flight  chan struct{} // of the fetch under way, closed at its end; nil: none
@@ -171,6 +172,14 @@ func (s *KeySet) held() ([]Key, time.Duration) {
 	return s.keys, age
 }
 
+// current tells the keys of before and after a fetch apart. It is not fresh where
+// they are to be fetched, or are too old.
+func (s *KeySet) current() (changes uint64, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes, s.keys != nil && s.now().Sub(s.fetched) <= refreshAfter
+}
+
 // failing tells whether the last fetch has failed.
 func (s *KeySet) failing() bool {
 	s.mu.Lock()
@@ -208,6 +217,7 @@ func (s *KeySet) run(flight chan struct{}, began time.Time) {
 		s.mu.Lock()
 		if keys != nil {
 			s.keys, s.fetched = keys, began
+			s.changes++
 		}
 		s.flight = nil
 		s.mu.Unlock()
