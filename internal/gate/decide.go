@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -31,12 +32,23 @@ var (
 // original is what Options.Original gave, empty for nothing; overrides is what
 // scrub told.
 func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, error) {
-	d := decision{g: g, body: bodyOf(r, original)}
+	d := g.deciding(r, original)
+	return d.decide(r, original, overrides)
+}
+
+// deciding is the decision of a request by the rules that are enforced, before
+// anything is known of it.
+func (g *Gate) deciding(r *http.Request, original string) decision {
+	return decision{g: g, rules: g.rules, usesMethod: g.usesMethod, body: bodyOf(r, original)}
+}
+
+func (d *decision) decide(r *http.Request, original string, overrides bool) (*rule, error) {
+	g := d.g
 	if plain(r, original) {
 		if g.hides(r.URL.Path) {
 			return nil, errHidden
 		}
-		if !g.usesMethod {
+		if !d.usesMethod {
 			return d.answer(d.first(r, false, nil)) // no rule asks
 		}
 		form := d.body.peek.Form()
@@ -53,7 +65,7 @@ func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, 
 		one := []string{r.URL.Path}
 		return d.answer(d.all(r, ways{paths: one, bare: one, methods: m}))
 	}
-	all, err := g.ways(r, original, &d.body)
+	all, err := d.ways(r, original)
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +74,22 @@ func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, 
 
 // decision is what was found so far about one request.
 type decision struct {
-	g         *Gate
-	body      body
-	found     *rule
-	ambiguous bool
+	g          *Gate
+	rules      []rule // those that are looked at
+	usesMethod bool   // one of them depends on the method
+	body       body
+	found      *rule
+	ambiguous  bool
+	excepted   bool // a rule matched but for its except
+	// maybe are the rules of readings of which it cannot be told whether they
+	// are. also are those of them that answer found besides the one that it gave:
+	// all of their demands have to be satisfied. untold tells that they are there
+	// since a body is larger than what was looked through.
+	maybe, also []*rule
+	untold      bool
+	// observed are the rules among them that would have been added, were they
+	// enforced.
+	observed []*rule
 	// tell, where it is not nil, is told of every reading with its rule, or nil,
 	// and whether that depends on the body. method and path are those of the
 	// reading that is looked at.
@@ -80,8 +104,31 @@ func (d *decision) answer(err error) (*rule, error) {
 		return nil, err
 	case d.ambiguous:
 		return nil, errAmbiguous
+	case len(d.maybe) == 0:
+		return d.found, nil
 	}
-	return d.found, nil
+	return d.answerMaybe()
+}
+
+// answerMaybe is answer where something could not be told. An honest upload may
+// be larger than what is looked through, and may then be several actions: it
+// needs the grants for all of them, which open no more together than each for
+// itself. What hides its body in another way is ambiguous.
+func (d *decision) answerMaybe() (*rule, error) {
+	rules := d.maybe
+	if d.found != nil {
+		rules = append(rules, d.found)
+	}
+	for _, rl := range rules[1:] {
+		known := func(other *rule) bool { return other.Demand.Action == rl.Demand.Action }
+		if !known(rules[0]) && !slices.ContainsFunc(d.also, known) {
+			d.also = append(d.also, rl)
+		}
+	}
+	if d.untold = d.body.peek.TooLarge(); len(d.also) > 0 && !d.untold {
+		return nil, errAmbiguous
+	}
+	return rules[0], nil
 }
 
 // add counts the rule of a reading; nil where it has none.
@@ -93,6 +140,16 @@ func (d *decision) add(rl *rule) {
 	case d.found.Demand.Action != rl.Demand.Action:
 		d.ambiguous = true
 	}
+	d.say(rl)
+}
+
+// addMaybe counts a rule that may decide a reading, and does not end the search.
+func (d *decision) addMaybe(rl *rule) {
+	d.maybe = append(d.maybe, rl)
+	d.say(rl)
+}
+
+func (d *decision) say(rl *rule) {
 	if d.tell != nil {
 		d.tell(d.method, d.path, rl, false)
 	}
@@ -117,7 +174,7 @@ func plain(r *http.Request, original string) bool {
 }
 
 // ways lists the paths and methods as which a request may be taken.
-func (g *Gate) ways(r *http.Request, original string, b *body) (ways, error) {
+func (d *decision) ways(r *http.Request, original string) (ways, error) {
 	now := r.RequestURI
 	if now == "" {
 		now = r.URL.RequestURI()
@@ -141,10 +198,10 @@ func (g *Gate) ways(r *http.Request, original string, b *body) (ways, error) {
 		}
 	}
 	w.methods = readings.MethodReadings{Methods: []string{r.Method}, Unsafe: !readings.SafeMethod(r.Method)}
-	if g.usesMethod {
+	if d.usesMethod {
 		_, query, _ := strings.Cut(original, "?")
 		var err error
-		if w.methods, err = readings.Methods(r, b.peek.Form(), query); err != nil {
+		if w.methods, err = readings.Methods(r, d.body.peek.Form(), query); err != nil {
 			return ways{}, err
 		}
 	}
@@ -196,13 +253,17 @@ func (d *decision) all(r *http.Request, all ways) error {
 // which it cannot be told. bare are the paths of all readings, on which except
 // depends; nil where r has the only one.
 func (d *decision) first(r *http.Request, safe bool, bare []string) error {
-	for i := range d.g.rules {
-		rl := &d.g.rules[i]
+	for i := range d.rules {
+		rl := &d.rules[i]
 		if rl.Unsafe && safe {
 			continue
 		}
 		if rl.Match != nil {
 			ok, err := rl.Match(r)
+			if err != nil && rl.Observe {
+				d.observe(rl)
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("matching rule %d: %w", rl.number, err)
 			}
@@ -211,14 +272,18 @@ func (d *decision) first(r *http.Request, safe bool, bare []string) error {
 			}
 		}
 		if len(rl.except) > 0 && rl.excepts(r, bare) {
+			d.excepted = true
 			continue
 		}
-		switch d.holds(rl) {
-		case readings.Yes:
+		switch v := d.holds(rl); {
+		case v == readings.No:
+		case rl.Observe:
+			d.observe(rl)
+		case v == readings.Yes:
 			d.add(rl)
 			return nil
-		case readings.CannotTell:
-			d.add(rl)
+		default:
+			d.addMaybe(rl)
 		}
 	}
 	d.add(nil)
@@ -230,7 +295,7 @@ func (d *decision) holds(rl *rule) readings.Verdict {
 	if len(rl.Fields) == 0 {
 		return readings.Yes
 	}
-	v := d.body.holds(rl, len(d.g.rules))
+	v := d.body.holds(rl, len(d.g.o.Rules))
 	if d.tell != nil && v == readings.CannotTell && d.body.unknown {
 		d.tell(d.method, d.path, rl, true)
 		return readings.No
@@ -243,27 +308,39 @@ func (d *decision) holds(rl *rule) readings.Verdict {
 // method cannot be told and does not end the search; any other does.
 func (d *decision) unknownMethod(r *http.Request, bare []string) error {
 	var asked []*http.Request // with each method, made once for all rules
-	for i := range d.g.rules {
-		rl := &d.g.rules[i]
+	for i := range d.rules {
+		rl := &d.rules[i]
 		matched := rl.Match == nil
 		for j := 0; !matched && j < len(anyMethod); j++ {
 			if j == len(asked) {
 				asked = append(asked, d.g.o.WithReading(r, d.path, anyMethod[j]))
 			}
 			var err error
-			if matched, err = rl.Match(asked[j]); err != nil {
+			if matched, err = rl.Match(asked[j]); err != nil && rl.Observe {
+				matched = true
+			} else if err != nil {
 				return fmt.Errorf("matching rule %d: %w", rl.number, err)
 			}
 			if !rl.UsesMethod {
 				break
 			}
 		}
-		if !matched || len(rl.except) > 0 && rl.excepts(r, bare) {
+		if !matched {
+			continue
+		}
+		if len(rl.except) > 0 && rl.excepts(r, bare) {
+			d.excepted = true
 			continue
 		}
 		v := d.holds(rl)
+		if rl.Observe {
+			if v != readings.No {
+				d.observe(rl)
+			}
+			continue
+		}
 		if v != readings.No {
-			d.add(rl)
+			d.addMaybe(rl)
 		}
 		if v == readings.Yes && !rl.UsesMethod && !rl.Unsafe {
 			return nil

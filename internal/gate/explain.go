@@ -38,6 +38,9 @@ type Reading struct {
 	// IfBody tells that the rule decides only where the body has its fields,
 	// which cannot be told without one; the next reading tells what else.
 	IfBody bool `json:"if_body,omitempty"`
+	// Observes tells that the rule is only watched: it counts the request and
+	// decides nothing; the next reading tells what does.
+	Observes bool `json:"observes,omitempty"`
 }
 
 // Explain tells what the gate would decide of a request. It identifies nobody,
@@ -52,21 +55,25 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 		return Explanation{Outcome: "own_page"}
 	}
 	var e Explanation
-	d := decision{g: g, body: bodyOf(r, original)}
+	d := g.deciding(r, original)
 	d.body.unknown = r.Body == nil || r.Body == http.NoBody
-	d.tell = func(method, path string, rl *rule, ifBody bool) {
+	tell := func(method, path string, rl *rule, ifBody bool) {
 		one := Reading{Method: method, Path: path, IfBody: ifBody}
 		if rl != nil {
-			one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
+			one.Rule, one.Action, one.Line, one.Observes = rl.number, rl.Demand.Action.String(), rl.Line, rl.Observe
 		}
-		e.DependsOnBody = e.DependsOnBody || ifBody
+		e.DependsOnBody = e.DependsOnBody || ifBody && !one.Observes
 		e.Readings = append(e.Readings, one)
 	}
-	all, err := g.ways(r, original, &d.body)
-	if err == nil {
-		err = d.all(r, all)
+	if g.watched.any {
+		// The outcome is that of the enforced rules alone, the list that of all.
+		list := d.watching()
+		list.tell = tell
+		list.readings(r, original)
+	} else {
+		d.tell = tell
 	}
-	rl, err := d.answer(err)
+	rl, err := d.answer(d.readings(r, original))
 	switch {
 	case errors.Is(err, errHidden):
 		e.Outcome = "not_found"
@@ -80,4 +87,13 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 		e.Outcome, e.Action, e.GrantType = "step_up", rl.Demand.Action.String(), rl.Demand.Use.String()
 	}
 	return e
+}
+
+// readings looks at every reading of the request, also where it has but one.
+func (d *decision) readings(r *http.Request, original string) error {
+	all, err := d.ways(r, original)
+	if err != nil {
+		return err
+	}
+	return d.all(r, all)
 }

@@ -265,11 +265,11 @@ func TestS22CannotTellGoesOn(t *testing.T) {
 func TestExplainFields(t *testing.T) {
 	s := newSite(t, fieldRules)
 	for target, want := range map[string]string{
-		"/rpc":             "pass true [{GET /rpc 2 STOP b true} {GET /rpc 0   false}]",
-		"/rpc?method=stop": "step_up false [{GET /rpc 2 STOP b false}]",
-		"/form?op_x=pay":   "step_up false [{GET /form 1 PAY a false}]",
-		"/both?op=pay":     "pass true [{GET /both 3 STOP c true} {GET /both 0   false}]",
-		"/x":               "pass false [{GET /x 0   false}]",
+		"/rpc":             "pass true [{GET /rpc 2 STOP b true false} {GET /rpc 0   false false}]",
+		"/rpc?method=stop": "step_up false [{GET /rpc 2 STOP b false false}]",
+		"/form?op_x=pay":   "step_up false [{GET /form 1 PAY a false false}]",
+		"/both?op=pay":     "pass true [{GET /both 3 STOP c true false} {GET /both 0   false false}]",
+		"/x":               "pass false [{GET /x 0   false false}]",
 	} {
 		r, err := http.NewRequest("GET", "https://app.test"+target, nil)
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -80,6 +81,10 @@ type Rule struct {
 	// UsesMethod tells that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
 	UsesMethod bool
+	// Observe makes the rule one that is only watched: Options.Observed is told
+	// of the requests that it would have decided, and they go on as if it were
+	// not there.
+	Observe bool
 	// Line says where the operator wrote the rule, for Explain.
 	Line string
 }
@@ -123,6 +128,9 @@ type Options struct {
 	// AllowMethods are further methods that are let through beside those
 	// registered with IANA.
 	AllowMethods []string
+	// Conn gives the client's connection, which is closed where an answer over
+	// HTTP/1 must end; see ending. Nil: the server's deadlines must do.
+	Conn func(*http.Request) net.Conn
 	// Undialed tells of an error returned by next that it says: no connection
 	// to the application could be made. Nil: never known, so no one-time grant
 	// is ever given back.
@@ -131,6 +139,16 @@ type Options struct {
 	// before a rule was found, with an empty action. It is on the hot path. Nil
 	// counts nothing.
 	Count func(action string, outcome Outcome)
+	// Decided is told the position in Rules, from 0, of the rule that decided a
+	// request. It is on the hot path. Nil counts nothing.
+	Decided func(rule int)
+	// Observed is told of every request that an observing rule would have
+	// decided. Nil drops it.
+	Observed func(*http.Request, Observation)
+	// Uncovered is told of every request that may change something and falls
+	// under no rule, observing ones included. Excepted tells that it would have
+	// fallen under one but for its Except. Nil spares the search.
+	Uncovered func(r *http.Request, excepted bool)
 	// Audit receives refused grants with their cause; challenges begun and
 	// grants spent are reported by Ceremony. Nil drops them.
 	Audit func(context.Context, ceremony.Event)
@@ -152,14 +170,18 @@ const (
 	Challenged Outcome = "challenged" // a proof was asked for
 	Refused    Outcome = "refused"    // no identity, plain HTTP, cross-site, ambiguous, too early
 	Failed     Outcome = "failed"     // the store or the identity source did not answer
+	// WouldChallenge counts what an observing rule met, besides the outcome
+	// that the request has by the rules that are enforced.
+	WouldChallenge Outcome = "would_challenge"
 )
 
 // Gate is one site's gate. Its methods may be used concurrently.
 type Gate struct {
 	o          Options
-	rules      []rule
+	rules      []rule // those that are enforced
 	prefix     string // with its last slash
-	usesMethod bool   // some rule depends on the method
+	usesMethod bool   // some enforced rule depends on the method
+	watched    watched
 	methods    map[string]bool
 	cross      *http.CrossOriginProtection
 }
@@ -201,8 +223,17 @@ func New(o Options) (*Gate, error) {
 	if o.Restored == nil {
 		o.Restored = func(r *http.Request, _ string) *http.Request { return r }
 	}
+	if o.Conn == nil {
+		o.Conn = func(*http.Request) net.Conn { return nil }
+	}
 	if o.Undialed == nil {
 		o.Undialed = func(error) bool { return false }
+	}
+	if o.Decided == nil {
+		o.Decided = func(int) {}
+	}
+	if o.Observed == nil {
+		o.Observed = func(*http.Request, Observation) {}
 	}
 	if o.Count == nil {
 		o.Count = func(string, Outcome) {}
@@ -228,9 +259,14 @@ func New(o Options) (*Gate, error) {
 		if err != nil {
 			return nil, err
 		}
-		g.rules = append(g.rules, rule{
+		compiled := rule{
 			Rule: r, number: i + 1, cookie: cookies.Grant(o.Tenant, r.Demand.Action.String()), except: except,
-		})
+		}
+		g.watched.add(compiled)
+		if r.Observe {
+			continue
+		}
+		g.rules = append(g.rules, compiled)
 		g.usesMethod = g.usesMethod || r.UsesMethod || r.Unsafe
 	}
 	return g, nil
@@ -253,31 +289,52 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	if handle, ok := resumes(r); ok {
 		return v.resume(handle, next)
 	}
-	rl, err := g.decide(r, v.original, overrides)
+	d := g.deciding(r, v.original)
+	rl, err := d.decide(r, v.original, overrides)
+	if err == nil && g.watched.any {
+		v.observed = d.watch(r, v.original, overrides)
+	}
 	switch {
 	case err != nil:
 		v.refuseUndecided(err)
 		return nil
 	case rl == nil:
+		v.undemanded(&d, overrides)
 		cookies.Strip(r.Header)
 		return next(w, r)
 	}
-	v.rule = rl
+	v.rule, v.also, v.untold, v.overrides = rl, d.also, d.untold, overrides
 	return v.protected(next)
 }
 
 // protected is the way of a request that needs a grant.
 func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
 	g, r := v.g, v.r
+	g.o.Decided(v.rule.number - 1)
 	v.secure = g.o.Secure(r)
 	if refusal := v.untrusted(); refusal != nil {
 		v.refuse(refusal)
 		return nil
 	}
 	who, err := g.o.Identify(r)
-	if refusal := v.identified(&who, err); refusal != nil {
+	refusal := v.identified(&who, err)
+	if len(v.observed) > 0 {
+		v.tellObserved(presence(refusal))
+	}
+	if refusal != nil {
 		v.refuse(refusal)
 		return nil
+	}
+	if v.untold {
+		if rl, err := v.lookFurther(); err != nil {
+			v.refuseUndecided(err)
+			return nil
+		} else if rl == nil {
+			cookies.Strip(r.Header)
+			return next(v.w, r)
+		} else if v.rule = rl; len(v.also) > 0 && !v.alsoGranted(&who) {
+			return nil
+		}
 	}
 	if refusal := v.bind(); refusal != nil {
 		v.refuse(refusal)
@@ -289,7 +346,7 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 	case err == nil && v.rule.Demand.Use == grants.TimeBased:
 		g.o.Count(v.rule.Demand.Action.String(), Passed)
 		announce(r.Header, &who, v.rule, &pass.Grant)
-		return next(v.w, r)
+		return v.whileGranted(&pass.Grant, next)
 	case err == nil:
 		return v.spend(who, pass, next)
 	}

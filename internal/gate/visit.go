@@ -22,6 +22,11 @@ type visit struct {
 	// person, and shown what that is; zero and none elsewhere. See bind.
 	request [32]byte
 	shown   []ceremony.Shown
+	// also, untold and overrides are what was found besides rule; see lookFurther.
+	also              []*rule
+	untold, overrides bool
+	// observed are the observing rules that would have decided the request.
+	observed []*rule
 	// original is the target as the client sent it, where it was rewritten.
 	original string
 }
