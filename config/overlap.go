@@ -109,6 +109,9 @@ func conflict(earlier, later Rule, e, l scope) error {
 	if earlier.Action == later.Action && (len(earlier.Show) > 0) != (len(later.Show) > 0) {
 		return fmt.Errorf("%s shows fields in one rule and none in another: its grants are good for the one request that was shown, or for any; write `show` in both, or use another action type", later.Action)
 	}
+	if earlier.Mode == ModeObserve {
+		return nil // it takes no request from a later one
+	}
 	if e.unsafe && !l.unsafe {
 		return nil // the earlier rule leaves safe requests to later ones
 	}

@@ -18,6 +18,12 @@ const (
 	GrantTimeBased = "time_based"
 )
 
+// What a rule does.
+const (
+	ModeEnforce = "enforce"
+	ModeObserve = "observe"
+)
+
 // Lifetimes of grants.
 const (
 	DefaultOneTime   = Duration(2 * time.Minute)
@@ -104,6 +110,12 @@ type Rule struct {
 	// both.
 	Methods []string `json:"methods,omitempty"`
 
+	// Mode is enforce, or observe: the rule then only counts and logs the
+	// requests that it would ask a proof for, and later rules are tried as if it
+	// were not there. The body is read for Form and JSON all the same. Default:
+	// enforce.
+	Mode string `json:"mode,omitempty"`
+
 	// Label is what the pages call the action. Up to 100 bytes. Default: the
 	// action type.
 	Label string `json:"label,omitempty"`
@@ -115,6 +127,9 @@ func (r Rule) withDefaults() Rule {
 		if r.Grant == GrantOneTime {
 			r.TTL = DefaultOneTime
 		}
+	}
+	if r.Mode == "" {
+		r.Mode = ModeEnforce
 	}
 	if len(r.Methods) == 0 {
 		r.Methods = []string{MethodTOTP, MethodRecoveryCode}
@@ -165,6 +180,9 @@ func (r Rule) Validate() error {
 	if err := CheckMethods(r.Methods); err != nil {
 		return fmt.Errorf("%s: %w", r.Action, err)
 	}
+	if err := CheckMode(r.Mode); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
+	}
 	if len(r.Label) > MaxLabel || !printable(r.Label) {
 		return fmt.Errorf("%s: label must be at most %d bytes of printable text", r.Action, MaxLabel)
 	}
@@ -206,6 +224,14 @@ func CheckMethods(methods []string) error {
 			return fmt.Errorf("methods names %s twice", m)
 		}
 		seen[m] = true
+	}
+	return nil
+}
+
+// CheckMode holds what a rule does against the known words; none is enforce.
+func CheckMode(mode string) error {
+	if mode != "" && mode != ModeEnforce && mode != ModeObserve {
+		return oneOf("mode", mode, ModeEnforce, ModeObserve)
 	}
 	return nil
 }

@@ -35,7 +35,8 @@ type Site struct {
 	AllowMethods []string `json:"allow_methods,omitempty"`
 
 	// Rules are what is protected. Each request is decided by the first rule
-	// that it falls under; one that falls under none passes unasked.
+	// that it falls under and that does not only observe; one that falls under
+	// none passes unasked.
 	Rules []Rule `json:"rules,omitempty"`
 }
 
@@ -53,6 +54,16 @@ func (s Site) WithDefaults() Site {
 	}
 	s.Rules = rules
 	return s
+}
+
+// ObservesOnly tells that no rule asks for a proof: all of them only observe.
+func (s Site) ObservesOnly() bool {
+	for _, r := range s.Rules {
+		if r.Mode != ModeObserve {
+			return false
+		}
+	}
+	return true
 }
 
 // Validate returns the first thing that is wrong with s, as a sentence. Where
