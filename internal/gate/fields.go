@@ -9,7 +9,8 @@ import (
 
 // maxBody is how much of a body is looked through for a method override and for
 // the fields of rules. It is read before anybody is identified, so it bounds what
-// a stranger can make the gateway hold. In a longer body it cannot be told.
+// a stranger can make the gateway hold. In a longer body it cannot be told, until
+// it is known who asks; see lookFurther.
 const maxBody = 256 << 10
 
 // body is what rules ask of a request beyond its path, method and headers. It is

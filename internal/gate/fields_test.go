@@ -265,11 +265,11 @@ func TestS22CannotTellGoesOn(t *testing.T) {
 func TestExplainFields(t *testing.T) {
 	s := newSite(t, fieldRules)
 	for target, want := range map[string]string{
-		"/rpc":             "pass true [{GET /rpc 2 STOP b true false} {GET /rpc 0   false false}]",
-		"/rpc?method=stop": "step_up false [{GET /rpc 2 STOP b false false}]",
-		"/form?op_x=pay":   "step_up false [{GET /form 1 PAY a false false}]",
-		"/both?op=pay":     "pass true [{GET /both 3 STOP c true false} {GET /both 0   false false}]",
-		"/x":               "pass false [{GET /x 0   false false}]",
+		"/rpc":             "pass true [2 b true] [0  false]",
+		"/rpc?method=stop": "step_up false [2 b false]",
+		"/form?op_x=pay":   "step_up false [1 a false]",
+		"/both?op=pay":     "pass true [3 c true] [0  false]",
+		"/x":               "pass false [0  false]",
 	} {
 		r, err := http.NewRequest("GET", "https://app.test"+target, nil)
 		if err != nil {
@@ -277,7 +277,11 @@ func TestExplainFields(t *testing.T) {
 		}
 		r.RequestURI = target
 		e := s.Gate.Explain(r)
-		if got := fmt.Sprintf("%s %v %v", e.Outcome, e.DependsOnBody, e.Readings); got != want {
+		got := fmt.Sprint(e.Outcome, " ", e.DependsOnBody)
+		for _, one := range e.Readings {
+			got += fmt.Sprintf(" [%d %s %v]", one.Rule, one.Line, one.IfBody)
+		}
+		if got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)
 		}
 	}

@@ -139,7 +139,11 @@ func (v *visit) restore(who ceremony.Principal, ticket ceremony.Ticket) error {
 // only what the ticket was given for is passed on.
 func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next func(http.ResponseWriter, *http.Request) error) error {
 	g := v.g
-	rl, err := g.decide(v.r, v.original, true)
+	v.overrides = true
+	rl, err := v.lookFurther()
+	if err == nil && len(v.also) > 0 {
+		err = errAmbiguous
+	}
 	if err != nil {
 		v.refuseUndecided(err)
 		return nil
