@@ -134,7 +134,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	// Managed: timestamps are ours, see the package comment about readers.
-	s.db, err = badger.OpenManaged(badgerOptions(o.Dir, s.log))
+	s.db, err = openBadger(badgerOptions(o.Dir, s.log))
 	if err != nil {
 		dir.close()
 		return nil, openError(o.Dir, err)

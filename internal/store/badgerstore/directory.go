@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // A directory is the open directory of a database. Badger syncs the logs it writes but not the names of new
@@ -72,6 +74,24 @@ func (d *directory) sync() error {
 }
 
 func (d *directory) close() error { return d.f.Close() }
+
+// maxEmptyLogs is how many logs can be empty at the same time: those that were being removed, no more than
+// there are memtables, and the one that was being made.
+const maxEmptyLogs = 4
+
+// openBadger opens the database, also after a kill in the moment when Badger removed the log of a memtable: it
+// empties the file first, once all entries are in a table. Nor has a log entries whose making was cut short.
+// Badger takes an empty log for a new one, fills in its head and then fails, so that the next attempt finds a
+// log without entries. A log that held an acknowledged commit is never empty: its length was synced too.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	for range 1 + maxEmptyLogs {
+		// The text is that of ristretto's z.NewFile, which Badger does not wrap.
+		if db, err = badger.OpenManaged(o); err == nil || !strings.Contains(err.Error(), "opening memtables") || !strings.Contains(err.Error(), "Create a new file") {
+			break
+		}
+	}
+	return db, err
+}
 
 // openError says what an operator can do about a database that does not open. Badger has no error value for a
 // locked directory.

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,5 +96,45 @@ func TestDirectoryIsSynced(t *testing.T) {
 			}
 			return d.synced.Equal(info.ModTime())
 		})
+	}
+}
+
+// TestKilledWhileRemovingLogs finds the files as a kill leaves them in the moment when Badger removes the logs
+// of memtables: empty.
+func TestKilledWhileRemovingLogs(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.Apply(t.Context(), put("key", "value")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range maxEmptyLogs {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", 90+n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatalf("one empty log: %v", err)
+		}
+		if e, err := s.Get(t.Context(), []byte("key")); err != nil || string(e.Value) != "value" {
+			t.Errorf("%q, %v", e.Value, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range maxEmptyLogs {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", 190+n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("%d empty logs: %v", maxEmptyLogs, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
