@@ -42,6 +42,7 @@ type Handler struct {
 	identity IdentitySource
 	form     func(user string) (string, error) // the form in which user ids are kept
 	gate     *gate.Gate
+	observer *observer
 	logger   *zap.Logger
 }
 
@@ -80,6 +81,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := app.join(h); err != nil {
 		return err
 	}
+	rememberConns(ctx)
 	return h.build(ctx, app)
 }
 
@@ -113,6 +115,10 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 	if err != nil {
 		return err
 	}
+	if said.ObservesOnly() {
+		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected", zap.String("tenant", h.tenant))
+	}
+	h.observer = newObserver(h.tenant, rules, app.logger.Named("observe"), time.Now)
 	issuer := app.App.WithDefaults().Issuer
 	pages, err := portal.New(portal.Options{
 		Service:   app.service,
@@ -141,8 +147,12 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		Restored:       restored,
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
+		Conn:           clientConn,
 		Undialed:       undialed,
 		Count:          counterOf(said.Rules),
+		Decided:        h.observer.decided,
+		Observed:       h.observer.observed,
+		Uncovered:      h.observer.uncovered,
 		Audit:          app.audit,
 		Failed:         h.gateFailed,
 		Now:            time.Now,

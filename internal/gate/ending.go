@@ -1,0 +1,255 @@
+package gate
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+)
+
+// What a time-based grant opens ends with it: WebSockets and other upgrades,
+// streams of events, downloads. A cut answer never looks complete to its client.
+//
+// An ordinary answer is left alone: one that is short and of a known length, and
+// one that the application begins at most lateness after the end, to a request
+// that came before it. Nothing of one that begins later reaches the client.
+//
+// A grant that is revoked, or whose session ends, opens nothing any more; what it
+// has opened before runs until the grant would have ended by itself. A one-time
+// grant has no end to wait for: it opens one request or connection, whole.
+const (
+	// shortAnswer is how many bytes a short answer has at most.
+	shortAnswer = 64 << 10
+	// lateness is how long after the end of its grant an answer may begin, and
+	// must be over: who sent a form in the last second is told what became of it.
+	lateness = 10 * time.Second
+)
+
+// ending is the answer to a request on a time-based grant. Short answers, which
+// most are, cost no timer; one that may run for longer starts one as it begins.
+type ending struct {
+	http.ResponseWriter
+	r      *http.Request
+	g      *Gate
+	end    time.Time
+	cancel context.CancelFunc // of r's context; nil where the server ends it
+	begun  bool
+	timer  *time.Timer // nil: nothing to cut
+
+	cut  atomic.Bool // what is written now reaches nobody
+	mu   sync.Mutex  // between the timer and the end of the handler
+	over bool        // the handler has returned: the connection may serve another request
+}
+
+// ending makes the answer for who comes with the grant.
+func (v *visit) ending(g *grants.Grant) *ending {
+	end := min(g.Expires, g.AuthTime+int64(v.rule.Demand.TTL))
+	e := &ending{ResponseWriter: v.w, r: v.r, g: v.g, end: time.Unix(0, end)}
+	if v.r.ProtoMajor > 2 {
+		// No deadline ends a stream of HTTP/3 while its handler waits for the
+		// application.
+		var ctx context.Context
+		ctx, e.cancel = context.WithCancel(v.r.Context())
+		e.r = v.r.WithContext(ctx)
+	}
+	return e
+}
+
+// whileGranted calls next with an answer that ends with the grant.
+func (v *visit) whileGranted(g *grants.Grant, next func(http.ResponseWriter, *http.Request) error) error {
+	e := v.ending(g)
+	defer e.stop()
+	return e.finish(next(e, e.r))
+}
+
+// finish is for when the handler has returned. A server completes what a handler
+// leaves, so a cut answer must be aborted.
+func (e *ending) finish(err error) error {
+	if e.cut.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// stop frees what the answer holds.
+func (e *ending) stop() {
+	if e.cancel != nil {
+		e.cancel()
+	}
+	if e.timer == nil {
+		return
+	}
+	e.timer.Stop()
+	e.mu.Lock()
+	e.over = true
+	e.mu.Unlock()
+}
+
+// ready begins the answer where that is still to be done, and tells whether it
+// may go on.
+func (e *ending) ready() bool {
+	switch {
+	case !e.begun:
+		e.begin(lateness)
+	case e.timer == nil && e.g.o.Now().Sub(e.end) >= lateness:
+		e.abort() // short, but not soon over
+	}
+	return !e.cut.Load()
+}
+
+// begin decides, once the answer's header is known, by when it must be over.
+func (e *ending) begin(late time.Duration) {
+	e.begun = true
+	left := e.left(late)
+	switch {
+	case left <= 0:
+		e.abort()
+	case !short(e.Header()):
+		e.timer = time.AfterFunc(left, e.abort)
+	}
+}
+
+// left is the time until the end, or until late after it where it is past.
+func (e *ending) left(late time.Duration) time.Duration {
+	left := e.end.Sub(e.g.o.Now())
+	if left <= 0 {
+		left += late
+	}
+	return left
+}
+
+// abort ends the answer, and with it the connection, or the one stream where
+// many share a connection.
+func (e *ending) abort() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return
+	}
+	e.cut.Store(true)
+	if e.cancel != nil {
+		e.cancel()
+	}
+	if e.r.ProtoMajor == 1 {
+		if conn := e.g.o.Conn(e.r); conn != nil {
+			conn.Close()
+			return
+		}
+	}
+	// A deadline in the past resets a stream of HTTP/2 at once; errors mean that
+	// the writer knows no deadlines, and then finish is what ends the answer.
+	now, control := time.Now(), http.NewResponseController(e.ResponseWriter)
+	_ = control.SetReadDeadline(now.Add(-time.Second))
+	_ = control.SetWriteDeadline(now.Add(-time.Second))
+}
+
+// short tells whether an answer says of itself that it is.
+func short(h http.Header) bool {
+	length := h["Content-Length"]
+	if len(length) != 1 {
+		return false
+	}
+	n, err := strconv.ParseUint(length[0], 10, 63)
+	return err == nil && n <= shortAnswer
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (e *ending) WriteHeader(status int) {
+	switch {
+	case status == http.StatusSwitchingProtocols && !e.begun:
+		e.begin(0)
+	case status >= 200:
+		e.ready()
+	}
+	if !e.cut.Load() {
+		e.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (e *ending) Write(b []byte) (int, error) {
+	if !e.ready() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return e.ResponseWriter.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom, so that the server's own is still used.
+func (e *ending) ReadFrom(from io.Reader) (int64, error) {
+	if !e.ready() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return io.Copy(e.ResponseWriter, from)
+}
+
+// FlushError is what http.ResponseController looks for: a flush may be what
+// begins the answer.
+func (e *ending) FlushError() error {
+	if !e.ready() {
+		return os.ErrDeadlineExceeded
+	}
+	return http.NewResponseController(e.ResponseWriter).Flush()
+}
+
+// Hijack is what http.ResponseController looks for. The connection closes with
+// the grant, also where it outlives its handler.
+func (e *ending) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	left := e.left(0)
+	if left <= 0 {
+		e.abort()
+		return nil, nil, os.ErrDeadlineExceeded
+	}
+	conn, rw, err := http.NewResponseController(e.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	e.begun = true
+	if e.timer != nil {
+		e.timer.Stop() // of the 101 that came before
+	}
+	timed := &timedConn{Conn: conn}
+	timed.timer = time.AfterFunc(left, func() { conn.Close() })
+	if half, ok := conn.(halfCloser); ok {
+		return &timedHalfConn{timed, half}, rw, nil
+	}
+	return timed, rw, nil
+}
+
+// Unwrap lets http.ResponseController find the rest.
+func (e *ending) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+
+// timedConn is a connection that a timer closes.
+type timedConn struct {
+	net.Conn
+	timer *time.Timer
+}
+
+// Close implements net.Conn.
+func (c *timedConn) Close() error {
+	c.timer.Stop()
+	return c.Conn.Close()
+}
+
+// halfCloser is a connection that can be closed in one direction.
+type halfCloser interface{ CloseWrite() error }
+
+// timedHalfConn is one that proxies may close so.
+type timedHalfConn struct {
+	*timedConn
+	halfCloser
+}
+
+// Interface guards.
+var (
+	_ http.ResponseWriter = (*ending)(nil)
+	_ http.Hijacker       = (*ending)(nil)
+	_ io.ReaderFrom       = (*ending)(nil)
+)
