@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
@@ -172,13 +173,19 @@ func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next fun
 	if err != nil {
 		return v.failResume("redeeming a ticket", err)
 	}
+	finish := func(err error) error { return err }
+	if rl.Demand.Use == grants.TimeBased {
+		e := v.ending(&pass.Grant)
+		defer e.stop()
+		v.w, v.r, finish = e, e.r, e.finish
+	}
 	back, err := v.passOnce(&who, &pass, receipt, next)
 	if !back {
 		if err := g.o.Ceremony.Forget(v.r.Context(), who, ticket); err != nil {
 			g.o.Failed(v.r, "forgetting a held request", err)
 		}
 	}
-	return err
+	return finish(err)
 }
 
 func (v *visit) failResume(doing string, err error) error {
