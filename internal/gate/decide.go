@@ -19,29 +19,24 @@ var (
 	errHidden = errors.New("a reading of the request is one of the gateway's own pages")
 )
 
-// decide finds the rule whose demand the request must satisfy; nil where there
-// is none. Each reading is decided by the first rule that matches it; one of
-// which that cannot be told, since it asks for what the body holds, is counted
-// and the search goes on. Readings without a rule do not count where others have
-// one; if two name different actions it fails with errAmbiguous, since a grant
-// for one would open the other's resource to whoever makes the application read
-// it so.
-//
-// It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
-//
-// original is what Options.Original gave, empty for nothing; overrides is what
-// scrub told.
-func (g *Gate) decide(r *http.Request, original string, overrides bool) (*rule, error) {
-	d := g.deciding(r, original)
-	return d.decide(r, original, overrides)
-}
-
 // deciding is the decision of a request by the rules that are enforced, before
 // anything is known of it.
 func (g *Gate) deciding(r *http.Request, original string) decision {
 	return decision{g: g, rules: g.rules, usesMethod: g.usesMethod, body: bodyOf(r, original)}
 }
 
+// decide finds the rule whose demand the request must satisfy; nil where there
+// is none. Each reading is decided by the first rule that matches it; one of
+// which that cannot be told, since it asks for what the body holds, is counted
+// and the search goes on. Readings without a rule do not count where others have
+// one; if two name different actions it fails with errAmbiguous, since a grant
+// for one would open the other's resource to whoever makes the application read
+// it so. Where that is for a large body only, the others are left in d.also.
+//
+// It fails with readings.ErrTooMany too, with errHidden, and with a matcher's error.
+//
+// original is what Options.Original gave, empty for nothing; overrides is what
+// scrub told.
 func (d *decision) decide(r *http.Request, original string, overrides bool) (*rule, error) {
 	g := d.g
 	if plain(r, original) {

@@ -14,8 +14,12 @@ import (
 // than what is looked through of a stranger's. A body larger still may be several
 // actions: those besides the rule that it gives are in v.also.
 func (v *visit) lookFurther() (*rule, error) {
+	limit := max(maxBody, int(v.g.o.MaxHeld))
+	if v.rule != nil && v.r.ContentLength > int64(limit) {
+		return v.rule, nil // it would not be told then either
+	}
 	d := v.g.deciding(v.r, v.original)
-	d.body.peek = readings.NewPeek(v.r, max(maxBody, int(v.g.o.MaxHeld)))
+	d.body.peek = readings.NewPeek(v.r, limit)
 	rl, err := d.decide(v.r, v.original, v.overrides)
 	v.also = d.also
 	return rl, err
