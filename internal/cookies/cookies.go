@@ -63,6 +63,14 @@ func Get(h http.Header, name string) (value string, ok bool) {
 		if len(line) > maxCookieHeader {
 			return "", false
 		}
+		at := strings.Index(line, name)
+		if at < 0 {
+			continue
+		}
+		if after := at + len(name); pairStart(line, at) >= 0 && after < len(line) && line[after] == '=' {
+			return strings.TrimRight(line[after+1:pairEnd(line, after)], " \t"), true
+		}
+		// What was found is part of something else; the cookie may follow.
 		for start := 0; start < len(line); {
 			end := pairEnd(line, start)
 			pair := line[skipSpace(line, start, end):end]
@@ -83,6 +91,18 @@ func pairEnd(line string, start int) int {
 	return len(line)
 }
 
+// pairStart is where the pair and the blanks before it begin whose name is at
+// begin; less than 0 where no name can be.
+func pairStart(line string, begin int) int {
+	for begin > 0 && (line[begin-1] == ' ' || line[begin-1] == '\t') {
+		begin--
+	}
+	if begin > 0 && line[begin-1] != ';' {
+		return -1
+	}
+	return begin
+}
+
 func skipSpace(line string, start, end int) int {
 	for start < end && (line[start] == ' ' || line[start] == '\t') {
 		start++
@@ -97,8 +117,8 @@ func Strip(h http.Header) {
 	lines := h["Cookie"]
 	kept := lines[:0]
 	for _, line := range lines {
-		if strings.Contains(line, ours) {
-			line = stripLine(line)
+		if at := strings.Index(line, ours); at >= 0 {
+			line = stripFrom(line, at)
 		}
 		if line != "" {
 			kept = append(kept, line)
@@ -113,6 +133,24 @@ func Strip(h http.Header) {
 	}
 }
 
+// stripFrom is stripLine where the gateway's prefix is first found at a place. Its
+// cookies mostly come last, so what stays is what stands before.
+func stripFrom(line string, at int) string {
+	start := pairStart(line, len(strings.TrimSuffix(line[:at], hostPrefix)))
+	if start < 0 {
+		return stripLine(line)
+	}
+	for end := pairEnd(line, at); end < len(line); end = pairEnd(line, end+1) {
+		if !isOurs(line[skipSpace(line, end+1, len(line)):]) {
+			return stripLine(line)
+		}
+	}
+	return line[:max(0, start-1)]
+}
+
+// isOurs tells of what begins with a cookie's name.
+func isOurs(pair string) bool { return strings.HasPrefix(strings.TrimPrefix(pair, hostPrefix), ours) }
+
 // stripLine copies nothing where all that stays stands together, as it does when
 // the gateway's cookies come last.
 func stripLine(line string) string {
@@ -124,7 +162,7 @@ func stripLine(line string) string {
 		end := pairEnd(line, start)
 		begin := skipSpace(line, start, end)
 		switch {
-		case strings.HasPrefix(strings.TrimPrefix(line[begin:end], hostPrefix), ours):
+		case isOurs(line[begin:end]):
 		case from < 0:
 			from, upto = begin, end
 		case rest.Len() == 0 && upto+1 == start:
