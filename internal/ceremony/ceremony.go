@@ -244,6 +244,15 @@ func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB,
 }
 
 func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return isPlainUnicode(s)
+		}
+	}
+	return true
+}
+
+func isPlainUnicode(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 

@@ -22,7 +22,7 @@ type Pass struct {
 // the grant (S02). For a live time-based grant it reads no database and
 // allocates nothing. It changes nothing: a one-time grant is good for a request
 // only after [Service.Spend].
-func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, request [32]byte, token string) (Pass, error) {
+func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, request [32]byte, token string) (pass Pass, err error) {
 	t, err := grants.ParseToken(token)
 	if err != nil {
 		return Pass{}, ErrNoGrant
@@ -31,7 +31,7 @@ func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, req
 	if err != nil {
 		return Pass{}, err
 	}
-	pass := Pass{ID: t.ID()}
+	pass.ID = t.ID()
 	holder := db.Holder(p.Subject)
 	now := s.now()
 	live, err := db.Grant(ctx, &holder, &pass.ID, now)

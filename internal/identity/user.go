@@ -27,10 +27,20 @@ var ErrUser = errors.New("a user id must have 1 to 256 bytes of UTF-8 without co
 
 // Exact gives the id as it stands, for applications that tell Alice from alice.
 func Exact(user string) (string, error) {
-	if user == "" || len(user) > MaxUser || !utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl) {
+	if user == "" || len(user) > MaxUser || !printable(user) && (!utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl)) {
 		return "", ErrUser
 	}
 	return user, nil
+}
+
+// printable tells of the common ids that they are ASCII without controls.
+func printable(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // Folded gives the id without white space around it, normalised (NFC) and
