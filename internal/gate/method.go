@@ -16,7 +16,20 @@ func mayOverride(name string) bool {
 	}
 	switch name[0] | 0x20 {
 	case 'x', 'h', 'm':
-		return containsFold(name, "method") || containsFold(name, "override")
+	default:
+		return false
+	}
+	for i := 0; i <= len(name)-len("method"); i++ {
+		switch name[i] | 0x20 {
+		case 'm':
+			if strings.EqualFold(name[i:i+len("method")], "method") {
+				return true
+			}
+		case 'o':
+			if len(name)-i >= len("override") && strings.EqualFold(name[i:i+len("override")], "override") {
+				return true
+			}
+		}
 	}
 	return false
 }
