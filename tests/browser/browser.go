@@ -247,22 +247,62 @@ func (w *Window) Go(url string) {
 }
 
 // Back goes one page back.
-func (w *Window) Back() {
+func (w *Window) Back() { w.t.Helper(); w.steps("going back", -1) }
+
+// Forward goes to the page from which somebody went back.
+func (w *Window) Forward() { w.t.Helper(); w.steps("going forward", 1) }
+
+// steps goes so many pages through the window's history, back if n is negative.
+func (w *Window) steps(doing string, n int64) {
 	w.t.Helper()
-	w.moves("going back", func() {
-		w.run("going back", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	w.moves(doing, func() {
+		w.run(doing, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 			history, err := cdp.Call(ctx, t, page.GetNavigationHistory, cdp.Empty{})
 			if err != nil {
 				return err
 			}
-			if history.CurrentIndex == 0 {
-				return errors.New("there is no page before this one")
+			to := history.CurrentIndex + n
+			if to < 0 || to >= int64(len(history.Entries)) {
+				return errors.New("there is no page there")
 			}
-			_, err = cdp.Call(ctx, t, page.NavigateToHistoryEntry,
-				page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
+			_, err = cdp.Call(ctx, t, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[to].ID})
 			return err
 		}))
 	})
+}
+
+// History are the addresses of the pages through which Back and Forward lead,
+// and which of them is shown.
+func (w *Window) History() (urls []string, shown int) {
+	w.t.Helper()
+	w.run("reading the history", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		history, err := cdp.Call(ctx, t, page.GetNavigationHistory, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		for _, e := range history.Entries {
+			urls = append(urls, e.URL)
+		}
+		shown = int(history.CurrentIndex)
+		return nil
+	}))
+	return urls, shown
+}
+
+// BackTo goes back to the page that was there so many pages ago, as from the
+// menu of the button.
+func (w *Window) BackTo(ago int) { w.t.Helper(); w.steps("going back", -int64(ago)) }
+
+// Reload asks for the page again.
+func (w *Window) Reload() {
+	w.t.Helper()
+	w.moves("reloading", func() { w.run("reloading", tell(page.Reload, page.ReloadParams{})) })
+}
+
+// Attach gives a file to the page's only field for files.
+func (w *Window) Attach(path string) {
+	w.t.Helper()
+	w.run("attaching "+path, chromedp.SetUploadFiles(chromedp.CSS("input[type=file]"), []string{path}))
 }
 
 // moves does what leads to another page, and waits for that.
