@@ -47,6 +47,12 @@ func (p *Peek) read() {
 	p.head, p.err = string(head), err
 }
 
+// TooLarge tells that the body is known to be over the limit, and so that more
+// of it might be told with a higher one.
+func (p *Peek) TooLarge() bool {
+	return !p.empty() && (p.r.ContentLength > int64(p.limit) || p.err == ErrBodyTooLarge)
+}
+
 // Body gives the whole body. It fails with [ErrBodyTooLarge] and, where the
 // client did not send all of it, with [ErrBodyBroken].
 func (p *Peek) Body() (string, error) {
