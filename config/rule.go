@@ -51,13 +51,12 @@ type Matchers map[string]json.RawMessage
 //
 // Form and JSON are looked at last, and in query, form and JSON body alike, since
 // many applications take their parameters from any of them. Names and values are
-// compared without case. Where it cannot be told what a body holds (it is longer
-// than 256 KiB, compressed, in another charset, not JSON by the letter), the rule
-// counts as matching, and so do those behind it that cover the request; where they
-// name another action, the request is refused as ambiguous.
-//
-// A path that ends in /* also covers the path without the slash: /admin/* covers
-// /admin, in On and in Match. In Except it does not.
+// compared without case. Where it cannot be told what a body holds (it is
+// compressed, in another charset, not JSON by the letter), the rule counts as
+// matching, and so do those behind it that cover the request; where they name
+// another action, the request is refused as ambiguous. Of a body the first 256 KiB
+// are looked through, and of those who are signed in as much as is held; a larger
+// one needs the grants for all actions that it may be.
 type Rule struct {
 	// Action is the action type, the name under which a grant is given and
 	// kept: 1 to 64 of A–Z a–z 0–9 _ . -. Names beginning with step_up. are
