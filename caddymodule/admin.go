@@ -36,6 +36,7 @@ func init() {
 //	POST /step_up/invite   {tenant?, user, hash, expires_at}
 //	POST /step_up/revoke   {tenant?, user, action_type?}
 //	POST /step_up/explain  {method, url}
+//	POST /step_up/coverage {tenant?, site?}
 //
 // Users are named in bodies, since the admin endpoint logs addresses. tenant may
 // be left out where the sites have only one.
@@ -61,6 +62,7 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/invite", Handler: post(invite)},
 		{Pattern: "/step_up/revoke", Handler: post(revoke)},
 		{Pattern: "/step_up/explain", Handler: post(explain)},
+		{Pattern: "/step_up/coverage", Handler: post(coverageReport)},
 	}
 }
 

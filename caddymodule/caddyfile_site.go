@@ -55,6 +55,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			methods totp | recovery_code...
 //			label   TEXT
 //			show    NAME | POINTER...
+//			mode    enforce | observe
 //		}
 //	}
 //
@@ -70,8 +71,9 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // be there. A path ending in /* also covers the path without the slash. Paths and
 // path_regexp match in any case; an expression compares as it is written, so lower
 // the path in it. Rules are tried in the order written, and the first that covers a request decides; a
-// rule that an earlier one leaves nothing for is refused. What each setting
-// means stands at the fields of config.Site and config.Rule.
+// rule that an earlier one leaves nothing for is refused. One with mode observe
+// counts and logs the requests it would decide, and later ones are tried as if it
+// were not there. What each setting means stands at the fields of config.Site and config.Rule.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
@@ -141,7 +143,7 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	err := block{
 		name:    "protect",
 		repeats: "match form json",
-		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show"},
+		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "mode"},
 		settings: map[string]setting{
 			"match": func(d *caddyfile.Dispenser) error {
 				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
@@ -211,6 +213,12 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					return d.Err("methods takes the accepted ways to pass, such as `methods totp`")
 				}
 				return checked(d, config.CheckMethods(r.Methods))
+			},
+			"mode": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &r.Mode, config.ModeObserve); err != nil {
+					return err
+				}
+				return checked(d, config.CheckMode(r.Mode))
 			},
 			"label": func(d *caddyfile.Dispenser) error {
 				return word(d, &r.Label, `"Withdraw funds"`)

@@ -22,7 +22,8 @@ func init() {
 		Short: "Looks after the users of the step-up gateway",
 		Long: `
 Looks after the users of the step-up gateway that runs in Caddy: who is enrolled,
-what to do when a phone is lost, and what the rules say about a request.
+what to do when a phone is lost, what the rules say about a request, and which
+requests they do not cover.
 
 All commands but keygen and init talk to the running Caddy through its admin
 endpoint, which they find like 'caddy reload' does: by --address, else in the
@@ -33,7 +34,7 @@ configuration given by --config, else at the default address.`,
 
 func addCommands(c *cobra.Command) {
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), keygenCommand(), initCommand())
+		explainCommand(), coverageCommand(), keygenCommand(), initCommand())
 }
 
 // remote is the running Caddy, and how its answers are shown.
@@ -327,6 +328,9 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 		rule := "-"
 		if one.Rule > 0 {
 			rule = fmt.Sprint(one.Rule)
+		}
+		if one.Observes {
+			rule += " observes"
 		}
 		if one.IfBody {
 			rule += " if the body says so"

@@ -1,6 +1,10 @@
 package caddymodule
 
-import "github.com/spf13/cobra"
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
 
 // NewStepUpCommand gives the external tests `step-up` as Caddy sets it up.
 func NewStepUpCommand() *cobra.Command {
@@ -20,3 +24,19 @@ func ActiveSites() ([]*Handler, error) {
 
 // WithReading is the hook for Caddy's matchers.
 var WithReading = withReading
+
+// What the coverage of rules is made of.
+var (
+	Collapse      = collapse
+	Suggest       = suggest
+	WriteCoverage = writeCoverage
+	NewCoverage   = newCoverage
+)
+
+// Uncovered counts a request.
+func (c *coverage) Uncovered(method, path string, excepted bool, now time.Time) {
+	c.uncovered(method, path, excepted, now)
+}
+
+// List gives what was counted.
+func (c *coverage) List() (uncovered, excepted []Sighting, unlisted uint64) { return c.list() }

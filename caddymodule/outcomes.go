@@ -27,7 +27,7 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 	}
 	counters := make(map[series]prometheus.Counter)
 	for _, r := range rules {
-		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed} {
+		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed, gate.WouldChallenge} {
 			counters[series{r.Action, o}] = requests.WithLabelValues(r.Action, string(o))
 		}
 	}

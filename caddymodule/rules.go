@@ -42,6 +42,7 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			Fields:     fields,
 			Show:       shown,
 			UsesMethod: usesMethod(r),
+			Observe:    r.Mode == config.ModeObserve,
 			Line:       describe(r),
 		})
 		if _, known := actions[r.Action]; !known {
@@ -123,6 +124,9 @@ func describe(r config.Rule) string {
 	words = append(words, "grant", r.Grant, r.TTL.String())
 	if len(r.Show) > 0 {
 		words = append(append(words, "show"), r.Show...)
+	}
+	if r.Mode == config.ModeObserve {
+		words = append(words, "mode", r.Mode)
 	}
 	return strings.Join(words, " ")
 }

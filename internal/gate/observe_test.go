@@ -143,15 +143,12 @@ func TestObserve(t *testing.T) {
 func TestS06ObservingChangesNothing(t *testing.T) {
 	var watched []gate.Rule
 	for _, r := range usualRules() {
-		for _, o := range []gate.Rule{
-			{Demand: transfer, Observe: true, Unsafe: true},
-			{Demand: admin, Observe: true, UsesMethod: true, Match: methodAnd("DELETE", below("/"))},
-			{Demand: change, Observe: true, Fields: field(t, "op")},
-			{Demand: change, Observe: true},
-		} {
-			watched = append(watched, o)
-		}
-		watched = append(watched, r)
+		watched = append(watched,
+			gate.Rule{Demand: transfer, Observe: true, Unsafe: true},
+			gate.Rule{Demand: admin, Observe: true, UsesMethod: true, Match: methodAnd("DELETE", below("/"))},
+			gate.Rule{Demand: change, Observe: true, Fields: field(t, "op")},
+			gate.Rule{Demand: change, Observe: true},
+			r)
 	}
 	alone, with := newSite(t), newSite(t, func(o *gate.Options) { o.Rules = watched })
 	pathOnly := func(o *gate.Options) { o.Rules = []gate.Rule{usualRules()[0]} }

@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// CoverageRequest asks what the rules cover.
+type CoverageRequest struct {
+	// Tenant and Site narrow the answer to the sites of one tenant; Site is a
+	// host name or URL that a site serves. Default: all.
+	Tenant string `json:"tenant,omitempty"`
+	Site   string `json:"site,omitempty"`
+}
+
+// CoverageAnswer tells what was seen since the process started.
+type CoverageAnswer struct {
+	Tenants []TenantCoverage `json:"tenants"`
+}
+
+// TenantCoverage is what the sites of one tenant have seen.
+type TenantCoverage struct {
+	Tenant string    `json:"tenant"`
+	Since  time.Time `json:"since"`
+	// Uncovered are requests that may change something and fall under no rule;
+	// Excepted those which a rule's except takes out.
+	Uncovered []Sighting `json:"uncovered"`
+	Excepted  []Sighting `json:"excepted"`
+	// NotListed is how many requests are in neither list, since there were more
+	// patterns than are kept.
+	NotListed uint64 `json:"not_listed"`
+	// Rules are those of the running configuration, in its order.
+	Rules []RuleCoverage `json:"rules"`
+}
+
+// RuleCoverage is what one rule met.
+type RuleCoverage struct {
+	Rule     string `json:"rule"`
+	Action   string `json:"action_type"`
+	Mode     string `json:"mode"`
+	Requests uint64 `json:"requests"`
+}
+
+// coverageReport is what `caddy step-up coverage` shows.
+func coverageReport(_ context.Context, app *App, in CoverageRequest) (CoverageAnswer, error) {
+	known := app.tenants()
+	if in.Site != "" {
+		url := in.Site
+		if !strings.Contains(url, "://") {
+			url = "https://" + url
+		}
+		r, err := requestOf(ExplainRequest{Method: "GET", URL: url})
+		if err != nil {
+			return CoverageAnswer{}, err
+		}
+		h, err := siteFor(r)
+		if err != nil {
+			return CoverageAnswer{}, err
+		}
+		if in.Tenant != "" && in.Tenant != h.tenant {
+			return CoverageAnswer{}, refused("the site %s has the tenant %s, not %s", in.Site, h.tenant, in.Tenant)
+		}
+		in.Tenant = h.tenant
+	}
+	if in.Tenant != "" {
+		if !slices.Contains(known, in.Tenant) {
+			return CoverageAnswer{}, refused("no site has the tenant %q; there is %s", in.Tenant, strings.Join(known, ", "))
+		}
+		known = []string{in.Tenant}
+	}
+	out := CoverageAnswer{Tenants: []TenantCoverage{}}
+	for _, tenant := range known {
+		out.Tenants = append(out.Tenants, app.coverageOf(tenant))
+	}
+	return out, nil
+}
+
+func (a *App) coverageOf(tenant string) TenantCoverage {
+	c := TenantCoverage{Tenant: tenant, Rules: []RuleCoverage{}}
+	var listed []string
+	for _, h := range a.sites {
+		if h.tenant != tenant {
+			continue
+		}
+		seen := h.observer.coverage
+		c.Since = seen.since
+		c.Uncovered, c.Excepted, c.NotListed = seen.list()
+		for i, r := range h.Site.WithDefaults().Rules {
+			rule := h.observer.rules[i]
+			if slices.Contains(listed, rule.line) {
+				continue // two sites with the same rule count together
+			}
+			listed = append(listed, rule.line)
+			c.Rules = append(c.Rules, RuleCoverage{Rule: rule.line, Action: r.Action, Mode: r.Mode, Requests: rule.met.Load()})
+		}
+	}
+	return c
+}
