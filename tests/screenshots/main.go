@@ -170,7 +170,6 @@ http://framed.localhost:GW_PORT {
 	c.Click("Finish")
 	c.shoot("07-recovery-codes")
 	c.Click("I have saved them, continue")
-	transfer()
 	c.Sees("Paid to")
 	transfer()
 	c.shoot("08-challenge")
@@ -182,7 +181,11 @@ http://framed.localhost:GW_PORT {
 	c.shoot("10-challenge-wrong")
 	c.Fill("Code from", app.Code(s))
 	c.Click("Confirm")
-	c.Sees("Transfer now")
+	c.Sees("Paid to")
+	c.Click("Account")
+	c.Click(time.Now().UTC().Format("January 2006"))
+	c.Fill("Code from", app.Code(s))
+	c.Download("Confirm")
 	c.Go(home + "/.step-up/")
 	c.shoot("11-security")
 	c.Click("End now")
@@ -253,7 +256,7 @@ func drawn(s *session, b *browser.Browser, dir string) {
 	}
 	for n, kind := range []pages.MessageKind{
 		pages.NoIdentity, pages.HTTPSRequired, pages.CrossSite, pages.StaleForm, pages.NotADocument, pages.MethodNotAllowed,
-		pages.TooLarge, pages.BadRequest, pages.TooManyAttempts, pages.Disabled, pages.NoMethod, pages.TooMany, pages.EnrolDenied, pages.Unavailable,
+		pages.TooLarge, pages.NotShown, pages.NotHeld, pages.BadRequest, pages.TooManyAttempts, pages.Disabled, pages.NoMethod, pages.TooMany, pages.EnrolDenied, pages.Unavailable,
 	} {
 		m := pages.Message{Page: p, Kind: kind, NextURL: "/"}
 		switch kind {

@@ -105,7 +105,8 @@ func serve(listen string) error {
      factor, and enrols one first. No authenticator app at hand? In another
      terminal, with the key that the page shows:
          go run ./examples/bank/cmd/demo code "KEY"
-  2. Send money: each transfer wants a code of its own, which is good once.
+  2. Send money: the gateway asks for a code, and the transfer goes through.
+     Each one wants a code of its own.
   3. Sign in as carol and open Customers: ten minutes for all of /admin/.
   4. What you enrolled, and your live grants:  http://%s/.step-up/
 
