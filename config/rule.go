@@ -57,6 +57,9 @@ type Matchers map[string]json.RawMessage
 // another action, the request is refused as ambiguous. Of a body the first 256 KiB
 // are looked through, and of those who are signed in as much as is held; a larger
 // one needs the grants for all actions that it may be.
+//
+// A path that ends in /* also covers the path without the slash: /admin/* covers
+// /admin, in On and in Match. In Except it does not.
 type Rule struct {
 	// Action is the action type, the name under which a grant is given and
 	// kept: 1 to 64 of A–Z a–z 0–9 _ . -. Names beginning with step_up. are
