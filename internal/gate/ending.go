@@ -54,8 +54,8 @@ func (v *visit) ending(g *grants.Grant) *ending {
 	end := min(g.Expires, g.AuthTime+int64(v.rule.Demand.TTL))
 	e := &ending{ResponseWriter: v.w, r: v.r, g: v.g, end: time.Unix(0, end)}
 	if v.r.ProtoMajor > 2 {
-		// No deadline ends a stream of HTTP/3 while its handler waits for the
-		// application.
+		// A deadline does not end a stream of HTTP/3 while its handler waits for
+		// the application, as it does one of HTTP/2.
 		var ctx context.Context
 		ctx, e.cancel = context.WithCancel(v.r.Context())
 		e.r = v.r.WithContext(ctx)
@@ -109,12 +109,20 @@ func (e *ending) ready() bool {
 func (e *ending) begin(late time.Duration) {
 	e.begun = true
 	left := e.left(late)
-	switch {
-	case left <= 0:
-		e.abort()
-	case !short(e.Header()):
-		e.timer = time.AfterFunc(left, e.abort)
+	if left > 0 && short(e.Header()) {
+		return
 	}
+	if e.r.ProtoMajor > 1 {
+		// The server resets the stream then. This is the handler's goroutine, as
+		// writers in between may demand; one that knows no deadlines leaves it
+		// to abort.
+		_ = http.NewResponseController(e.ResponseWriter).SetWriteDeadline(time.Now().Add(left))
+	}
+	if left <= 0 {
+		e.abort()
+		return
+	}
+	e.timer = time.AfterFunc(left, e.abort)
 }
 
 // left is the time until the end, or until late after it where it is past.
@@ -126,8 +134,7 @@ func (e *ending) left(late time.Duration) time.Duration {
 	return left
 }
 
-// abort ends the answer, and with it the connection, or the one stream where
-// many share a connection.
+// abort ends the answer, and over HTTP/1 the connection with it.
 func (e *ending) abort() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -138,17 +145,12 @@ func (e *ending) abort() {
 	if e.cancel != nil {
 		e.cancel()
 	}
-	if e.r.ProtoMajor == 1 {
-		if conn := e.g.o.Conn(e.r); conn != nil {
-			conn.Close()
-			return
-		}
+	if e.r.ProtoMajor > 1 {
+		return
 	}
-	// A deadline in the past resets a stream of HTTP/2 at once; errors mean that
-	// the writer knows no deadlines, and then finish is what ends the answer.
-	now, control := time.Now(), http.NewResponseController(e.ResponseWriter)
-	_ = control.SetReadDeadline(now.Add(-time.Second))
-	_ = control.SetWriteDeadline(now.Add(-time.Second))
+	if conn := e.g.o.Conn(e.r); conn != nil {
+		conn.Close()
+	}
 }
 
 // short tells whether an answer says of itself that it is.

@@ -129,7 +129,7 @@ type Options struct {
 	// registered with IANA.
 	AllowMethods []string
 	// Conn gives the client's connection, which is closed where an answer over
-	// HTTP/1 must end; see ending. Nil: the server's deadlines must do.
+	// HTTP/1 must end; see ending. Nil: it ends with the application's next write.
 	Conn func(*http.Request) net.Conn
 	// Undialed tells of an error returned by next that it says: no connection
 	// to the application could be made. Nil: never known, so no one-time grant
