@@ -17,7 +17,7 @@ var (
 	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "step_up",
 		Name:      "requests_total",
-		Help:      "Protected requests by action type and what became of them.",
+		Help:      "Protected requests by action type and what became of them; would_challenge counts those of rules that only observe.",
 	}, []string{"action_type", "outcome"})
 
 	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{

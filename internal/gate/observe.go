@@ -102,15 +102,15 @@ func presence(r *refusal) Presence {
 // that the body of a GET names is found only where some rule asked for it: no
 // body is read for this alone.
 func (d *decision) mayChange(r *http.Request, original string, overrides bool) bool {
-	switch {
-	case !readings.SafeMethod(r.Method), r.Method == http.MethodConnect, len(r.Header["Upgrade"]) > 0:
+	if !readings.SafeMethod(r.Method) || r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0 {
 		return true
-	case !overrides && asSent(r) && original == "" && !d.usesMethod:
-		return false
 	}
 	var form readings.Form
 	if d.usesMethod {
 		form = d.body.peek.Form()
+	}
+	if !overrides && asSent(r) && form == (readings.Form{}) && strings.IndexByte(original, '%') < 0 && !containsFold(original, "method") {
+		return false
 	}
 	_, query, _ := strings.Cut(original, "?")
 	m, err := readings.Methods(r, form, query)

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -213,5 +215,35 @@ func TestExplainObserve(t *testing.T) {
 		if e.Outcome != tc.outcome || !slices.Equal(rules, tc.rules) || e.DependsOnBody {
 			t.Errorf("%s: %s %q %v, want %s %q", tc.target, e.Outcome, rules, e.DependsOnBody, tc.outcome, tc.rules)
 		}
+	}
+}
+
+// What nobody protects passes without a search for what it may be, and a site
+// that watches nothing does not allocate for it.
+func BenchmarkUndemanded(b *testing.B) {
+	for name, observe := range map[string]bool{"enforced": false, "observed": true} {
+		w := ceremonytest.New(b)
+		rules := usualRules()
+		rules[0].Observe = observe
+		g, err := gate.New(gate.Options{
+			Tenant: ceremonytest.Tenant, Ceremony: w.Service, Rules: rules, Identify: identify,
+			Secure:    func(*http.Request) bool { return true },
+			Uncovered: func(*http.Request, bool) {},
+			Portal:    http.NotFoundHandler(),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/reports/7?page=2", nil)
+		rec := httptest.NewRecorder()
+		next := func(http.ResponseWriter, *http.Request) error { return nil }
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := g.ServeHTTP(rec, r, next); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
