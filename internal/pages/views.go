@@ -97,7 +97,7 @@ func (c Challenge) Others() []Method {
 type Passed struct {
 	Page
 	Action string
-	URL    string // a path on the site
+	URL    string // a path on the site; empty: the person goes on in another window
 }
 
 // EnrolStart explains enrolment and asks for what is needed to begin.

@@ -49,6 +49,7 @@ var english = &words{lang: "en", plural: onePlural, sentence: map[string]string{
 	"passed.title":    "Confirmed",
 	"passed.text":     "You are being sent on.",
 	"passed.continue": "Continue",
+	"passed.close":    "You can close this window and go on in the one behind it.",
 
 	"change.add":    "Add an authenticator",
 	"change.remove": "Remove the authenticator “{label}”",

@@ -102,6 +102,11 @@ func (v *visit) answerChallenge() error {
 	switch {
 	case err == nil:
 		v.keep(&won)
+		if won.Challenge.ReturnTo == "" && fromBrowser(v.r) {
+			// A script opened this window and waits behind it.
+			v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: won.Challenge.Label})
+			return nil
+		}
 		return v.onward(v.back(won.Challenge.ReturnTo), won.Challenge.Label)
 	case errors.Is(err, ceremony.ErrInvalidCode) && method == grants.RecoveryCode:
 		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongRecovery)

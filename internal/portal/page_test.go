@@ -249,7 +249,6 @@ func TestS09ReturnTargetsAreOurOwnAndOnTheSite(t *testing.T) {
 		"//evil.example/x":                "/.//evil.example/x",
 		`/\evil.example`:                  `/./\evil.example`,
 		"https://evil.example/":           Prefix,
-		"":                                Prefix,
 	} {
 		path := Prefix + "challenge/" + c.begin(withdraw, to)
 		c.get(path)
@@ -259,6 +258,17 @@ func TestS09ReturnTargetsAreOurOwnAndOnTheSite(t *testing.T) {
 		if got != want {
 			t.Errorf("%q leads to %q, want %q", to, got, want)
 		}
+	}
+	// A challenge that a script began leads nowhere: its window may be closed.
+	alone := Prefix + "challenge/" + c.begin(withdraw, "")
+	c.get(alone)
+	done := c.post(alone+"?return_to=//evil.example", url.Values{"method": {"totp"}, "code": {p.code(c)}})
+	done.wantPage(t, http.StatusOK, "Confirmed")
+	if !strings.Contains(done.body, "You can close this window") {
+		t.Error("the page does not say that its window may be closed")
+	}
+	if to := done.Header.Get("Refresh") + done.Header.Get("Location"); to != "" {
+		t.Errorf("a challenge without a target leads to %q", to)
 	}
 	// A challenge of another site of the same tenant is not passed here.
 	where := s.origin

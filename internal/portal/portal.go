@@ -113,6 +113,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	serve, ids, allowed := p.find(v.api, r.Method, path)
 	switch {
+	case under && !v.api && path == "client.js" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && (v.site.Secure || p.o.PlainHTTP):
+		serveClient(w, r)
+		return
 	case !under || len(allowed) == 0:
 		v.refuse(problem.NotFound)
 		return
