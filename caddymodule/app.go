@@ -102,6 +102,8 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.RecoveryCodes = said.Limits.RecoveryCodes
 	settings.Budgets.Device = said.Limits.Attempts.KnownBrowsers
 	settings.Budgets.Browser = said.Limits.Attempts.OtherBrowsers
+	settings.HeldPerBrowser = said.Limits.Held.PerBrowser
+	settings.HeldInAll = said.Limits.Held.Total
 	return ceremony.New(ceremony.Options{
 		DB:       a.db.get,
 		Settings: settings,

@@ -2,11 +2,13 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
@@ -51,6 +53,11 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			attempts {
 //				known_browsers COUNT
 //				other_browsers COUNT
+//			}
+//			held {
+//				size        SIZE
+//				per_browser COUNT
+//				total       SIZE
 //			}
 //		}
 //		allow_plain_http
@@ -173,9 +180,24 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 			return checked(d, l.Validate())
 		}
 	}
+	size := func(into *int64, example string) setting {
+		return func(d *caddyfile.Dispenser) error {
+			name := d.Val()
+			var text string
+			if err := word(d, &text, example); err != nil {
+				return err
+			}
+			n, err := humanize.ParseBytes(text)
+			if err != nil || n == 0 || n > math.MaxInt64 {
+				return d.Errf("%s takes a size such as %s, not %q", name, example, text)
+			}
+			*into = int64(n)
+			return checked(d, l.Validate())
+		}
+	}
 	return block{
 		name:  "limits",
-		order: []string{"challenge_ttl", "pending_enrollment", "recovery_codes", "attempts"},
+		order: []string{"challenge_ttl", "pending_enrollment", "recovery_codes", "attempts", "held"},
 		settings: map[string]setting{
 			"challenge_ttl":      duration(&l.ChallengeTTL, "5m"),
 			"pending_enrollment": duration(&l.PendingEnrollment, "15m"),
@@ -186,6 +208,15 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 				settings: map[string]setting{
 					"known_browsers": count(&l.Attempts.KnownBrowsers, "20"),
 					"other_browsers": count(&l.Attempts.OtherBrowsers, "60"),
+				},
+			}.read,
+			"held": block{
+				name:  "held",
+				order: []string{"size", "per_browser", "total"},
+				settings: map[string]setting{
+					"size":        size(&l.Held.Size, "1MiB"),
+					"per_browser": count(&l.Held.PerBrowser, "5"),
+					"total":       size(&l.Held.Total, "256MiB"),
 				},
 			}.read,
 		},

@@ -145,6 +145,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		Original:       originalTarget,
 		WithReading:    withReading,
 		Restored:       restored,
+		MaxHeld:        app.App.WithDefaults().Limits.Held.Size,
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
 		Conn:           clientConn,

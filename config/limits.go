@@ -20,6 +20,25 @@ type Limits struct {
 
 	// Attempts bounds wrong answers in a row.
 	Attempts Attempts `json:"attempts,omitzero"`
+
+	// Held bounds the forms that are kept until their step-up is passed.
+	Held Held `json:"held,omitzero"`
+}
+
+// Held bounds the forms that are kept, sealed, until their step-up is passed.
+// What is over a bound is not kept, and the person is told so before anything is
+// lost.
+type Held struct {
+	// Size bounds one body, in bytes. 1 KiB to 2 MiB. Default: 1 MiB.
+	Size int64 `json:"size,omitempty"`
+
+	// PerBrowser is how many are kept for one browser; one more takes the
+	// oldest one's place. 1 to 20. Default: 5.
+	PerBrowser int `json:"per_browser,omitempty"`
+
+	// Total bounds all that are kept, in bytes as stored, which is a third
+	// more than was sent. 4 MiB to 16 GiB. Default: 256 MiB.
+	Total int64 `json:"total,omitempty"`
 }
 
 // Attempts bounds wrong answers in a row, per subject, across challenges and
@@ -51,6 +70,15 @@ func (l Limits) withDefaults() Limits {
 	if l.Attempts.OtherBrowsers == 0 {
 		l.Attempts.OtherBrowsers = 60
 	}
+	if l.Held.Size == 0 {
+		l.Held.Size = 1 << 20
+	}
+	if l.Held.PerBrowser == 0 {
+		l.Held.PerBrowser = 5
+	}
+	if l.Held.Total == 0 {
+		l.Held.Total = 256 << 20
+	}
 	return l
 }
 
@@ -68,7 +96,16 @@ func (l Limits) Validate() error {
 	if err := between("limits attempts known_browsers", l.Attempts.KnownBrowsers, 5, 1000); err != nil {
 		return err
 	}
-	return between("limits attempts other_browsers", l.Attempts.OtherBrowsers, 5, 1000)
+	if err := between("limits attempts other_browsers", l.Attempts.OtherBrowsers, 5, 1000); err != nil {
+		return err
+	}
+	if n := l.Held.Size; n != 0 && (n < 1<<10 || n > 2<<20) {
+		return fmt.Errorf("limits held size must be between 1KiB and 2MiB, not %d bytes", n)
+	}
+	if n := l.Held.Total; n != 0 && (n < 4<<20 || n > 16<<30) {
+		return fmt.Errorf("limits held total must be between 4MiB and 16GiB, not %d bytes", n)
+	}
+	return between("limits held per_browser", l.Held.PerBrowser, 1, 20)
 }
 
 // between holds n against its limits. Zero stands for "left out" and passes.
