@@ -117,9 +117,7 @@ func Strip(h http.Header) {
 	lines := h["Cookie"]
 	kept := lines[:0]
 	for _, line := range lines {
-		if at := strings.Index(line, ours); at >= 0 {
-			line = stripFrom(line, at)
-		}
+		line = stripEnd(line)
 		if line != "" {
 			kept = append(kept, line)
 		}
@@ -133,23 +131,35 @@ func Strip(h http.Header) {
 	}
 }
 
-// stripFrom is stripLine where the gateway's prefix is first found at a place. Its
-// cookies mostly come last, so what stays is what stands before.
-func stripFrom(line string, at int) string {
-	start := pairStart(line, len(strings.TrimSuffix(line[:at], hostPrefix)))
-	if start < 0 {
-		return stripLine(line)
-	}
-	for end := pairEnd(line, at); end < len(line); end = pairEnd(line, end+1) {
-		if !isOurs(line[skipSpace(line, end+1, len(line)):]) {
+// stripEnd is stripLine for the common lines: the gateway's cookies come last, so
+// what stays is what stands before, or there are none of them.
+func stripEnd(line string) string {
+	upto := -1 // where the first of ours begins, with what parts it from the others
+	for start := 0; start <= len(line); {
+		begin := skipSpace(line, start, len(line))
+		switch {
+		case isOurs(line[begin:]):
+			if upto < 0 {
+				upto = max(0, start-1)
+			}
+		case upto >= 0:
 			return stripLine(line)
 		}
+		start = pairEnd(line, begin) + 1
 	}
-	return line[:max(0, start-1)]
+	if upto < 0 {
+		return line
+	}
+	return line[:upto]
 }
 
 // isOurs tells of what begins with a cookie's name.
-func isOurs(pair string) bool { return strings.HasPrefix(strings.TrimPrefix(pair, hostPrefix), ours) }
+func isOurs(pair string) bool {
+	if pair == "" || pair[0] != ours[0] && pair[0] != hostPrefix[0] {
+		return false
+	}
+	return strings.HasPrefix(strings.TrimPrefix(pair, hostPrefix), ours)
+}
 
 // stripLine copies nothing where all that stays stands together, as it does when
 // the gateway's cookies come last.

@@ -98,6 +98,9 @@ func folds(name, with string) bool {
 // and after it has judged a body by a Content-Type that the application would
 // not see.
 func scrubConnection(h http.Header, lines []string) {
+	if len(lines) == 1 && (lines[0] == "keep-alive" || lines[0] == "close") {
+		return
+	}
 	found := false
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {

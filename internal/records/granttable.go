@@ -18,17 +18,18 @@ type grantTable struct {
 	n    int
 }
 
-// grantRow is two cache lines. It has no pointers: the collector passes the
-// array by.
+// grantRow is two cache lines, of which the first tells whether it is the row
+// that is looked for. It has no pointers: the collector passes the array by.
 type grantRow struct {
 	id                grants.ID
-	holder            grants.Holder
-	action, session   [16]byte
 	authTime, expires int64
 	methods           grants.Methods
 	use               grants.Use
 	state             rowState
 	_                 [12]byte
+
+	holder          grants.Holder
+	action, session [16]byte
 }
 
 type rowState uint8
