@@ -1,9 +1,12 @@
 package caddymodule
 
 import (
+	"context"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // NewStepUpCommand gives the external tests `step-up` as Caddy sets it up.
@@ -40,3 +43,12 @@ func (c *coverage) Uncovered(method, path string, excepted bool, now time.Time) 
 
 // List gives what was counted.
 func (c *coverage) List() (uncovered, excepted []Sighting, unlisted uint64) { return c.list() }
+
+// ActiveDatabase gives the database of the running configuration.
+func ActiveDatabase(ctx context.Context) (*records.DB, error) {
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	return app.db.get(ctx)
+}

@@ -21,18 +21,16 @@ import (
 // counterOf counts what became of protected requests. The counters of the site's
 // action types are looked up here once, and not by each request.
 func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
-	type series struct {
-		action  string
-		outcome gate.Outcome
-	}
-	counters := make(map[series]prometheus.Counter)
+	type series map[gate.Outcome]prometheus.Counter
+	counters := make(map[string]series)
 	for _, r := range rules {
+		counters[r.Action] = make(series)
 		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed, gate.WouldChallenge} {
-			counters[series{r.Action, o}] = requests.WithLabelValues(r.Action, string(o))
+			counters[r.Action][o] = requests.WithLabelValues(r.Action, string(o))
 		}
 	}
 	return func(action string, outcome gate.Outcome) {
-		if c, ok := counters[series{action, outcome}]; ok {
+		if c, ok := counters[action][outcome]; ok {
 			c.Inc()
 			return
 		}
