@@ -110,6 +110,7 @@ type Window struct {
 	t         T
 	ctx       context.Context
 	downloads string
+	close     func() // of a popup; see Close
 	leaving   int
 
 	mu         sync.Mutex
