@@ -205,8 +205,10 @@ var oracles = []oracle{
 		p, ok := origin(t)
 		p = strings.NewReplacer("\xc0\xaf", "/", "\xe0\x80\xaf", "/", "\xf0\x80\x80\xaf", "/",
 			"\xc0\xae", ".", "\xc1\x9c", `\`, "\xc1\x1c", `\`).Replace(looseUnescape(p))
-		if strings.ContainsAny(p, "\xc0\xc1\xe0\xf0\xf8\xfc") { // others than these are not spelt out here
-			return "", false
+		for _, lead := range []byte("\xc0\xc1\xe0\xf0\xf8\xfc") { // others than these are not spelt out here
+			if strings.IndexByte(p, lead) >= 0 {
+				return "", false
+			}
 		}
 		return clean(strings.ReplaceAll(p, `\`, "/")), ok
 	}},
