@@ -14,7 +14,7 @@ import (
 )
 
 // grantFor is how long the grants of these tests are good.
-const grantFor = 2 * time.Second
+const grantFor = 5 * time.Second
 
 // longLived is an application whose answers do not end by themselves.
 func longLived(t *testing.T) *httptest.Server {
