@@ -90,7 +90,10 @@ func plainName(name string) bool {
 }
 
 // Bearer gives the token of an Authorization field of that scheme (RFC 6750
-// section 2.1), as it stands. It is ErrAmbiguous where there are two fields.
+// section 2.1), as it stands. It is ErrAmbiguous where there are two fields, and
+// where the scheme stands elsewhere than at the beginning and before a space:
+// some applications take any blank for one (passport), and others look for the
+// word wherever it is (Laravel).
 func Bearer(h http.Header) (token string, found bool, err error) {
 	fields := h["Authorization"]
 	if len(fields) > 1 {
@@ -101,6 +104,9 @@ func Bearer(h http.Header) (token string, found bool, err error) {
 	}
 	scheme, token, _ := strings.Cut(strings.Trim(fields[0], " \t"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
+		if strings.Contains(strings.ToLower(fields[0]), "bearer") {
+			return "", false, ErrAmbiguous
+		}
 		return "", false, nil
 	}
 	return strings.Trim(token, " \t"), true, nil
