@@ -15,8 +15,8 @@
   function challengeIn(text, base) {
     try {
       const p = JSON.parse(text)
-      const [page, api] = [p.verify_url, p.api_url].map(u => new URL(u, base || location.href))
-      return p.code === 'insufficient_user_authentication' && page.origin === location.origin && api.origin === page.origin &&
+      const [page, api, from] = [p.verify_url, p.api_url, ''].map(u => new URL(u, base || location.href))
+      return p.code === 'insufficient_user_authentication' && [page, api, from].every(u => u.origin === location.origin) &&
         { action: String(p.action_type), once: p.grant_type === 'ONE_TIME_USE', page: page.href, api: api.href }
     } catch { return null }
   }

@@ -250,6 +250,9 @@ func TestS22FormReadings(t *testing.T) {
 		{"JSON, other", "", jsonType, `{"op.x":"list"}`, No},
 		{"JSON, broken", "", jsonType, `{"op.x":"list"`, CannotTell},
 		{"image", "", "image/png", "\x89PNG op.x=pay", No},
+		{"form said to be an image", "", "image/png", "a=1&op.x=pay", Yes},
+		{"form said to be bytes", "", "application/octet-stream", "op_x=pay", Yes},
+		{"form said to be XML", "", "application/xml", "op.x=pay;", Yes},
 		{"odd type", "", "x", "op.x=list", CannotTell},
 	} {
 		r := post(tt.contentType, tt.body)

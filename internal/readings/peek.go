@@ -98,8 +98,8 @@ func (p *Peek) form(layout formLayout) Form {
 	return Form{layout: layout, body: p.head}
 }
 
-// find reads the fields of a body of whatever type: of a form, also where a
-// browser's form sends it as text/plain, and of JSON, whatever the type says.
+// find reads the fields of a body of whatever type: of a form, and of JSON, also
+// where the type says something else, since some applications do not look at it.
 func (p *Peek) find(field *Field, f *fieldReader) {
 	if p.empty() || f.unsure {
 		return
@@ -114,7 +114,15 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 		layout = urlencodedForm
 	}
 	p.read()
-	p.form(layout).read(f)
+	if layout == noForm {
+		// Of what says to be an image, say, only the beginning is looked at: a
+		// real image must not need a proof for its size. A form that follows a
+		// whole limit of other bytes, to an application that does not look at
+		// the type, is not seen; the README says so.
+		Form{layout: urlencodedForm, body: p.head}.read(f)
+	} else {
+		p.form(layout).read(f)
+	}
 	switch text := strings.TrimPrefix(p.head, "\ufeff"); {
 	case layout != jsonForm && !looksLikeJSON(text):
 	case p.err != io.EOF:
