@@ -71,3 +71,19 @@ func word(d *caddyfile.Dispenser, into *string, example string) error {
 	*into = d.Val()
 	return nil
 }
+
+// text is the setting of one word.
+func text(into *string, example string) setting {
+	return func(d *caddyfile.Dispenser) error { return word(d, into, example) }
+}
+
+// words is the setting of one word or more.
+func words(into *[]string, example string) setting {
+	return func(d *caddyfile.Dispenser) error {
+		name := d.Val()
+		if *into = d.RemainingArgs(); len(*into) == 0 {
+			return d.Errf("%s takes at least one value, such as `%s %s`", name, name, example)
+		}
+		return nil
+	}
+}

@@ -125,18 +125,6 @@ func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("jwt takes its settings in a block, not %q", d.Val())
 	}
-	text := func(into *string, example string) setting {
-		return func(d *caddyfile.Dispenser) error { return word(d, into, example) }
-	}
-	words := func(into *[]string, example string) setting {
-		return func(d *caddyfile.Dispenser) error {
-			name := d.Val()
-			if *into = d.RemainingArgs(); len(*into) == 0 {
-				return d.Errf("%s takes at least one value, such as `%s %s`", name, name, example)
-			}
-			return nil
-		}
-	}
 	err := block{
 		name:    "jwt",
 		repeats: "key",

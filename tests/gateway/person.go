@@ -12,7 +12,7 @@ import (
 
 // Person is a user with a browser's cookies and an authenticator app, who
 // speaks the JSON API. The gateway's Caddyfile takes the user from the header
-// X-Test-User (see [Header]) and allows a skew of [Skew] steps, so that
+// X-Test-User (see [Header]) and allows a skew of [totp.MaxSkew] steps, so that
 // several codes are good at the same time and few tests wait for the next one.
 type Person struct {
 	App
@@ -25,9 +25,6 @@ type Person struct {
 
 // Header is the header that names the user in test configurations.
 const Header = "X-Test-User"
-
-// Skew is what test configurations allow, in steps to either side.
-const Skew = 2
 
 // NewPerson makes a person who is not enrolled yet.
 func (g *Gateway) NewPerson(name string) *Person {
