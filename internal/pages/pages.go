@@ -2,19 +2,20 @@
 // codes, the security page, confirmations and messages.
 //
 // It promises that every page is one response of less than 30 KB without
-// scripts and without anything loaded from elsewhere, that it says in its
-// headers that it must not be cached, framed or sniffed (rule S11), and that
-// nothing a view carries reaches the page unescaped.
+// anything loaded from elsewhere, that it says in its headers that it must not be
+// cached, framed or sniffed (rule S11), and that nothing a view carries reaches
+// the page unescaped. Pages work without scripts, but for passkeys, which browsers
+// give to scripts only; the one script there is, page.js, stands in the page.
 //
-// A caller fills a view (Challenge, EnrolStart, Enrol, RecoveryCodes,
-// Security, Confirm, Rename, Frame, Message) and hands it to Render. The views
-// are plain data with URLs already made: the package knows nothing of requests,
-// cookies, grants or where a page is mounted, and it decides nothing.
+// A caller fills a view (Challenge, EnrolStart, Enrol, EnrolPhone, EnrolPasskey,
+// RecoveryCodes, Security, Confirm, Rename, Frame, Message) and hands it to
+// Render. The views are plain data with URLs already made: the package knows
+// nothing of requests, cookies, grants or where a page is mounted, and it decides
+// nothing.
 package pages
 
 import (
 	"bytes"
-	"crypto/rand"
 	"embed"
 	"html/template"
 	"net/http"
@@ -29,15 +30,24 @@ var templateFiles embed.FS
 //go:embed templates/style.css
 var styleSheet string
 
+//go:embed templates/page.js
+var scriptText string
+
 // Page is what every view carries beside its own content.
 type Page struct {
-	Lang    string    // BCP 47 tag of the words to use; "" and unknown ones mean English
+	Lang    string    // BCP 47 tag of the words to use, see Choose; "" and unknown ones mean English
 	Issuer  string    // who runs the gateway, as the operator wrote it; may be empty
 	Host    string    // the site the person is on
 	User    string    // who the identity source says is asking; empty hides the line
 	HomeURL string    // the security page; empty hides the link
 	CSRF    string    // put in every form, in the field CSRFField
 	Now     time.Time // what "3 minutes ago" is counted from
+	Brand   *Brand    // how the operator wants it to look; nil: as it is
+
+	// LanguageURL is POSTed to with "lang", a tag, and Path, to see the page in
+	// another language. Empty, or without CSRF, it hides the switch.
+	LanguageURL string
+	Path        string // where the switch leads back to, in the field "path"
 }
 
 // CSRFField is the name of the form field that carries Page.CSRF.
@@ -56,27 +66,19 @@ type View interface {
 // frames; all others refuse every frame.
 type framed interface{ framed() }
 
+// scripted is implemented by views that can do more with a script.
+type scripted interface{ scripted() bool }
+
 // Render writes v as a whole document. Headers that the caller set before,
 // such as Set-Cookie and Retry-After, are kept; those that protect the page
 // are overwritten. A page that cannot be drawn is answered with a bare 500.
 func Render(w http.ResponseWriter, status int, v View) {
-	nonce := rand.Text()
-	words := wordsFor(v.page().Lang)
-	page := v.page()
-	page.Lang = words.lang
+	d := newDocument(v)
 	var body bytes.Buffer
-	err := templates[words.lang].ExecuteTemplate(&body, v.template(), document{
-		View: v, Page: page, Nonce: nonce, Words: words,
-		Style: template.CSS(compactStyle), // our own file: nothing of a request is in it
-	})
+	err := templates[d.Words.lang].ExecuteTemplate(&body, v.template(), d)
 
-	ancestors := "'none'"
-	if _, ok := v.(framed); ok {
-		ancestors = "'self'"
-	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; "+
-		"form-action 'self'; frame-ancestors "+ancestors+"; base-uri 'none'")
+	h.Set("Content-Security-Policy", d.policy())
 	ProtectHeaders(h)
 	if err != nil {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -85,7 +87,7 @@ func Render(w http.ResponseWriter, status int, v View) {
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", words.lang)
+	h.Set("Content-Language", d.Words.lang)
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
@@ -107,29 +109,6 @@ func ProtectHeaders(h http.Header) {
 	h.Set("X-Robots-Tag", "noindex")
 }
 
-// document is what the layout template gets.
-type document struct {
-	View  View
-	Page  Page
-	Nonce string
-	Style template.CSS
-	Words *words
-}
-
-// Title is the document's title; a page with an error says so first, since
-// that is what a screen reader reads first.
-func (d document) Title() string {
-	args := []any{}
-	if t, ok := d.View.(interface{ titleArgs() []any }); ok {
-		args = t.titleArgs()
-	}
-	title := d.Words.say(d.View.titleKey(), args...)
-	if e, ok := d.View.(interface{ hasError() bool }); ok && e.hasError() {
-		title = d.Words.say("layout.title_error", "title", title)
-	}
-	return title
-}
-
 // templates holds one parsed set for each language, so that the words are
 // bound when the process starts and not looked up by every request.
 var templates = func() map[string]*template.Template {
@@ -142,6 +121,8 @@ var templates = func() map[string]*template.Template {
 			"ago":     w.ago,
 			"left":    w.left,
 			"date":    w.date,
+			"timed":   w.timed,
+			"at":      func(t, now time.Time) moment { return moment{t, now} },
 			"groups":  func(s string) []string { return groups(s, 4) },
 			"otpauth": otpauth,
 		})
@@ -149,24 +130,6 @@ var templates = func() map[string]*template.Template {
 		sets[lang] = t
 	}
 	return sets
-}()
-
-// compactStyle is the style sheet without comments and indentation: it is part
-// of every page.
-var compactStyle = func() string {
-	var b strings.Builder
-	for line := range strings.Lines(styleSheet) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "/*") && strings.HasSuffix(line, "*/") {
-			continue
-		}
-		b.WriteString(line)
-		if strings.HasSuffix(line, ",") || line == "" {
-			continue
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }()
 
 // groups cuts s into pieces of n characters, which is how a secret is read

@@ -74,8 +74,8 @@ func samples(t testing.TB, text string) []sample {
 	security := Security{
 		Page: p, Done: Removed, RecoveryLeft: 2, AddURL: "/.step-up/enroll", RenewURL: "/.step-up/recovery-codes/renew", SiteURL: "/",
 		Authenticators: []Authenticator{
-			{"Pixel 9", MethodTOTP, now.Add(-40 * 24 * time.Hour), now.Add(-3 * time.Minute), "/r", "/d"},
-			{text, MethodTOTP, now.Add(-time.Second), time.Time{}, "/r", "/d"},
+			{Label: "Pixel 9", Kind: MethodTOTP, Added: now.Add(-40 * 24 * time.Hour), LastUsed: now.Add(-3 * time.Minute), RenameURL: "/r", RemoveURL: "/d"},
+			{Label: text, Kind: MethodTOTP, Added: now.Add(-time.Second), RenameURL: "/r", RemoveURL: "/d"},
 		},
 		Grants: []Grant{
 			{text, "", false, now.Add(7 * time.Minute), "/g1"},

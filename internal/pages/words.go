@@ -5,21 +5,41 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/bidi"
 )
 
-// words is one language. Sentences carry named places in braces, such as
-// {action}: translators can move them, and what fills them is escaped by the
-// template like all other text.
+// words is one language: one table in one file, words_XX.go.
+//
+// Sentences carry named places in braces, such as {action}: translators can move
+// them, and what fills them is escaped by the template like all other text.
+// Sentences that count have one form for each category of the language's plural
+// (Unicode CLDR, "Language Plural Rules"), named at the end of the key: ".zero",
+// ".one", ".two", ".few", ".many", ".other". A form that is missing is ".other".
 type words struct {
-	lang     string
+	lang     string // BCP 47
+	name     string // in the language itself
+	rtl      bool   // written from right to left
 	sentence map[string]string
-	// plural names the form for n, one of the suffixes of the sentences that
-	// count ("one", "other").
+	// plural is the category of n, from 0 up.
 	plural func(n int) string
+	// digits are the ten digits from 0 to 9; empty: those of ASCII. Codes are
+	// shown in ASCII always.
+	digits string
+	// months are their names as they stand in "time.date"; empty: their numbers.
+	months [12]string
 }
 
 // catalogue holds every language there is, by its BCP 47 tag.
 var catalogue = map[string]*words{"en": english}
+
+// Dir is the direction of the writing, as HTML names it.
+func (w *words) Dir() string {
+	if w.rtl {
+		return "rtl"
+	}
+	return "ltr"
+}
 
 // wordsFor finds the words for a language tag, by its primary subtag.
 func wordsFor(lang string) *words {
@@ -38,15 +58,67 @@ func (w *words) say(key string, pairs ...any) string {
 	if !ok {
 		return key
 	}
+	fill := make([]string, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		s = strings.ReplaceAll(s, fmt.Sprintf("{%v}", pairs[i]), fmt.Sprint(pairs[i+1]))
+		fill[i] = fmt.Sprintf("{%v}", pairs[i])
+		switch v := pairs[i+1].(type) {
+		case int:
+			fill[i+1] = w.number(v, 1)
+		default:
+			fill[i+1] = w.isolate(fmt.Sprint(v))
+		}
+	}
+	// All at once: a value that looks like a place is left as it is.
+	return strings.NewReplacer(fill...).Replace(s)
+}
+
+// isolate keeps text that may run the other way from turning around what stands
+// beside it (Unicode TR 9, section 2.4). Elements do that elsewhere; inside a
+// sentence, and in attributes, there are none.
+func (w *words) isolate(s string) string {
+	for _, r := range s {
+		if p, _ := bidi.LookupRune(r); foreign(p.Class(), w.rtl) {
+			return "\u2068" + s + "\u2069"
+		}
 	}
 	return s
 }
 
+// foreign tells of a class of characters that it goes the other way.
+func foreign(c bidi.Class, rtl bool) bool {
+	switch c {
+	case bidi.L:
+		return rtl
+	case bidi.R, bidi.AL:
+		return !rtl
+	case bidi.LRE, bidi.LRO, bidi.RLE, bidi.RLO, bidi.PDF, bidi.LRI, bidi.RLI, bidi.FSI, bidi.PDI:
+		return true
+	}
+	return false
+}
+
 // count is the sentence for a key in the form that n of something needs.
 func (w *words) count(key string, n int, pairs ...any) string {
-	return w.say(key+"."+w.plural(n), append(pairs, "n", n)...)
+	form := key + "." + w.plural(n)
+	if _, ok := w.sentence[form]; !ok {
+		form = key + ".other"
+	}
+	return w.say(form, append(pairs, "n", n)...)
+}
+
+// number is n in the language's digits, with zeros in front up to a width.
+func (w *words) number(n, width int) string {
+	s := fmt.Sprintf("%0*d", width, n)
+	if w.digits == "" {
+		return s
+	}
+	digits := []rune(w.digits)
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return r
+		}
+		return digits[r-'0']
+	}, s)
 }
 
 // span is a duration in words, rounded up to what a person needs to know: two
@@ -95,18 +167,27 @@ func (w *words) left(t, now time.Time) string {
 	return w.say("time.over")
 }
 
-// date is t to the minute, for the datetime and title attributes. It names its
-// zone: without a script a page cannot know the reader's.
+// date is t to the minute. It names its zone: without a script a page cannot
+// know the reader's.
 func (w *words) date(t time.Time) string {
-	return t.UTC().Format("2006-01-02 15:04 UTC")
+	t = t.UTC()
+	month := w.months[t.Month()-1]
+	if month == "" {
+		month = w.number(int(t.Month()), 1)
+	}
+	return strings.NewReplacer(
+		"{day}", w.number(t.Day(), 1), "{month}", month, "{year}", w.number(t.Year(), 1),
+		"{hour}", w.number(t.Hour(), 2), "{minute}", w.number(t.Minute(), 2),
+	).Replace(w.sentence["time.date"])
 }
 
 func ceil(d, unit time.Duration) int {
 	return int(math.Ceil(float64(d) / float64(unit)))
 }
 
-// onePlural is the rule of English: one, or any other number.
-func onePlural(n int) string {
+// oneOther is the plural of English, German and Spanish for whole numbers: one,
+// or any other number.
+func oneOther(n int) string {
 	if n == 1 {
 		return "one"
 	}

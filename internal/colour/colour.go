@@ -1,0 +1,88 @@
+// Package colour computes with the colours of a page: how well text can be read
+// on a ground (WCAG 2.2, relative luminance and contrast ratio), and which shades
+// of an accent can be read where the given one cannot.
+//
+// It promises that what [NewAccents] gives holds the contrasts that it names. It
+// knows nothing of pages but the grounds on which the accent stands.
+package colour
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// RGB is an opaque colour in sRGB.
+type RGB struct{ R, G, B uint8 }
+
+// ErrSyntax refuses what is not written as #rrggbb.
+var ErrSyntax = errors.New("a colour is written as #rrggbb, such as #1a56c4")
+
+// Parse reads #rrggbb.
+func Parse(s string) (RGB, error) {
+	if len(s) != 7 || s[0] != '#' || s[1] == '+' || s[1] == '-' {
+		return RGB{}, ErrSyntax
+	}
+	n, err := strconv.ParseUint(s[1:], 16, 32)
+	if err != nil {
+		return RGB{}, ErrSyntax
+	}
+	return RGB{uint8(n >> 16), uint8(n >> 8), uint8(n)}, nil
+}
+
+// String is the colour as #rrggbb.
+func (c RGB) String() string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
+
+// linear undoes the transfer function of sRGB (WCAG 2.2, relative luminance).
+func linear(v uint8) float64 {
+	s := float64(v) / 255
+	if s <= 0.04045 {
+		return s / 12.92
+	}
+	return math.Pow((s+0.055)/1.055, 2.4)
+}
+
+// encode is linear backwards.
+func encode(l float64) float64 {
+	if l <= 0.0031308 {
+		return l * 12.92 * 255
+	}
+	return (1.055*math.Pow(l, 1/2.4) - 0.055) * 255
+}
+
+// luminance is the relative luminance, 0 for black and 1 for white.
+func (c RGB) luminance() float64 {
+	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
+}
+
+// Contrast is the contrast ratio of two colours, from 1 to 21.
+func Contrast(a, b RGB) float64 { return ratio(a.luminance(), b.luminance()) }
+
+func ratio(a, b float64) float64 { return (max(a, b) + 0.05) / (min(a, b) + 0.05) }
+
+// darker is c in a shade that has at most the given luminance: light of the
+// same mixture, and less of it.
+func (c RGB) darker(luminance float64) RGB {
+	from := c.luminance()
+	if from <= luminance {
+		return c
+	}
+	k := luminance / from
+	down := func(v uint8) uint8 { return uint8(math.Floor(encode(linear(v) * k))) }
+	return RGB{down(c.R), down(c.G), down(c.B)}
+}
+
+// lighter is c with so much white that it has at least the given luminance.
+func (c RGB) lighter(luminance float64) RGB {
+	from := c.luminance()
+	if from >= luminance {
+		return c
+	}
+	t := (luminance - from) / (1 - from)
+	up := func(v uint8) uint8 {
+		l := linear(v)
+		return uint8(min(255, math.Ceil(encode(l+(1-l)*t))))
+	}
+	return RGB{up(c.R), up(c.G), up(c.B)}
+}

@@ -1,0 +1,110 @@
+package pages
+
+import "time"
+
+// Challenge asks for one proof.
+type Challenge struct {
+	Page
+	Action       string        // what the action is called; with a Change, the authenticator's name
+	Change       Change        // set where the proof is for a change to one's own authenticators
+	Show         []Shown       // what the request says that the proof is for
+	OneTime      bool          // the proof is good for one request
+	Hold         time.Duration // how long the proof holds
+	Held         bool          // what the person sent is kept and sent on
+	Methods      []Method      // at least one, exactly one of them selected
+	Digits       int           // of a code of the selected method; 0: 6. With a script the page sends it when complete
+	AttemptsLeft int           // below zero: not shown
+	RetryAfter   time.Duration // above zero: answers are refused until then
+	Error        FieldError
+	FormURL      string // POSTed to with "method" and "code"
+	CancelURL    string // POSTed to
+	CancelTo     string // where the person came from; a hidden field of the form of CancelURL
+
+	// PasskeyOptions is what navigator.credentials.get takes, as JSON (WebAuthn
+	// Level 3, PublicKeyCredentialRequestOptionsJSON). Needed where the passkey
+	// is selected; the answer comes in "code", as JSON of the credential.
+	PasskeyOptions string
+
+	Phones      []Phone       // where the message is selected: those to choose from
+	SentTo      Phone         // the one a code was sent to; zero: none was
+	ResendAfter time.Duration // above zero: no other code is sent until then
+	SendURL     string        // POSTed to with "phone", the id
+}
+
+// Shown is one field of the request that a proof is for. The page cannot tell
+// what it means, so it shows it as it is.
+type Shown struct {
+	Name  string
+	Value string
+	Cut   bool // Value is only the beginning
+}
+
+// Change is a change to one's own authenticators for which a proof is asked.
+// Its values are keys of the catalogue.
+type Change string
+
+// The changes.
+const (
+	ChangeAdd    Change = "change.add"
+	ChangeRemove Change = "change.remove"
+	ChangeRename Change = "change.rename"
+	ChangeRenew  Change = "change.renew"
+	ChangeAny    Change = "change.any" // in the list of grants, which do not tell
+)
+
+// Selected is the name of the selected method.
+func (c Challenge) Selected() string {
+	for _, m := range c.Methods {
+		if m.Selected {
+			return m.Name
+		}
+	}
+	return MethodTOTP
+}
+
+// Others are the methods that are offered but not selected.
+func (c Challenge) Others() []Method {
+	var others []Method
+	for _, m := range c.Methods {
+		if !m.Selected {
+			others = append(others, m)
+		}
+	}
+	return others
+}
+
+// CodeDigits is how many digits make an answer complete.
+func (c Challenge) CodeDigits() int {
+	if c.Digits == 0 {
+		return 6
+	}
+	return c.Digits
+}
+
+// Passed says that a challenge is passed, and leads on by itself. It stands
+// between our form and the application, because the form's policy would hold for
+// wherever the application redirects to; see Render.
+type Passed struct {
+	Page
+	Action string
+	URL    string // a path on the site; empty: the person goes on in another window
+}
+
+// Left says that a challenge was given up, and leads back to where the person
+// came from, for the same reason as Passed.
+type Left struct {
+	Page
+	URL string // a path on the site
+}
+
+func (Challenge) template() string { return "challenge" }
+func (Passed) template() string    { return "passed" }
+func (Left) template() string      { return "left" }
+
+func (Challenge) titleKey() string { return "challenge.title" }
+func (Passed) titleKey() string    { return "passed.title" }
+func (Left) titleKey() string      { return "left.title" }
+
+func (c Challenge) hasError() bool { return c.Error != NoError || c.RetryAfter > 0 }
+
+func (Challenge) scripted() bool { return true }

@@ -1,0 +1,57 @@
+package pages
+
+import "time"
+
+// Frame stands where the application shows a protected page inside a frame:
+// nothing is asked there, one link leads out of it.
+type Frame struct {
+	Page
+	Action string
+	URL    string // opened in the whole window
+}
+
+// Message says why there is nothing here and what to do next.
+type Message struct {
+	Page
+	Kind       MessageKind
+	RetryAfter time.Duration // with TooManyAttempts
+	NextURL    string        // empty: only words
+}
+
+// MessageKind is the reason for a Message. Its values are prefixes of keys of
+// the catalogue.
+type MessageKind string
+
+// Every reason for which a person is told something instead of served.
+const (
+	NotFound         MessageKind = "message.not_found"
+	Expired          MessageKind = "message.expired"        // challenge or enrolment is over
+	NoIdentity       MessageKind = "message.no_identity"    // nobody is signed in
+	HTTPSRequired    MessageKind = "message.https_required" // plain HTTP without the option for it
+	Ambiguous        MessageKind = "message.ambiguous"      // an address that can be read in more than one way
+	CrossSite        MessageKind = "message.cross_site"     // a form sent from elsewhere
+	StaleForm        MessageKind = "message.stale_form"     // token of another browser or of before
+	NotADocument     MessageKind = "message.not_a_document" // page asked for by a script, image or frame
+	MethodNotAllowed MessageKind = "message.method_not_allowed"
+	TooLarge         MessageKind = "message.too_large"
+	NotShown         MessageKind = "message.not_shown" // a request that cannot be shown to who is to confirm it
+	NotHeld          MessageKind = "message.not_held"  // a form that is over the limit for being held
+	BadRequest       MessageKind = "message.bad_request"
+	TooManyAttempts  MessageKind = "message.too_many_attempts"
+	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help
+	NoMethod         MessageKind = "message.no_method"    // nothing the person has does for the action
+	TooMany          MessageKind = "message.too_many"     // as many authenticators as one may have
+	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
+	EnrolDenied      MessageKind = "message.enrol_denied" // policy lets nobody enrol alone
+	Unavailable      MessageKind = "message.unavailable"
+)
+
+func (Frame) template() string   { return "frame" }
+func (Message) template() string { return "message" }
+
+func (Frame) titleKey() string     { return "frame.title" }
+func (m Message) titleKey() string { return string(m.Kind) + ".title" }
+
+func (Frame) framed() {}
+
+func (m Message) scripted() bool { return m.RetryAfter > 0 }

@@ -1,0 +1,119 @@
+package pages
+
+import "time"
+
+// Authenticator is one enrolled means of proof as the security page lists it.
+type Authenticator struct {
+	Label     string
+	Kind      string // a Method constant
+	Added     time.Time
+	LastUsed  time.Time // zero: never
+	RenameURL string
+	RemoveURL string
+	Suffix    string // of a phone: the number's last digits
+	Synced    bool   // of a passkey: it may be on other devices too
+	Cloned    bool   // of a passkey: its counter went backwards, so somebody may have a copy
+}
+
+// Grant is one live grant as the security page lists it.
+type Grant struct {
+	Action    string
+	Change    Change // set where it is for changing one's own authenticators
+	OneTime   bool
+	Expires   time.Time
+	RevokeURL string // POSTed to
+}
+
+// Activity is one thing that happened, as the security page lists it.
+type Activity struct {
+	Time    time.Time
+	Kind    ActivityKind
+	Method  string // by what, a Method constant; may be empty
+	Action  string // what the action, or the authenticator, is called; may be empty
+	Address string // from where; may be empty
+}
+
+// ActivityKind is what happened. Its values are keys of the catalogue.
+type ActivityKind string
+
+// What happens.
+const (
+	ActivityPassed  ActivityKind = "activity.passed"  // a proof was accepted
+	ActivityRefused ActivityKind = "activity.refused" // a proof was not accepted
+	ActivityAdded   ActivityKind = "activity.added"
+	ActivityRenamed ActivityKind = "activity.renamed"
+	ActivityRemoved ActivityKind = "activity.removed"
+	ActivityRenewed ActivityKind = "activity.renewed" // new recovery codes
+	ActivityRevoked ActivityKind = "activity.revoked" // a grant was ended
+	ActivitySent    ActivityKind = "activity.sent"    // a code was sent to a phone
+	ActivityReset   ActivityKind = "activity.reset"   // an operator took the authenticators away
+	ActivityUnlock  ActivityKind = "activity.unlock"  // an operator gave new attempts
+)
+
+// Security is the page on which people see and manage their own.
+type Security struct {
+	Page
+	Done           Done
+	Authenticators []Authenticator
+	Grants         []Grant
+	Activity       []Activity // newest first; empty hides the list
+	RecoveryLeft   int
+	AddURL         string
+	RenewURL       string // empty: no authenticator yet
+	SiteURL        string // back to the application
+}
+
+// Done says what just happened, at the top of the security page. Its values
+// are keys of the catalogue.
+type Done string
+
+// What may just have happened.
+const (
+	NothingDone Done = ""
+	Removed     Done = "done.removed"
+	Renamed     Done = "done.renamed"
+	Added       Done = "done.added"
+	Revoked     Done = "done.revoked"
+	Cancelled   Done = "done.cancelled"
+)
+
+// Confirm asks whether to do what was just proved.
+type Confirm struct {
+	Page
+	Kind      ConfirmKind
+	Label     string // the authenticator it is about
+	Last      bool   // it is the last one
+	FormURL   string
+	CancelURL string
+}
+
+// ConfirmKind is what a Confirm page asks. Its values are prefixes of keys of
+// the catalogue.
+type ConfirmKind string
+
+// What is asked.
+const (
+	ConfirmRemove ConfirmKind = "confirm.remove"
+	ConfirmRenew  ConfirmKind = "confirm.renew"
+)
+
+// Rename asks for an authenticator's new name.
+type Rename struct {
+	Page
+	Label     string
+	Error     FieldError
+	FormURL   string
+	CancelURL string
+}
+
+func (Security) template() string { return "security" }
+func (Confirm) template() string  { return "confirm" }
+func (Rename) template() string   { return "rename" }
+
+func (Security) titleKey() string  { return "security.title" }
+func (c Confirm) titleKey() string { return string(c.Kind) + ".title" }
+func (Rename) titleKey() string    { return "rename.title" }
+
+func (r Rename) hasError() bool { return r.Error != NoError }
+
+func (Security) scripted() bool { return true }
