@@ -148,6 +148,9 @@ type Demand struct {
 	TTL time.Duration
 	// Methods are the means of proof that the rule takes; none means any.
 	Methods Methods
+	// AcceptAPI tells that a grant does too which a server won for the subject
+	// over the API. Such a grant knows no session.
+	AcceptAPI bool
 }
 
 // Token is what the holder of a grant keeps: "sug_" and 32 random bytes in
@@ -292,12 +295,26 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 		return refusedAge
 	case !d.Methods.Accepts(g.Methods):
 		return refusedMethod
-	case g.Session != half(b.Session):
+	case g.API && !d.AcceptAPI:
+		return refusedAPI
+	case g.Session != half(b.Session) && !(g.API && g.Session == [16]byte{}):
 		return refusedSession
 	case g.Request != b.Request:
 		return refusedRequest
-	case g.API:
-		return refusedAPI
 	}
 	return nil
+}
+
+// Vouch tells whether g proves to a server, which knows neither sessions nor
+// requests, that holder h stepped up for the action: nil, or an error that is
+// [ErrNoGrant]. A grant that a rule asked for is held against what the rule asks
+// today; nil where there is no rule, or the grant is of a server's own making.
+func (g *Grant) Vouch(a Action, today *Demand, h *Holder, now time.Time) error {
+	d := Demand{Action: a, Use: g.Use, TTL: MaxTTL, AcceptAPI: true}
+	if today != nil && !g.API {
+		d.Use, d.TTL, d.Methods = today.Use, today.TTL, today.Methods
+	}
+	unbound := *g // of the request it must be: else it is good for that one only
+	unbound.Session = [16]byte{}
+	return unbound.Check(&d, h, &Binding{}, now)
 }

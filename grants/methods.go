@@ -11,9 +11,16 @@ type Methods uint16
 
 // The means of proof.
 const (
-	TOTP         Methods = 1 << iota // a code of an authenticator app, RFC 6238
-	RecoveryCode                     // a look-up secret, NIST SP 800-63B section 3.1.2
+	TOTP          Methods = 1 << iota // a code of an authenticator app, RFC 6238
+	RecoveryCode                      // a look-up secret, NIST SP 800-63B section 3.1.2
+	SMS                               // a code sent to a phone, NIST SP 800-63B section 3.1.3
+	BoundPasskey                      // a passkey that cannot leave its device, WebAuthn level 3 section 6.1.3
+	SyncedPasskey                     // a passkey that its provider may copy to other devices
 )
+
+// Passkey is a passkey of either kind, which is what a rule asks for; a grant
+// says which it was.
+const Passkey = BoundPasskey | SyncedPasskey
 
 var methodNames = [...]struct {
 	set  Methods
@@ -21,6 +28,8 @@ var methodNames = [...]struct {
 }{
 	{TOTP, "totp"},
 	{RecoveryCode, "recovery_code"},
+	{SMS, "sms"},
+	{Passkey, "passkey"},
 }
 
 // AllMethods are the means of proof that this gateway knows.
@@ -47,14 +56,28 @@ func ParseMethod(s string) (Methods, error) {
 // Accepts tells whether a rule that takes the methods m takes a proof by.
 func (m Methods) Accepts(by Methods) bool { return by != 0 && (m == 0 || m&by == by) }
 
-// Has tells whether all of one are in m.
-func (m Methods) Has(one Methods) bool { return one != 0 && m&one == one }
+// AMR is what a proof by m is worth as authentication method references (RFC
+// 8176 section 2). A recovery code is a one-time password too, though read from
+// paper.
+func (m Methods) AMR() []string {
+	switch m {
+	case TOTP, RecoveryCode:
+		return []string{"otp"}
+	case SMS:
+		return []string{"sms"}
+	case BoundPasskey:
+		return []string{"hwk", "user"}
+	case SyncedPasskey:
+		return []string{"swk", "user"}
+	}
+	return nil
+}
 
 // Names lists the methods by name, in a fixed order.
 func (m Methods) Names() []string {
 	names := make([]string, 0, len(methodNames))
 	for _, n := range methodNames {
-		if m.Has(n.set) {
+		if m&n.set != 0 {
 			names = append(names, n.name)
 		}
 	}
@@ -64,7 +87,7 @@ func (m Methods) Names() []string {
 // String is the one method's name, or the names joined by a space.
 func (m Methods) String() string {
 	for _, n := range methodNames {
-		if m == n.set {
+		if m != 0 && m&^n.set == 0 {
 			return n.name
 		}
 	}

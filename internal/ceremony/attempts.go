@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -17,8 +18,8 @@ import (
 // that a guesser in a browser of his own cannot lock out the person.
 type Budgets struct {
 	// Device is for browsers in which the subject once succeeded, Browser for
-	// all others together.
-	Device, Browser int
+	// all others together, and API for each server's key by itself.
+	Device, Browser, API int
 	// Free wrong answers cost no waiting. After that many one waits FirstWait,
 	// doubling with each further one up to MaxWait.
 	Free               int
@@ -27,16 +28,27 @@ type Budgets struct {
 
 // DefaultBudgets are section 6 of the design.
 func DefaultBudgets() Budgets {
-	return Budgets{Device: 20, Browser: 60, Free: 5, FirstWait: 30 * time.Second, MaxWait: time.Hour}
+	return Budgets{Device: 20, Browser: 60, API: 20, Free: 5, FirstWait: 30 * time.Second, MaxWait: time.Hour}
 }
 
-// The names under which budgets are stored.
+// The names under which budgets are stored. That of an API client has the
+// client's name after it.
 const (
 	budgetDevice  = "device"
 	budgetBrowser = "browser"
+	budgetAPI     = "api "
 )
 
-var budgetNames = []string{budgetDevice, budgetBrowser}
+// of is how large the budget of that name is.
+func (b Budgets) of(name string) int {
+	switch {
+	case name == budgetDevice:
+		return b.Device
+	case strings.HasPrefix(name, budgetAPI):
+		return b.API
+	}
+	return b.Browser
+}
 
 // budget is one budget as it stands.
 type budget struct {
@@ -60,16 +72,19 @@ func (b *budget) wait(now time.Time) *Wait {
 
 // budget reads the budget that p's answers are counted on.
 func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h grants.Holder) (*budget, error) {
-	b := &budget{name: budgetBrowser, max: s.set.Budgets.Browser}
-	if p.Browser != [32]byte{} {
+	b := &budget{name: budgetBrowser}
+	if p.Client != "" {
+		b.name = budgetAPI + p.Client
+	} else if p.Browser != [32]byte{} {
 		device, err := db.Devices.Get(ctx, h, p.Browser[:])
 		switch {
 		case err == nil && s.now().Before(device.Value.Expires):
-			b.name, b.max = budgetDevice, s.set.Budgets.Device
+			b.name = budgetDevice
 		case err != nil && !errors.Is(err, records.ErrNotFound):
 			return nil, err
 		}
 	}
+	b.max = s.set.Budgets.of(b.name)
 	var err error
 	b.row, err = db.Attempts.Find(ctx, h, []byte(b.name))
 	return b, err
@@ -143,7 +158,7 @@ func (s *Service) forgive(ctx context.Context, db *records.DB, c counted, h gran
 // remember gives the ops by which p's browser is known as one where its subject
 // succeeded. Of too many browsers those go that were seen the longest ago.
 func (s *Service) remember(ctx context.Context, db *records.DB, p Principal, h grants.Holder) ([]store.Op, error) {
-	if p.Browser == [32]byte{} {
+	if p.Browser == [32]byte{} || p.Client != "" {
 		return nil, nil
 	}
 	now := s.now()

@@ -12,10 +12,11 @@ import (
 type Event struct {
 	Time time.Time
 	// Kind is what was decided on: challenge, verify, grant, enrol, confirm,
-	// rename, remove, recovery_codes, revoke, reset, unlock, invite.
+	// rename, remove, recovery_codes, revoke, reset, unlock, invite, sms,
+	// api_key.
 	Kind string
-	// Outcome is what was decided: begun, passed, spent, given_back, refused,
-	// done.
+	// Outcome is what was decided: begun, passed, spent, given_back, vouched,
+	// sent, created, revoked, refused, done.
 	Outcome string
 	// Cause is a word that tells why, where Outcome does not.
 	Cause   string
@@ -27,9 +28,14 @@ type Event struct {
 	// Object is the id of the challenge, authenticator or grant concerned.
 	Object  string
 	Address string
+	// Client is the id of the API key that acted, or [UserClient]; empty for
+	// people with a browser and for the operator.
+	Client string
 }
 
 func (s *Service) report(ctx context.Context, p Principal, e Event) {
 	e.Time, e.Subject, e.Address = s.now(), p.Subject, p.Address
+	e.Client = p.Client
 	s.audit(ctx, e)
+	s.keepActivity(ctx, p, &e)
 }

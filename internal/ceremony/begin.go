@@ -3,7 +3,6 @@ package ceremony
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -96,8 +95,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	if err != nil {
 		return Challenge{}, err
 	}
-	id := make([]byte, challengeIDLen)
-	rand.Read(id) // never fails: crypto/rand ends the program instead
+	id := newID(challengeIDLen)
 	key := append(p.Browser[:], id...)
 	if ask.Held != nil {
 		more, err := s.hold(ctx, db, p, holder, key, &want, ask.Held)
@@ -105,7 +103,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 			return Challenge{}, err
 		}
 		ops = append(ops, more...)
-		want.Held, want.ReturnTo = true, resumeURL(ask.ReturnTo, base64.RawURLEncoding.EncodeToString(id))
+		want.Held, want.ReturnTo = true, resumeURL(ask.ReturnTo, idText(id))
 	}
 	op, err := db.Challenges.Put(holder, key, want, 0, want.Expires.Add(tidyAfter))
 	if err != nil {
@@ -114,7 +112,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	if err := db.Apply(ctx, append(ops, op)...); err != nil {
 		return Challenge{}, err
 	}
-	c := Challenge{ID: base64.RawURLEncoding.EncodeToString(id), Demand: ask.Demand, Label: ask.Label,
+	c := Challenge{ID: idText(id), Demand: ask.Demand, Label: ask.Label,
 		Operation: ask.Operation, Site: ask.Site, ReturnTo: want.ReturnTo, Show: ask.Show, Held: want.Held, Expires: want.Expires}
 	s.report(ctx, p, Event{Kind: "challenge", Outcome: "begun", Action: want.Action, Object: c.ID})
 	return c, nil
@@ -159,7 +157,7 @@ func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge,
 	v := row.Value
 	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Expires: v.Expires}
 	id := db.Challenges.ID(row)
-	c.ID = base64.RawURLEncoding.EncodeToString(id[len(id)-challengeIDLen:])
+	c.ID = idText(id[len(id)-challengeIDLen:])
 	var err error
 	if c.Demand, err = demandOf(&v); err != nil {
 		return Challenge{}, errors.Join(records.ErrCorrupt, err)
@@ -256,7 +254,7 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 	}
 	d.Enrolled = account.Value.State == records.StateEnrolled
 	for _, f := range s.factors {
-		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value) {
+		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value, d.Site) {
 			d.Methods = append(d.Methods, f.Method())
 		}
 	}

@@ -45,12 +45,17 @@ var (
 	ErrExpired = errors.New("expired")
 	// ErrNotEnrolled tells that the subject has no authenticator yet.
 	ErrNotEnrolled = errors.New("no authenticator is enrolled")
+	// ErrEnrolled tells that the subject has an authenticator already.
+	ErrEnrolled = errors.New("an authenticator is enrolled already")
 	// ErrVoided tells that another enrolment, or a change to the
 	// authenticators, came first.
 	ErrVoided = errors.New("enrolment is void: the authenticators changed since it began")
 	// ErrInvalidCode tells that the answer is wrong or was used before. See
 	// [WrongCode] for how many are left.
 	ErrInvalidCode = errors.New("the code is not valid")
+	// ErrCloned is [ErrInvalidCode] of a passkey whose counter went backwards,
+	// so that there may be two of it. The account tells so from then on.
+	ErrCloned = fmt.Errorf("%w: the passkey may have been copied", ErrInvalidCode)
 	// ErrTooManyAttempts tells that no answer is looked at now. See [Wait].
 	ErrTooManyAttempts = errors.New("too many wrong codes")
 	// ErrInviteRequired tells that the subject may enrol with a valid invite
@@ -107,29 +112,11 @@ type Principal struct {
 	// Browser is the SHA-256 of the browser's cookie; zero for clients that
 	// sent none.
 	Browser [32]byte
+	// Client is who asks on the subject's behalf over the API for servers; see
+	// [ServerPrincipal]. Empty for people with a browser.
+	Client string
 	// Address is the client's, for the audit log only.
 	Address string
-}
-
-// Factor is one means of proof.
-type Factor interface {
-	// Method names the means of proof.
-	Method() grants.Methods
-	// Match holds an answer against the account and, where it is right, marks
-	// in the account what it burns. The caller applies the changed account
-	// together with what the proof is worth, or not at all. It fails with
-	// ErrInvalidCode for every answer that is not right, used ones included.
-	Match(db *records.DB, a *records.Account, answer string, now time.Time) (Proof, error)
-	// Ready tells whether the account could give this proof now.
-	Ready(a *records.Account) bool
-}
-
-// Proof is a right answer.
-type Proof struct {
-	Method grants.Methods
-	// Authenticator is the id of the authenticator that gave it; empty for a
-	// recovery code.
-	Authenticator string
 }
 
 // Enrollment says who may enrol for the first time (S15).
@@ -221,6 +208,8 @@ type Options struct {
 	Now      func() time.Time
 	// Audit receives one event for each decision that matters.
 	Audit func(context.Context, Event)
+	// SMS is how codes are sent to phones; nil where none are.
+	SMS *SMS
 }
 
 // MaxUserID is the longest user id, in bytes.
@@ -264,10 +253,16 @@ type Service struct {
 	factors []Factor
 	now     func() time.Time
 	audit   func(context.Context, Event)
+	sms     *SMS
 }
 
 // New makes a Service. All Options are needed.
 func New(o Options) (*Service, error) {
+	if o.SMS != nil {
+		if err := o.SMS.check(); err != nil {
+			return nil, err
+		}
+	}
 	if o.DB == nil || o.Now == nil || o.Audit == nil || len(o.Factors) == 0 {
 		return nil, errors.New("ceremony: an option is missing")
 	}
@@ -277,7 +272,7 @@ func New(o Options) (*Service, error) {
 	if n := o.Settings.RecoveryCodes; n < 0 || n > maxRecoveryCodes {
 		return nil, fmt.Errorf("ceremony: %d recovery codes: write 0 to %d", n, maxRecoveryCodes)
 	}
-	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}, nil
+	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, sms: o.SMS}, nil
 }
 
 // FormToken is what a form for p must carry back, bound to its browser (S10).

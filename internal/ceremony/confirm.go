@@ -3,11 +3,8 @@ package ceremony
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -25,45 +22,76 @@ type Confirmed struct {
 	Won *Won
 }
 
-// Confirm finishes an enrolment with the app's first code. The policy is held
+// Confirm finishes an enrolment with its first proof: the app's code, the code
+// that was sent, or the browser's answer to the options. The policy is held
 // against it again, and whatever allowed it is used up (S15). It fails with
 // [ErrVoided] where the set of authenticators changed since it began: of two
 // pending enrolments the first confirmed wins.
 //
-// A first enrolment may name p's challenge that sent the person here: the code
-// that confirms is a fresh proof, so it passes that challenge too, and nobody
-// has to wait for the app's next code. An empty challenge names none, and one
-// that cannot be passed this way is left as it is.
+// A first enrolment may name p's challenge that sent the person here: what
+// confirms is a fresh proof, so it passes that challenge too, and nobody has to
+// wait for the app's next code. An empty challenge names none, and one that
+// cannot be passed this way is left as it is.
 //
 // Other errors: [ErrNotFound], [ErrExpired], [ErrInvalidCode],
 // [ErrInviteRequired], [ErrEnrolmentDenied].
 func (s *Service) Confirm(ctx context.Context, p Principal, id, code, challenge string) (Confirmed, error) {
-	c, err := s.confirm(ctx, p, id, code, challenge)
-	event := Event{Kind: "confirm", Outcome: "done", Object: c.Authenticator.ID}
+	return s.confirm(ctx, p, id, code, also{challenge: challenge})
+}
+
+// ConfirmFor is [Service.Confirm] for servers: the code that confirms wins the
+// grant that answers d too, if one is asked for. Recovery codes are given only
+// with codes; without, [Service.FirstRecoveryCodes] gives them once later.
+func (s *Service) ConfirmFor(ctx context.Context, p Principal, id, code string, d *grants.Demand, codes GiveCodes) (Confirmed, error) {
+	return s.confirm(ctx, p, id, code, also{demand: d, withhold: codes == CodesLater})
+}
+
+// GiveCodes tells when a server gets a subject's first recovery codes.
+type GiveCodes bool
+
+// When it may be.
+const (
+	CodesNow   GiveCodes = true
+	CodesLater GiveCodes = false
+)
+
+// also is what else the first proof is good for.
+type also struct {
+	challenge string
+	demand    *grants.Demand
+	withhold  bool // the recovery codes
+}
+
+func (s *Service) confirm(ctx context.Context, p Principal, id, code string, also also) (Confirmed, error) {
+	c, method, err := s.finish(ctx, p, id, code, also)
+	event := Event{Kind: "confirm", Outcome: "done", Object: c.Authenticator.ID, Method: method.String()}
 	if err != nil {
 		event.Outcome, event.Cause = "refused", causeOf(err)
 	}
 	s.report(ctx, p, event)
 	if c.Won != nil {
-		s.report(ctx, p, Event{Kind: "verify", Outcome: "passed", Cause: "first_enrolment", Method: grants.TOTP.String(),
+		s.report(ctx, p, Event{Kind: "verify", Outcome: "passed", Cause: "first_enrolment", Method: method.String(),
 			Object: c.Won.Challenge.ID, Action: c.Won.Challenge.Demand.Action.String()})
 	}
 	return c, err
 }
 
-func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge string) (Confirmed, error) {
+func (s *Service) finish(ctx context.Context, p Principal, id, code string, also also) (done Confirmed, method grants.Methods, err error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
-		return Confirmed{}, err
+		return Confirmed{}, 0, err
 	}
 	holder := db.Holder(p.Subject)
-	var done Confirmed
+	if err := s.tryPhone(ctx, db, p, id); err != nil {
+		return Confirmed{}, 0, err
+	}
 	err = again(func() error {
 		done = Confirmed{}
 		pending, err := s.findPending(ctx, db, p, id)
 		if err != nil {
 			return err
 		}
+		method = methodsOf[pending.Value.Type]
 		read, err := db.Accounts.Find(ctx, holder, nil)
 		if err != nil {
 			return err
@@ -71,11 +99,11 @@ func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge 
 		if read.Value.Set != pending.Value.Set {
 			return ErrVoided
 		}
-		// The code is looked at before the policy: what it proves is only the
+		// The proof is looked at before the policy: what it proves is only the
 		// possession of a secret that this browser was shown anyway.
-		step, err := totp.Match(s.key(&pending.Value.TOTP), code, s.now(), 0)
+		made, proof, err := s.firstProof(db, p, &read.Value, id, &pending.Value, code)
 		if err != nil {
-			return ErrInvalidCode
+			return err
 		}
 		ops := []store.Op{db.Pendings.Delete(pending)}
 		if !pending.Value.Managed {
@@ -94,26 +122,96 @@ func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge 
 		}
 		account := cloneAccount(read.Value)
 		first := account.State != records.StateEnrolled
-		added := s.addAuthenticator(&account, p, &pending.Value, step)
+		added := s.addAuthenticator(&account, p, &pending.Value, made)
 		done.Authenticator = viewOf(added)
 		if first {
-			done.RecoveryCodes = s.giveRecoveryCodes(db, &account)
+			account.RecoveryCodes = nil
+			if !also.withhold {
+				done.RecoveryCodes = s.giveRecoveryCodes(db, &account)
+			}
 		}
-		if won, more, err := s.passWith(ctx, db, p, first, challenge, added.ID); err != nil {
+		names, err := namesOf(db, p, added)
+		if err != nil {
 			return err
-		} else if won != nil {
-			done.Won, ops = won, append(ops, more...)
 		}
-		put, err := db.Accounts.Update(read, account, time.Time{})
+		proof.Authenticator = added.ID
+		won, more, err := s.passWith(ctx, db, p, first, also, proof)
+		if err != nil {
+			return err
+		}
+		done.Won, ops = won, append(append(ops, names...), more...)
+		put, err := db.Accounts.Update(read, account, never)
 		if err != nil {
 			return err
 		}
 		return db.Apply(ctx, append(ops, put)...)
 	})
 	if err != nil {
-		return Confirmed{}, err
+		return Confirmed{}, method, err
 	}
-	return done, nil
+	return done, method, nil
+}
+
+// firstProof holds the answer against a pending enrolment, and gives what the
+// authenticator will be checked with.
+func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id string, pending *records.Pending, answer string) (made records.Authenticator, proof Proof, err error) {
+	proof.Method = methodsOf[pending.Type]
+	if err := (Answer{Method: proof.Method, Code: answer}).check(); err != nil {
+		return made, proof, ErrInvalidCode
+	}
+	switch pending.Type {
+	case records.TypeTOTP:
+		key := pending.TOTP
+		if key.Last, err = totp.Match(s.key(&key), answer, s.now(), 0); err != nil {
+			return made, proof, ErrInvalidCode // the confirming code is used up
+		}
+		made.TOTP = &key
+	case records.TypePhone:
+		if findCode(db, &pending.Phone, id, foldDigits(answer), s.now()) < 0 {
+			return made, proof, ErrInvalidCode
+		}
+		made.Phone = &records.Phone{Number: pending.Phone.Number}
+	case records.TypePasskey:
+		factor := s.passkeys()
+		if factor == nil {
+			return made, proof, ErrMethodNotAccepted
+		}
+		key, err := factor.Register(db, named(*a, p), id, pending.Site, answer)
+		if err != nil {
+			return made, proof, err
+		}
+		made.Passkey, proof.Method = &key, PasskeyMethod(&key)
+	default:
+		return made, proof, fmt.Errorf("%w: an enrolment of unknown type", records.ErrCorrupt)
+	}
+	made.Type = pending.Type
+	if p.Client != "" {
+		made.Enrolment = id
+	}
+	return made, proof, nil
+}
+
+// PasskeyMethod is what a proof by the passkey is worth.
+func PasskeyMethod(k *records.Passkey) grants.Methods {
+	if k.Synced {
+		return grants.SyncedPasskey
+	}
+	return grants.BoundPasskey
+}
+
+// namesOf gives the ops by which servers find the subject, and the enrolment
+// that became its authenticator.
+func namesOf(db *records.DB, p Principal, added *records.Authenticator) ([]store.Op, error) {
+	alias, err := aliasOp(db, p.Subject)
+	if err != nil || added.Enrolment == "" {
+		return []store.Op{alias}, err
+	}
+	raw, ok := parseID(added.Enrolment, enrolmentIDLen)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	name, err := db.Names.Set(enrolmentAlias(db, raw), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrolment: added.Enrolment}, never)
+	return []store.Op{alias, name}, err
 }
 
 // firstLeave holds a first enrolment against today's policy, and gives the ops
@@ -121,6 +219,9 @@ func (s *Service) confirm(ctx context.Context, p Principal, id, code, challenge 
 func (s *Service) firstLeave(ctx context.Context, db *records.DB, p Principal, a *records.Account, pending *records.Pending) ([]store.Op, error) {
 	if s.set.Enrollment == Deny {
 		return nil, ErrEnrolmentDenied
+	}
+	if p.isServer() && pending.Key != "" {
+		return nil, nil
 	}
 	if len(pending.Invite) != 32 {
 		if s.firstNeedsInvite(a) {
@@ -135,23 +236,17 @@ func (s *Service) firstLeave(ctx context.Context, db *records.DB, p Principal, a
 	return []store.Op{db.Invites.Delete(invite)}, nil
 }
 
-func (s *Service) addAuthenticator(a *records.Account, p Principal, pending *records.Pending, step totp.Step) *records.Authenticator {
-	now, id := s.now(), make([]byte, 12)
-	rand.Read(id) // never fails: crypto/rand ends the program instead
+func (s *Service) addAuthenticator(a *records.Account, p Principal, pending *records.Pending, made records.Authenticator) *records.Authenticator {
+	made.ID, made.CreatedAt, made.Label = idText(newID(12)), s.now(), pending.Label
 	if a.CreatedAt.IsZero() {
-		a.Tenant, a.User, a.CreatedAt = p.Tenant, p.User, now
+		a.Tenant, a.User, a.CreatedAt = p.Tenant, p.User, made.CreatedAt
 	}
-	key := pending.TOTP
-	key.Last = step // the confirming code is used up
 	a.State = records.StateEnrolled
 	a.Set++
-	label := pending.Label
-	for n := 2; hasLabel(a, label); n++ {
-		label = fmt.Sprintf("%s (%d)", pending.Label, n)
+	for n := 2; hasLabel(a, made.Label); n++ {
+		made.Label = fmt.Sprintf("%s (%d)", pending.Label, n)
 	}
-	a.Authenticators = append(a.Authenticators, records.Authenticator{
-		ID: base64.RawURLEncoding.EncodeToString(id), Type: records.TypeTOTP, Label: label, CreatedAt: now, TOTP: &key,
-	})
+	a.Authenticators = append(a.Authenticators, made)
 	return &a.Authenticators[len(a.Authenticators)-1]
 }
 
@@ -164,13 +259,28 @@ func hasLabel(a *records.Account, label string) bool {
 	return false
 }
 
-// passWith gives the ops by which a first enrolment passes p's challenge too,
-// or nothing where it cannot.
-func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, first bool, challenge, authenticator string) (*Won, []store.Op, error) {
-	if !first || challenge == "" {
+// passWith gives the ops by which a first enrolment passes p's challenge too, or
+// wins the grant that a server asks for, or nothing where it cannot.
+func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, first bool, also also, proof Proof) (*Won, []store.Op, error) {
+	if !first || also.challenge == "" && also.demand == nil {
 		return nil, nil, nil
 	}
-	row, err := s.findChallenge(ctx, db, p, challenge)
+	// While no answer is looked at, this one is none either: an enrolment after
+	// the removal of the last authenticator must not get around the wait.
+	if b, err := s.budget(ctx, db, p, db.Holder(p.Subject)); err != nil {
+		return nil, nil, err
+	} else if b.wait(s.now()) != nil {
+		return nil, nil, nil
+	}
+	if d := also.demand; d != nil {
+		if !d.Methods.Accepts(proof.Method) {
+			return nil, nil, nil
+		}
+		won := &Won{Challenge: Challenge{Demand: *d}}
+		put, err := s.issue(db, p, won, nil, proof)
+		return won, []store.Op{put}, err
+	}
+	row, err := s.findChallenge(ctx, db, p, also.challenge)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExpired) {
 		return nil, nil, nil
 	}
@@ -181,18 +291,11 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Operation != "" || !s.accepts(&c, grants.TOTP) {
-		return nil, nil, nil
-	}
-	// While no answer is looked at, this one is none either: an enrolment after
-	// the removal of the last authenticator must not get around the wait.
-	if b, err := s.budget(ctx, db, p, db.Holder(p.Subject)); err != nil {
-		return nil, nil, err
-	} else if b.wait(s.now()) != nil {
+	if c.Operation != "" || !s.accepts(&c, proof.Method) {
 		return nil, nil, nil
 	}
 	won := &Won{Challenge: c}
-	put, err := s.issue(db, p, won, row.Value.Request, Proof{Method: grants.TOTP, Authenticator: authenticator})
+	put, err := s.issue(db, p, won, row.Value.Request, proof)
 	if err != nil {
 		return nil, nil, err
 	}

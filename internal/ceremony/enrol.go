@@ -5,45 +5,132 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
-// Enrolment is an authenticator app that waits for its first code.
+// Enrolment is an authenticator that waits for its first proof.
 type Enrolment struct {
-	ID    string
-	Label string
-	// Key is a secret. It is shown to its owner until it is confirmed.
-	Key     totp.Key
-	URI     string // otpauth; a secret too
+	ID string
+	// Method is its means of proof: grants.TOTP, SMS or Passkey.
+	Method grants.Methods
+	Label  string
+	// Key is a secret of an authenticator app, URI the same as otpauth. Both
+	// are shown to their owner until it is confirmed.
+	Key totp.Key
+	URI string
+	// Sent tells of the code that a phone was sent.
+	Sent Sent
+	// Options are the JSON that a browser makes a passkey with.
+	Options json.RawMessage
 	Expires time.Time
 }
 
 // Leave is what allows an enrolment beyond the policy: an invite for the first
-// authenticator, a grant for step_up.manage for further ones.
+// authenticator, a grant for step_up.manage for further ones. A server's API key
+// is leave for the first one by itself.
 type Leave struct {
 	Invite string
 	Manage string // the grant's token
 }
 
-// enrolmentIDLen is the length of a pending enrolment's id, in bytes.
-const enrolmentIDLen = 16
+// newID makes an id that the store's records are filed under.
+func newID(size int) []byte {
+	id := make([]byte, size)
+	rand.Read(id) // never fails: crypto/rand ends the program instead
+	return id
+}
 
-// Enrol begins the enrolment of an authenticator app. The first one is allowed
-// by the operator's policy (S15), further ones by a grant for step_up.manage
-// bound to [AddOp] (S14), which it spends.
+func idText(id []byte) string { return base64.RawURLEncoding.EncodeToString(id) }
+
+// enrolmentIDLen is the length of a pending enrolment's id, in bytes: a UUID
+// (version 4, RFC 9562), for clients that take nothing else, and 64 random bits
+// more.
+const enrolmentIDLen = 24
+
+func newEnrolmentID() []byte {
+	id := newID(enrolmentIDLen)
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}
+
+// Enrol begins the enrolment of an authenticator app. The first authenticator is
+// allowed by the operator's policy (S15), further ones by a grant for
+// step_up.manage bound to [AddOp] (S14), which it spends.
 //
 // It fails with [ErrInviteRequired], [ErrEnrolmentDenied], [ErrManageRequired],
-// [ErrLimit] or a [Field].
+// [ErrEnrolled], [ErrLimit] or a [Field].
 func (s *Service) Enrol(ctx context.Context, p Principal, label string, leave Leave) (Enrolment, error) {
-	e, err := s.enrol(ctx, p, label, leave)
-	event := Event{Kind: "enrol", Outcome: "begun", Object: e.ID}
+	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+		key, err := totp.NewKey(s.set.TOTP)
+		if err != nil {
+			return Enrolment{}, err
+		}
+		pending := records.Pending{Type: records.TypeTOTP, Label: label,
+			TOTP: records.TOTP{Secret: key.Secret, Algorithm: key.Algorithm, Digits: key.Digits}}
+		db, id, err := s.begin(ctx, p, &pending, "Authenticator app", leave)
+		if err != nil {
+			return Enrolment{}, err
+		}
+		return s.enrolment(ctx, db, p, id, &pending)
+	})
+}
+
+// EnrolPasskey is [Service.Enrol] of a passkey for the site (scheme://host).
+func (s *Service) EnrolPasskey(ctx context.Context, p Principal, label, site string, leave Leave) (Enrolment, error) {
+	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+		if s.passkeys() == nil {
+			return Enrolment{}, ErrMethodNotAccepted
+		}
+		pending := records.Pending{Type: records.TypePasskey, Label: label, Site: site}
+		db, id, err := s.begin(ctx, p, &pending, "Passkey", leave)
+		if err != nil {
+			return Enrolment{}, err
+		}
+		return s.enrolment(ctx, db, p, id, &pending)
+	})
+}
+
+// EnrolPhone is [Service.Enrol] of a phone, which is sent its first code for use
+// on the site (scheme://host). Where
+// the code cannot be sent the enrolment stands, and [Service.SendFirstCode] sends
+// another; the error is then [ErrNotSent] or a [SendWait], and the Enrolment is
+// good.
+func (s *Service) EnrolPhone(ctx context.Context, p Principal, label, number, site string, leave Leave) (Enrolment, error) {
+	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+		if s.sms == nil {
+			return Enrolment{}, ErrNoSMS
+		}
+		number, err := s.sms.Number(number)
+		if err != nil {
+			return Enrolment{}, err
+		}
+		pending := records.Pending{Type: records.TypePhone, Label: label, Site: site, Phone: records.Phone{Number: number}}
+		db, id, err := s.begin(ctx, p, &pending, "Phone", leave)
+		if err != nil {
+			return Enrolment{}, err
+		}
+		e, err := s.enrolment(ctx, db, p, id, &pending)
+		if err != nil {
+			return e, err
+		}
+		e.Sent, err = s.sendFirstCode(ctx, db, p, e.ID)
+		e.Sent.Suffix = PhoneSuffix(number)
+		return e, err
+	})
+}
+
+func (s *Service) reportEnrol(ctx context.Context, p Principal, begin func() (Enrolment, error)) (Enrolment, error) {
+	e, err := begin()
+	event := Event{Kind: "enrol", Outcome: "begun", Object: e.ID, Method: e.Method.String()}
 	if err != nil {
 		event.Outcome, event.Cause = "refused", causeOf(err)
 	}
@@ -51,52 +138,25 @@ func (s *Service) Enrol(ctx context.Context, p Principal, label string, leave Le
 	return e, err
 }
 
-func (s *Service) enrol(ctx context.Context, p Principal, label string, leave Leave) (Enrolment, error) {
-	label, err := cleanLabel(label)
+// begin stores a pending enrolment, and uses up what allowed it.
+func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pending, name string, leave Leave) (*records.DB, []byte, error) {
+	label, err := cleanLabel(pending.Label)
 	if err != nil {
-		return Enrolment{}, err
+		return nil, nil, err
 	}
-	if label == "" {
-		label = "Authenticator app"
+	if pending.Label = label; label == "" {
+		pending.Label = name
 	}
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
-		return Enrolment{}, err
+		return nil, nil, err
 	}
-	key, err := totp.NewKey(s.set.TOTP)
-	if err != nil {
-		return Enrolment{}, err
-	}
-	holder, id := db.Holder(p.Subject), make([]byte, enrolmentIDLen)
-	rand.Read(id) // never fails: crypto/rand ends the program instead
-	pending := records.Pending{
-		Label: label, Browser: bytesOf(p.Browser), Expires: s.now().Add(s.set.PendingTTL),
-		TOTP: records.TOTP{Secret: key.Secret, Algorithm: key.Algorithm, Digits: key.Digits},
-	}
+	holder, id := db.Holder(p.Subject), newEnrolmentID()
+	pending.Browser, pending.Expires = bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
 	err = again(func() error {
-		account, err := db.Accounts.Find(ctx, holder, nil)
+		ops, err := s.takeLeave(ctx, db, p, pending, leave)
 		if err != nil {
 			return err
-		}
-		var ops []store.Op
-		pending.Set, pending.Managed, pending.Invite = account.Value.Set, false, nil
-		if account.Value.State == records.StateEnrolled {
-			if len(account.Value.Authenticators) >= maxAuthenticators {
-				return ErrLimit
-			}
-			spend, err := s.spendManage(ctx, db, p, AddOp, leave.Manage)
-			if err != nil {
-				return err
-			}
-			ops, pending.Managed = append(ops, spend), true
-		} else if s.firstNeedsInvite(&account.Value) {
-			invite, err := s.findInvite(ctx, db, p, inviteHash(leave.Invite))
-			if err != nil {
-				return err
-			}
-			pending.Invite = db.Invites.ID(invite)
-		} else if s.set.Enrollment == Deny {
-			return ErrEnrolmentDenied
 		}
 		// As in Begin, concurrent callers are made up for.
 		old, err := db.Pendings.List(ctx, holder, nil, 5*maxPendings)
@@ -106,16 +166,53 @@ func (s *Service) enrol(ctx context.Context, p Principal, label string, leave Le
 		for _, row := range oldest(old, maxPendings-1, func(p *records.Pending) time.Time { return p.Expires }) {
 			ops = append(ops, db.Pendings.Drop(row))
 		}
-		put, err := db.Pendings.Put(holder, id, pending, 0, pending.Expires.Add(tidyAfter))
+		until := pending.Expires.Add(tidyAfter)
+		put, err := db.Pendings.Put(holder, id, *pending, 0, until)
 		if err != nil {
 			return err
 		}
+		if p.Client != "" {
+			name, err := db.Names.Set(enrolmentAlias(db, id), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrolment: idText(id)}, until)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, name)
+		}
 		return db.Apply(ctx, append(ops, put)...)
 	})
+	return db, id, err
+}
+
+// takeLeave decides whether the enrolment may begin, notes in it what allowed
+// it, and gives the ops that use that up.
+func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pending *records.Pending, leave Leave) ([]store.Op, error) {
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 	if err != nil {
-		return Enrolment{}, err
+		return nil, err
 	}
-	return s.enrolment(p, id, &pending), nil
+	pending.Set, pending.Managed, pending.Invite, pending.Key = account.Value.Set, false, nil, ""
+	switch {
+	case account.Value.State == records.StateEnrolled && p.Client != "":
+		return nil, ErrEnrolled
+	case account.Value.State == records.StateEnrolled:
+		if len(account.Value.Authenticators) >= maxAuthenticators {
+			return nil, ErrLimit
+		}
+		spend, err := s.spendManage(ctx, db, p, AddOp, leave.Manage)
+		pending.Managed = true
+		return []store.Op{spend}, err
+	case s.set.Enrollment == Deny:
+		return nil, ErrEnrolmentDenied
+	case p.isServer():
+		pending.Key = p.Client
+	case s.firstNeedsInvite(&account.Value):
+		invite, err := s.findInvite(ctx, db, p, inviteHash(leave.Invite))
+		if err != nil {
+			return nil, err
+		}
+		pending.Invite = db.Invites.ID(invite)
+	}
+	return nil, nil
 }
 
 // firstNeedsInvite tells whether a subject without authenticators must have an
@@ -131,10 +228,53 @@ func (s *Service) firstNeedsInvite(a *records.Account) bool {
 	return true
 }
 
-func (s *Service) enrolment(p Principal, id []byte, pending *records.Pending) Enrolment {
-	e := Enrolment{ID: base64.RawURLEncoding.EncodeToString(id), Label: pending.Label, Key: s.key(&pending.TOTP), Expires: pending.Expires}
-	e.URI = e.Key.URI(s.set.Issuer, p.User)
-	return e
+var methodsOf = map[string]grants.Methods{
+	records.TypeTOTP: grants.TOTP, records.TypePhone: grants.SMS, records.TypePasskey: grants.Passkey,
+}
+
+func (s *Service) enrolment(ctx context.Context, db *records.DB, p Principal, id []byte, pending *records.Pending) (Enrolment, error) {
+	e := Enrolment{ID: idText(id), Method: methodsOf[pending.Type], Label: pending.Label, Expires: pending.Expires}
+	var err error
+	switch pending.Type {
+	case records.TypeTOTP:
+		e.Key = s.key(&pending.TOTP)
+		e.URI = e.Key.URI(s.set.Issuer, p.User)
+	case records.TypePhone:
+		e.Sent.Suffix = PhoneSuffix(pending.Phone.Number)
+		for _, c := range pending.Phone.Codes {
+			e.Sent.Expires = c.Expires
+			e.Sent.ResendAt = c.Expires.Add(-s.smsSettings().CodeTTL).Add(s.smsSettings().ResendAfter)
+		}
+	case records.TypePasskey:
+		e.Options, err = s.creation(ctx, db, p, e.ID, pending.Site)
+	}
+	return e, err
+}
+
+// smsSettings are those of today; an enrolment may outlive them.
+func (s *Service) smsSettings() SMS {
+	if s.sms == nil {
+		return SMS{}
+	}
+	return *s.sms
+}
+
+func (s *Service) creation(ctx context.Context, db *records.DB, p Principal, id, site string) (json.RawMessage, error) {
+	factor := s.passkeys()
+	if factor == nil {
+		return nil, ErrMethodNotAccepted
+	}
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return nil, err
+	}
+	return factor.Create(db, named(account.Value, p), id, site)
+}
+
+// named is the account with its subject in it, also where there is none yet.
+func named(a records.Account, p Principal) *records.Account {
+	a.Tenant, a.User = p.Tenant, p.User
+	return &a
 }
 
 // key is a stored secret with the skew that is configured today.
@@ -167,7 +307,7 @@ func (s *Service) findInvite(ctx context.Context, db *records.DB, p Principal, h
 	return invite, err
 }
 
-// Pending gives p's enrolment that waits for its first code, to show it again.
+// Pending gives p's enrolment that waits for its first proof, to show it again.
 // [ErrNotFound], [ErrExpired], [ErrVoided] as in Confirm.
 func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrolment, error) {
 	db, err := s.openFor(ctx, p.Subject)
@@ -185,7 +325,7 @@ func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrolmen
 	if account.Value.Set != row.Value.Set {
 		return Enrolment{}, ErrVoided
 	}
-	return s.enrolment(p, db.Pendings.ID(row), &row.Value), nil
+	return s.enrolment(ctx, db, p, db.Pendings.ID(row), &row.Value)
 }
 
 func (s *Service) findPending(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Pending], error) {

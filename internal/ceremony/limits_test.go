@@ -30,6 +30,9 @@ func verbs(ctx context.Context, w *ceremonytest.World, p ceremony.Principal, cha
 	errs["MayManage"] = w.MayManage(ctx, p, ceremony.AddOp, token)
 	_, errs["Rename"] = w.Rename(ctx, p, authenticator, "x", token)
 	errs["Remove"] = w.Remove(ctx, p, authenticator, token)
+	_, errs["SendCode"] = w.SendCode(ctx, p, challenge, "")
+	_, errs["SendFirstCode"] = w.SendFirstCode(ctx, p, pending)
+	errs["VerifyGrant"] = w.VerifyGrant(ctx, p, view.Action, nil, token)
 	_, errs["RenewRecoveryCodes"] = w.RenewRecoveryCodes(ctx, p, token)
 	return errs
 }
@@ -42,12 +45,17 @@ func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 	won := w.Win(alice, view)
 	c := w.Begin(alice.Principal, view)
 	ctx := t.Context()
+	pending := strings.Repeat("A", 32)
 	refused := func(who string, p ceremony.Principal) {
 		t.Helper()
-		errs := verbs(ctx, w, p, c.ID, c.ID, won.Token.Text(), won.ID, alice.Authenticator.ID)
+		errs := verbs(ctx, w, p, c.ID, pending, won.Token.Text(), won.ID, alice.Authenticator.ID)
 		_, errs["Begin"] = w.Service.Begin(ctx, p, ceremony.Ask{Demand: view})
 		_, errs["Enrol"] = w.Service.Enrol(ctx, p, "", ceremony.Leave{})
+		_, errs["Prove"] = w.Prove(ctx, p, view, ceremony.Answer{Method: grants.TOTP, Code: "123456"})
+		_, errs["EnrolPhone"] = w.EnrolPhone(ctx, p, "", "+4915123456789", "", ceremony.Leave{})
+		_, errs["FirstRecoveryCodes"] = w.FirstRecoveryCodes(ctx, p, ceremony.FirstOnly)
 		_, errs["Account"] = w.Account(ctx, p)
+		_, errs["Activity"] = w.Activity(ctx, p)
 		_, errs["Spend"] = w.Spend(ctx, &p, &ceremony.Pass{ID: won.ID, Grant: won.Grant})
 		_, errs["User"] = w.User(ctx, p.Subject)
 		_, errs["Revoke"] = w.Revoke(ctx, p.Subject, "")

@@ -188,6 +188,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 		if i < 0 {
 			return nil, ErrNotFound
 		}
+		names := dropNames(opened, a.Authenticators[i:i+1])
 		a.Authenticators = slices.Delete(a.Authenticators, i, i+1)
 		a.Set++
 		last := len(a.Authenticators) == 0
@@ -199,7 +200,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 		ops, err := dropsBut(ctx, db, p, token, func(g *records.GrantRow) bool { return last || g.CreatedBy == id })
 		n := min(len(ops), store.MaxOps/2)
 		late = ops[n:]
-		return ops[:n:n], err
+		return append(names, ops[:n]...), err
 	})
 	if err == nil {
 		err = applyInParts(ctx, db, late)

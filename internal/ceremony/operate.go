@@ -62,23 +62,17 @@ func (s *Service) user(ctx context.Context, db *records.DB, row records.Row[reco
 		return u, err
 	}
 	u.Grants = len(live)
-	for _, name := range budgetNames {
-		at, err := db.Attempts.Find(ctx, holder, []byte(name))
-		if err != nil {
-			return u, err
-		}
+	attempts, err := db.Attempts.List(ctx, holder, nil, maxListed)
+	if err != nil {
+		return u, err
+	}
+	for _, at := range attempts {
+		name := string(db.Attempts.ID(at))
 		if b := (budget{name: name, max: s.set.Budgets.of(name), row: at}); b.left() == 0 {
 			u.Locked = append(u.Locked, name)
 		}
 	}
 	return u, nil
-}
-
-func (b Budgets) of(name string) int {
-	if name == budgetDevice {
-		return b.Device
-	}
-	return b.Browser
 }
 
 // User gives one subject; [ErrNotFound] where it never enrolled.
@@ -112,6 +106,7 @@ func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
 		if err != nil {
 			return err
 		}
+		names := dropNames(db, row.Value.Authenticators)
 		a := records.Account{Tenant: who.Tenant, User: who.User, State: records.StateReset, Set: row.Value.Set + 1, CreatedAt: row.Value.CreatedAt}
 		if a.CreatedAt.IsZero() {
 			a.CreatedAt = s.now()
@@ -120,7 +115,7 @@ func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
 		if err != nil {
 			return err
 		}
-		return db.Apply(ctx, put)
+		return db.Apply(ctx, append(names, put)...)
 	})
 	if err != nil {
 		return err

@@ -1,8 +1,10 @@
 package ceremony
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"strings"
 	"time"
 
@@ -72,3 +74,51 @@ func foldRecoveryCode(code string) string {
 		return r
 	}, strings.ToLower(code))
 }
+
+// ErrHasCodes tells that the subject was given recovery codes already.
+var ErrHasCodes = errors.New("recovery codes were given already")
+
+// FirstRecoveryCodes gives recovery codes to a subject that enrolled without any,
+// on a server's behalf; with renew set, to any, in the place of those it has.
+// It fails with [ErrNotFound], [ErrNotEnrolled] or [ErrHasCodes].
+func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Renewal) ([]string, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	var codes []string
+	err = again(func() error {
+		row, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+		switch {
+		case err != nil:
+			return err
+		case row.Version == 0:
+			return ErrNotFound
+		case row.Value.State != records.StateEnrolled:
+			return ErrNotEnrolled
+		case len(row.Value.RecoveryCodes) > 0 && renew == FirstOnly:
+			return ErrHasCodes
+		}
+		account := cloneAccount(row.Value)
+		codes = s.giveRecoveryCodes(db, &account)
+		put, err := db.Accounts.Update(row, account, never)
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, put)
+	})
+	s.reportChange(ctx, p, "recovery_codes", "", err)
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// Renewal tells whether recovery codes may take the place of others.
+type Renewal bool
+
+// Whether they may.
+const (
+	FirstOnly Renewal = false
+	Renew     Renewal = true
+)

@@ -1,9 +1,11 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,8 +20,23 @@ type Answer struct {
 	Code   string
 }
 
-// maxAnswer bounds an answer, in bytes.
-const maxAnswer = 128
+// maxAnswer bounds an answer that is typed, and maxPasskeyAnswer one that an
+// authenticator gives, in bytes.
+const (
+	maxAnswer        = 128
+	maxPasskeyAnswer = 16 << 10
+)
+
+func (a Answer) check() error {
+	longest := maxAnswer
+	if a.Method == grants.Passkey {
+		longest = maxPasskeyAnswer
+	}
+	if a.Code == "" || len(a.Code) > longest {
+		return &Field{Name: "code", Detail: fmt.Sprintf("must have 1 to %d characters", longest)}
+	}
+	return nil
+}
 
 // Won is a passed challenge: the grant, and the token that nobody will be told
 // again.
@@ -56,8 +73,8 @@ func (s *Service) Verify(ctx context.Context, p Principal, id string, a Answer) 
 }
 
 func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) (Won, error) {
-	if a.Code == "" || len(a.Code) > maxAnswer {
-		return Won{}, &Field{Name: "code", Detail: "must have 1 to 128 characters"}
+	if err := a.check(); err != nil {
+		return Won{}, err
 	}
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
@@ -93,48 +110,65 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		if err != nil {
 			return err
 		}
-		account, err := db.Accounts.Get(ctx, holder, nil)
+		ops, err := s.win(ctx, db, p, factor, Attempt{Challenge: c.ID, Site: c.Site, Answer: a.Code}, attempt, row.Value.Request, &won)
 		if err != nil {
 			return err
 		}
-		burned, proof, err := s.match(db, factor, account.Value, c.Operation, a.Code)
-		if err != nil {
-			return err
-		}
-		put, err := db.Accounts.Update(account, burned, time.Time{})
-		if err != nil {
-			return err
-		}
-		forgive, err := s.forgive(ctx, db, attempt, holder, proof.Method)
-		if err != nil {
-			return err
-		}
-		remember, err := s.remember(ctx, db, p, holder)
-		if err != nil {
-			return err
-		}
-		issue, err := s.issue(db, p, &won, row.Value.Request, proof)
-		if err != nil {
-			return err
-		}
-		return db.Apply(ctx, append(remember, put, forgive, issue, db.Challenges.Delete(row))...)
+		return db.Apply(ctx, append(ops, db.Challenges.Delete(row))...)
 	})
-	if errors.Is(err, ErrInvalidCode) {
-		b, berr := s.budget(ctx, db, p, holder)
-		if berr != nil {
-			return won, berr
-		}
-		return won, &WrongCode{AttemptsLeft: b.left()}
+	return won, s.withAttemptsLeft(ctx, db, p, err)
+}
+
+// win gives the ops by which a right answer passes the challenge in won: what it
+// burns, what it forgives, and the grant.
+func (s *Service) win(ctx context.Context, db *records.DB, p Principal, f Factor, try Attempt, c counted, request []byte, won *Won) ([]store.Op, error) {
+	holder := db.Holder(p.Subject)
+	account, err := db.Accounts.Get(ctx, holder, nil)
+	if err != nil {
+		return nil, err
 	}
-	return won, err
+	burned, proof, wrong := s.match(db, f, account.Value, won.Challenge.Operation, try)
+	if wrong != nil && !errors.Is(wrong, ErrCloned) {
+		return nil, wrong
+	}
+	put, err := db.Accounts.Update(account, burned, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if wrong != nil {
+		return nil, cmp.Or(db.Apply(ctx, put), wrong) // the suspicion is kept
+	}
+	forgive, err := s.forgive(ctx, db, c, holder, f.Method())
+	if err != nil {
+		return nil, err
+	}
+	remember, err := s.remember(ctx, db, p, holder)
+	if err != nil {
+		return nil, err
+	}
+	issue, err := s.issue(db, p, won, request, proof)
+	return append(remember, put, forgive, issue), err
+}
+
+// withAttemptsLeft adds to ErrInvalidCode how many wrong answers are left.
+func (s *Service) withAttemptsLeft(ctx context.Context, db *records.DB, p Principal, err error) error {
+	if !errors.Is(err, ErrInvalidCode) {
+		return err
+	}
+	b, berr := s.budget(ctx, db, p, db.Holder(p.Subject))
+	if berr != nil {
+		return berr
+	}
+	return &WrongCode{AttemptsLeft: b.left()}
 }
 
 // match asks the factor, on a copy of the account that it may mark, and holds
 // the proof against what S14 demands for the operation.
-func (s *Service) match(db *records.DB, f Factor, a records.Account, op Operation, code string) (records.Account, Proof, error) {
+func (s *Service) match(db *records.DB, f Factor, a records.Account, op Operation, try Attempt) (records.Account, Proof, error) {
 	now := s.now()
+	try.Now = now
 	a = cloneAccount(a)
-	proof, err := f.Match(db, &a, code, now)
+	proof, err := f.Match(db, &a, try)
 	if err != nil {
 		return a, proof, err
 	}
@@ -155,13 +189,22 @@ func hasOlder(a *records.Account, now time.Time) bool {
 func cloneAccount(a records.Account) records.Account {
 	a.Authenticators = slices.Clone(a.Authenticators)
 	for i := range a.Authenticators {
-		if t := a.Authenticators[i].TOTP; t != nil {
-			c := *t
-			a.Authenticators[i].TOTP = &c
+		x := &a.Authenticators[i]
+		x.TOTP, x.Passkey, x.Phone = copyOf(x.TOTP), copyOf(x.Passkey), copyOf(x.Phone)
+		if x.Phone != nil {
+			x.Phone.Codes = slices.Clone(x.Phone.Codes)
 		}
 	}
 	a.RecoveryCodes = slices.Clone(a.RecoveryCodes)
 	return a
+}
+
+func copyOf[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
 }
 
 // issue makes the grant that answers the challenge in won, and gives the op that
@@ -171,6 +214,7 @@ func (s *Service) issue(db *records.DB, p Principal, won *Won, request []byte, p
 	copy(binding.Request[:], request)
 	d := won.Challenge.Demand
 	won.Grant, won.Token = grants.Issue(d, db.Holder(p.Subject), binding, proof.Method, s.now())
+	won.Grant.API = p.Client != ""
 	won.ID = won.Token.ID()
 	return db.PutGrant(won.ID, won.Grant, d.Action, proof.Authenticator)
 }
@@ -183,6 +227,8 @@ func causeOf(err error) string {
 		return "disabled"
 	case errors.Is(err, ErrTooManyAttempts):
 		return "too_many_attempts"
+	case errors.Is(err, ErrCloned):
+		return "cloned"
 	case errors.Is(err, ErrInvalidCode):
 		return "invalid_code"
 	case errors.Is(err, ErrExpired):
@@ -207,6 +253,16 @@ func causeOf(err error) string {
 		return "limit"
 	case errors.Is(err, ErrInvalid):
 		return "invalid_request"
+	case errors.Is(err, ErrEnrolled):
+		return "enrolled"
+	case errors.Is(err, ErrHasCodes):
+		return "has_codes"
+	case errors.Is(err, ErrNoSMS):
+		return "no_sms"
+	case errors.Is(err, ErrTooManySends):
+		return "too_many_sends"
+	case errors.Is(err, ErrNotSent):
+		return "not_sent"
 	}
 	return "store_error"
 }

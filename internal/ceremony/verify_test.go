@@ -140,9 +140,9 @@ type watching struct {
 	asked func(*records.DB)
 }
 
-func (f watching) Match(db *records.DB, a *records.Account, code string, now time.Time) (ceremony.Proof, error) {
+func (f watching) Match(db *records.DB, a *records.Account, try ceremony.Attempt) (ceremony.Proof, error) {
 	f.asked(db)
-	return f.Factor.Match(db, a, code, now)
+	return f.Factor.Match(db, a, try)
 }
 
 func TestS05CountsBeforeItCompares(t *testing.T) {

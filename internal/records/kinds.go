@@ -36,8 +36,12 @@ type Account struct {
 	CreatedAt      time.Time       `json:"created_at"`
 }
 
-// TypeTOTP is the type of an authenticator app.
-const TypeTOTP = "totp"
+// The types of authenticators.
+const (
+	TypeTOTP    = "totp"    // an authenticator app
+	TypePhone   = "phone"   // codes are sent to it
+	TypePasskey = "passkey" // a public key credential
+)
 
 // Authenticator is one enrolled means of proof.
 type Authenticator struct {
@@ -46,7 +50,13 @@ type Authenticator struct {
 	Label      string    `json:"label"`
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
-	TOTP       *TOTP     `json:"totp,omitempty"`
+	// One of them is set, by Type.
+	TOTP    *TOTP    `json:"totp,omitempty"`
+	Phone   *Phone   `json:"phone,omitempty"`
+	Passkey *Passkey `json:"passkey,omitempty"`
+	// Enrolment is the id of the pending enrolment that it was, by which
+	// servers go on to name it.
+	Enrolment string `json:"enrolment,omitempty"`
 }
 
 // TOTP is what an authenticator app's codes are checked with.
@@ -56,6 +66,38 @@ type TOTP struct {
 	Digits    int            `json:"digits"`
 	// Last is the last step accepted. It only ever rises.
 	Last totp.Step `json:"last"`
+}
+
+// Phone is where codes are sent, and those that were sent and not used.
+type Phone struct {
+	Number string     `json:"number"` // E.164
+	Codes  []SentCode `json:"codes,omitempty"`
+}
+
+// SentCode is a code that was sent for one challenge: DB.MAC of it.
+type SentCode struct {
+	Challenge string    `json:"challenge"`
+	Hash      []byte    `json:"hash"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Passkey is a public key credential (WebAuthn level 3 section 4).
+type Passkey struct {
+	CredentialID []byte `json:"credential_id"`
+	// PublicKey is in COSE form (RFC 9052), as the authenticator gave it.
+	PublicKey []byte `json:"public_key"`
+	// RelyingParty is the id of the relying party that it was made for.
+	RelyingParty string   `json:"relying_party"`
+	AAGUID       []byte   `json:"aaguid,omitempty"`
+	Transports   []string `json:"transports,omitempty"`
+	// SignCount is the last counter that the authenticator showed. Suspect
+	// tells that one went backwards: the key may have been copied.
+	SignCount uint32 `json:"sign_count,omitempty"`
+	Suspect   bool   `json:"suspect,omitempty"`
+	// Synced tells that its provider may copy it (backup eligible). UserVerified
+	// tells that it checked who uses it when it was made.
+	Synced       bool `json:"synced,omitempty"`
+	UserVerified bool `json:"user_verified,omitempty"`
 }
 
 // RecoveryCode is one look-up secret: DB.MAC of it, and when it was used.
@@ -137,18 +179,28 @@ type Shown struct {
 	Cut   bool   `json:"cut,omitempty"` // Value is only its beginning
 }
 
-// Pending is an enrolment that waits for its first code, stored under "p/"
+// Pending is an enrolment that waits for its first proof, stored under "p/"
 // holder id.
 type Pending struct {
+	// Type is the type that the authenticator will have.
+	Type    string `json:"type"`
 	Label   string `json:"label"`
 	Browser []byte `json:"browser"`
-	TOTP    TOTP   `json:"totp"`
+	TOTP    TOTP   `json:"totp,omitzero"`
+	// Phone is the number, with the code that was sent last, and Tries the codes
+	// that were compared with it.
+	Phone Phone `json:"phone,omitzero"`
+	Tries int   `json:"tries,omitempty"`
+	// Site is the site that a passkey is made for.
+	Site string `json:"site,omitempty"`
 	// Set is Account.Set as it was when the enrolment began.
 	Set uint64 `json:"set"`
 	// Invite is the hash of the invite that allowed it, if one did.
 	Invite []byte `json:"invite,omitempty"`
-	// Managed tells that a grant for step_up.manage allowed it.
+	// Managed tells that a grant for step_up.manage allowed it, Key the API key
+	// that did.
 	Managed bool      `json:"managed,omitempty"`
+	Key     string    `json:"key,omitempty"`
 	Expires time.Time `json:"expires"`
 }
 

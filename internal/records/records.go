@@ -63,6 +63,10 @@ type DB struct {
 	Devices    Table[Device]
 	Tickets    Table[Ticket]
 	Held       Table[HeldRequest]
+	APIKeys    Table[APIKey]
+	Names      Table[Name]
+	Sends      Table[Sends]
+	Activities Table[Activity]
 	// grantRows is read through the cache; see Grant.
 	grantRows Table[GrantRow]
 }
@@ -125,6 +129,10 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	db.Devices = newTable[Device](db, "d/")
 	db.Tickets = newTable[Ticket](db, "t/")
 	db.Held = newTable[HeldRequest](db, "h/")
+	db.APIKeys = newTable[APIKey](db, "k/")
+	db.Names = newTable[Name](db, "n/")
+	db.Sends = newTable[Sends](db, "m/")
+	db.Activities = newTable[Activity](db, "l/")
 	db.grantRows = newTable[GrantRow](db, grantPrefix)
 	return db, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
@@ -65,6 +66,7 @@ type World struct {
 	settings ceremony.Settings
 	mu       sync.Mutex
 	events   []ceremony.Event
+	phones   phones
 }
 
 // New makes a service over an empty database. Unlike the defaults everybody may
@@ -125,7 +127,8 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 	s, err := ceremony.New(ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
 		Settings: w.settings,
-		Factors:  []ceremony.Factor{totpapp.Factor{Skew: w.settings.TOTP.Skew}, recovery.Factor{}},
+		Factors:  []ceremony.Factor{totpapp.Factor{Skew: w.settings.TOTP.Skew}, sms.Factor{}, recovery.Factor{}},
+		SMS:      w.phones.settings(),
 		Now:      w.Clock.Now,
 		Audit: func(_ context.Context, e ceremony.Event) {
 			w.mu.Lock()

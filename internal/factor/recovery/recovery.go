@@ -3,8 +3,6 @@
 package recovery
 
 import (
-	"time"
-
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -17,11 +15,11 @@ type Factor struct{}
 func (Factor) Method() grants.Methods { return grants.RecoveryCode }
 
 // Ready tells whether the account has a recovery code left.
-func (Factor) Ready(a *records.Account) bool { return a.RecoveryCodesLeft() > 0 }
+func (Factor) Ready(a *records.Account, _ string) bool { return a.RecoveryCodesLeft() > 0 }
 
 // Match uses up the code.
-func (Factor) Match(db *records.DB, a *records.Account, code string, now time.Time) (ceremony.Proof, error) {
-	if err := ceremony.Recover(db, a, code, now); err != nil {
+func (Factor) Match(db *records.DB, a *records.Account, try ceremony.Attempt) (ceremony.Proof, error) {
+	if err := ceremony.Recover(db, a, try.Answer, try.Now); err != nil {
 		return ceremony.Proof{}, err
 	}
 	return ceremony.Proof{Method: grants.RecoveryCode}, nil

@@ -2,8 +2,6 @@
 package totpapp
 
 import (
-	"time"
-
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -20,7 +18,7 @@ type Factor struct {
 func (Factor) Method() grants.Methods { return grants.TOTP }
 
 // Ready tells whether the account has an authenticator app.
-func (Factor) Ready(a *records.Account) bool {
+func (Factor) Ready(a *records.Account, _ string) bool {
 	for i := range a.Authenticators {
 		if a.Authenticators[i].TOTP != nil {
 			return true
@@ -32,7 +30,7 @@ func (Factor) Ready(a *records.Account) bool {
 // Match finds the app whose unused code this is and raises its last step. All
 // apps are asked, so that time does not tell which one answered; where two
 // happen to show the same code it is used up for both.
-func (f Factor) Match(_ *records.DB, a *records.Account, code string, now time.Time) (ceremony.Proof, error) {
+func (f Factor) Match(_ *records.DB, a *records.Account, try ceremony.Attempt) (ceremony.Proof, error) {
 	var used *records.Authenticator
 	for i := range a.Authenticators {
 		t := a.Authenticators[i].TOTP
@@ -40,7 +38,7 @@ func (f Factor) Match(_ *records.DB, a *records.Account, code string, now time.T
 			continue
 		}
 		key := totp.Key{Secret: t.Secret, Params: totp.Params{Algorithm: t.Algorithm, Digits: t.Digits, Skew: f.Skew}}
-		if step, err := totp.Match(key, code, now, t.Last); err == nil {
+		if step, err := totp.Match(key, try.Answer, try.Now, t.Last); err == nil {
 			t.Last = step
 			if used == nil {
 				used = &a.Authenticators[i]

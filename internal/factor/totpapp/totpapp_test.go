@@ -29,14 +29,14 @@ func TestS04CodeOfTwoAppsIsUsedUpForBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := totpapp.Factor{Skew: 1}
-	if !f.Ready(a) || f.Ready(&records.Account{}) {
+	if !f.Ready(a, "") || f.Ready(&records.Account{}, "") {
 		t.Error("ready")
 	}
-	proof, err := f.Match(nil, a, code, now)
+	proof, err := f.Match(nil, a, ceremony.Attempt{Answer: code, Now: now})
 	if err != nil || proof != (ceremony.Proof{Method: grants.TOTP, Authenticator: "first"}) {
 		t.Fatal(proof, err)
 	}
-	if _, err := f.Match(nil, a, code, now); !errors.Is(err, ceremony.ErrInvalidCode) {
+	if _, err := f.Match(nil, a, ceremony.Attempt{Answer: code, Now: now}); !errors.Is(err, ceremony.ErrInvalidCode) {
 		t.Error("a second time:", err)
 	}
 }

@@ -1,0 +1,266 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
+
+// Scope is something that an API key may do.
+type Scope string
+
+// The scopes.
+const (
+	ScopeEnroll Scope = "enroll" // begin and finish a subject's first enrolment
+	ScopeVerify Scope = "verify" // mint grants for the key's action types
+	ScopeGrants Scope = "grants" // check grants, and use up those that are good for once
+	ScopeRead   Scope = "read"   // see what a subject is enrolled with
+	ScopeReset  Scope = "reset"  // take a subject's authenticators away, renew its recovery codes
+)
+
+// Scopes are all there are.
+func Scopes() []Scope {
+	return []Scope{ScopeEnroll, ScopeVerify, ScopeGrants, ScopeRead, ScopeReset}
+}
+
+// AnyAction among a key's action types stands for all.
+const AnyAction = "*"
+
+// APIKey is a server's key as the operator sees it.
+type APIKey struct {
+	ID, Label, Tenant string
+	Scopes            []Scope
+	Actions           []string
+	CreatedAt         time.Time
+	Expires           time.Time // zero: never
+	LastUsedAt        time.Time // zero: not yet
+}
+
+// May tells whether the key has the scope.
+func (k *APIKey) May(s Scope) bool { return slices.Contains(k.Scopes, s) }
+
+// Mints tells whether the key may mint grants for the action type.
+func (k *APIKey) Mints(action string) bool {
+	return k.May(ScopeVerify) && (slices.Contains(k.Actions, action) || slices.Contains(k.Actions, AnyAction))
+}
+
+// KeyPrefix begins every API key, so that secret scanners know it.
+const KeyPrefix = "suk_"
+
+const (
+	maxKeys       = 1000
+	maxKeyActions = 100
+	// maxKeyLen is longer than every key of ours.
+	maxKeyLen = 128
+	// lastUsedGrain is how often at most the last use of a key is written.
+	lastUsedGrain = time.Minute
+)
+
+// NewKey makes an API key and the hash under which [Service.CreateKey] stores
+// it. The key is a secret of 256 random bits.
+func NewKey() (key string, hash [32]byte) {
+	raw := make([]byte, 32)
+	rand.Read(raw) // never fails: crypto/rand ends the program instead
+	key = KeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
+	return key, keyHash(key)
+}
+
+// keyHash needs no key of its own: an API key is 256 random bits.
+func keyHash(key string) [32]byte { return sha256.Sum256([]byte("step-up api key\x00" + key)) }
+
+// KeyID names the key of a hash to people; it is no secret.
+func KeyID(hash [32]byte) string { return "key_" + hex.EncodeToString(hash[:6]) }
+
+// CreateKey lets the key of that hash be used. It fails with a [Field], or with
+// [ErrLimit] where there are too many.
+func (s *Service) CreateKey(ctx context.Context, hash [32]byte, k APIKey) (APIKey, error) {
+	label, err := cleanLabel(k.Label)
+	if err != nil {
+		return k, err
+	}
+	k.ID, k.Label, k.CreatedAt, k.LastUsedAt = KeyID(hash), label, s.now(), time.Time{}
+	if err := k.check(k.CreatedAt); err != nil {
+		return k, err
+	}
+	db, err := s.open(ctx)
+	if err != nil {
+		return k, err
+	}
+	old, _, err := db.APIKeys.All(ctx, nil, maxKeys)
+	if err != nil {
+		return k, err
+	}
+	if len(old) >= maxKeys {
+		return k, ErrLimit
+	}
+	put, err := db.APIKeys.Put(grants.Holder(hash), nil, k.record(), 0, never)
+	if err != nil {
+		return k, err
+	}
+	if err := db.Apply(ctx, put); errors.Is(err, records.ErrConflict) {
+		return k, &Field{Name: "hash", Detail: "is that of another key"}
+	} else if err != nil {
+		return k, err
+	}
+	s.report(ctx, Principal{Subject: grants.Subject{Tenant: k.Tenant}}, Event{Kind: "api_key", Outcome: "created", Object: k.ID})
+	return k, nil
+}
+
+func (k *APIKey) check(now time.Time) error {
+	if k.Tenant == "" {
+		return &Field{Name: "tenant", Detail: "is missing"}
+	}
+	if len(k.Scopes) == 0 {
+		return &Field{Name: "scopes", Detail: "is empty: name at least one of " + scopeNames()}
+	}
+	for i, sc := range k.Scopes {
+		if !slices.Contains(Scopes(), sc) {
+			return &Field{Name: "scopes", Detail: "holds one that is none of " + scopeNames()}
+		}
+		if slices.Contains(k.Scopes[:i], sc) {
+			return &Field{Name: "scopes", Detail: "names one twice"}
+		}
+	}
+	if !k.Expires.IsZero() && !k.Expires.After(now) {
+		return &Field{Name: "expires_at", Detail: "lies in the past"}
+	}
+	return k.checkActions()
+}
+
+func (k *APIKey) checkActions() error {
+	if len(k.Actions) > maxKeyActions {
+		return &Field{Name: "actions", Detail: "holds more than 100 action types"}
+	}
+	if len(k.Actions) > 0 != k.May(ScopeVerify) {
+		return &Field{Name: "actions", Detail: "are named where the key has the scope verify, and only there"}
+	}
+	for _, a := range k.Actions {
+		if _, err := grants.NewAction(a); a != AnyAction && (err != nil || IsReserved(a)) {
+			return &Field{Name: "actions", Detail: "holds one that is no action type of the operator's"}
+		}
+	}
+	return nil
+}
+
+// IsReserved tells of action types that are the gateway's own: no server mints
+// or checks grants for them.
+func IsReserved(action string) bool { return strings.HasPrefix(strings.ToLower(action), "step_up.") }
+
+func scopeNames() string {
+	var names []string
+	for _, s := range Scopes() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (k *APIKey) record() records.APIKey {
+	r := records.APIKey{ID: k.ID, Label: k.Label, Tenant: k.Tenant, Actions: k.Actions, CreatedAt: k.CreatedAt, Expires: k.Expires, LastUsedAt: k.LastUsedAt}
+	for _, s := range k.Scopes {
+		r.Scopes = append(r.Scopes, string(s))
+	}
+	return r
+}
+
+func keyOf(r *records.APIKey) APIKey {
+	k := APIKey{ID: r.ID, Label: r.Label, Tenant: r.Tenant, Actions: r.Actions, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsedAt: r.LastUsedAt}
+	for _, s := range r.Scopes {
+		k.Scopes = append(k.Scopes, Scope(s))
+	}
+	return k
+}
+
+// Keys lists the API keys, the oldest first.
+func (s *Service) Keys(ctx context.Context) ([]APIKey, error) {
+	db, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, _, err := db.APIKeys.All(ctx, nil, 2*maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]APIKey, 0, len(rows))
+	for _, row := range rows {
+		keys = append(keys, keyOf(&row.Value))
+	}
+	slices.SortFunc(keys, func(a, b APIKey) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return keys, nil
+}
+
+// RevokeKey ends the key of that id at once. [ErrNotFound] where there is none.
+func (s *Service) RevokeKey(ctx context.Context, id string) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	rows, _, err := db.APIKeys.All(ctx, nil, 2*maxKeys)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(rows, func(row records.Row[records.APIKey]) bool { return row.Value.ID == id })
+	if i < 0 {
+		return ErrNotFound
+	}
+	if err := db.Apply(ctx, db.APIKeys.Drop(rows[i])); err != nil {
+		return err
+	}
+	s.report(ctx, Principal{Subject: grants.Subject{Tenant: rows[i].Value.Tenant}}, Event{Kind: "api_key", Outcome: "revoked", Object: id})
+	return nil
+}
+
+// Key gives the live API key of a text. [ErrNotFound] for every text that is
+// none.
+//
+// A key is found by its SHA-256, so that how long it takes tells of digests only,
+// and compared once more in constant time.
+func (s *Service) Key(ctx context.Context, text string) (APIKey, error) {
+	if !strings.HasPrefix(text, KeyPrefix) || len(text) > maxKeyLen {
+		return APIKey{}, ErrNotFound
+	}
+	db, err := s.open(ctx)
+	if err != nil {
+		return APIKey{}, err
+	}
+	hash := keyHash(text)
+	row, err := db.APIKeys.Get(ctx, grants.Holder(hash), nil)
+	if errors.Is(err, records.ErrNotFound) {
+		return APIKey{}, ErrNotFound
+	}
+	if err != nil {
+		return APIKey{}, err
+	}
+	found, now := db.APIKeys.Holder(row), s.now()
+	if subtle.ConstantTimeCompare(found[:], hash[:]) != 1 || !row.Value.Expires.IsZero() && !now.Before(row.Value.Expires) {
+		return APIKey{}, ErrNotFound
+	}
+	if now.Sub(row.Value.LastUsedAt) >= lastUsedGrain {
+		used := row.Value
+		used.LastUsedAt = now
+		put, err := db.APIKeys.Update(row, used, never)
+		if err != nil {
+			return APIKey{}, err
+		}
+		// Where another use was first, or a revocation, theirs stands.
+		if err := db.Apply(ctx, put); errors.Is(err, records.ErrConflict) {
+			if _, err := db.APIKeys.Get(ctx, grants.Holder(hash), nil); errors.Is(err, records.ErrNotFound) {
+				return APIKey{}, ErrNotFound
+			} else if err != nil {
+				return APIKey{}, err
+			}
+		} else if err != nil {
+			return APIKey{}, err
+		}
+	}
+	return keyOf(&row.Value), nil
+}

@@ -1,0 +1,64 @@
+package ceremonytest
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
+)
+
+// Text is a message that a phone got.
+type Text struct{ To, Text string }
+
+// Code is the code in it.
+func (t Text) Code() string { return t.Text[:min(6, len(t.Text))] }
+
+// phones is everybody's phone, and the network to it.
+type phones struct {
+	mu    sync.Mutex
+	down  error
+	texts []Text
+}
+
+// The caps are small, so that tests reach them.
+func (p *phones) settings() *ceremony.SMS {
+	return &ceremony.SMS{
+		Number:  sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}}.Parse,
+		Send:    p.send,
+		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
+		PerSubject: 3, PerDestination: 10, Total: 40,
+	}
+}
+
+func (p *phones) send(_ context.Context, to, text string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down != nil {
+		return p.down
+	}
+	p.texts = append(p.texts, Text{to, text})
+	return nil
+}
+
+// Network lets messages through with nil, and fails them with an error.
+func (w *World) Network(down error) {
+	w.phones.mu.Lock()
+	defer w.phones.mu.Unlock()
+	w.phones.down = down
+}
+
+// Texts are the messages that a number got.
+func (w *World) Texts(number string) []Text {
+	w.phones.mu.Lock()
+	defer w.phones.mu.Unlock()
+	var got []Text
+	for _, t := range w.phones.texts {
+		if t.To == strings.ReplaceAll(number, " ", "") {
+			got = append(got, t)
+		}
+	}
+	return got
+}

@@ -1,0 +1,102 @@
+package ceremony
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// reserve counts one more code against every cap, together with the ops that
+// change gives for the number, and tells how to take back what must not be
+// charged where it cannot be sent.
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, change func() (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
+	holder := db.Holder(p.Subject)
+	var sent Sent
+	var now time.Time
+	err := again(func() error {
+		now = s.now()
+		number, ops, err := change()
+		if err != nil {
+			return err
+		}
+		mine, err := s.oneMore(ctx, db, holder, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter)
+		if err != nil {
+			return err
+		}
+		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, s.sms.PerDestination, 0)
+		if err != nil {
+			return err
+		}
+		all, err := s.oneMoreInAll(ctx, db)
+		if err != nil {
+			return err
+		}
+		sent = Sent{Suffix: PhoneSuffix(number), ResendAt: now.Add(s.sms.ResendAfter), Expires: now.Add(s.sms.CodeTTL)}
+		return db.Apply(ctx, append(ops, mine, theirs, all)...)
+	})
+	undo := func(ctx context.Context) error {
+		return again(func() error {
+			row, err := db.Sends.Find(ctx, holder, nil)
+			if err != nil {
+				return err
+			}
+			at := slices.IndexFunc(row.Value.At, now.Equal)
+			if at < 0 {
+				return nil
+			}
+			put, err := db.Sends.Update(row, records.Sends{At: slices.Delete(slices.Clone(row.Value.At), at, at+1)}, now.Add(SubjectWindow))
+			if err != nil {
+				return err
+			}
+			return db.Apply(ctx, put)
+		})
+	}
+	return sent, undo, err
+}
+
+// notSent takes back what a code that was not sent cost its subject. What counts
+// for the destination and in all stays counted: nobody knows whether a sender
+// that failed late has not delivered after all.
+func (s *Service) notSent(ctx context.Context, db *records.DB, undo func(context.Context) error) error {
+	if err := undo(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return ErrNotSent
+}
+
+// oneMore is the op that counts one more code within a window, or a [SendWait].
+func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, window time.Duration, limit int, pause time.Duration) (store.Op, error) {
+	row, err := db.Sends.Find(ctx, h, nil)
+	if err != nil {
+		return store.Op{}, err
+	}
+	now := s.now()
+	at := slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return now.Sub(t) >= window })
+	if n := len(at); n > 0 && now.Sub(at[n-1]) < pause {
+		return store.Op{}, &SendWait{For: pause - now.Sub(at[n-1])}
+	}
+	if len(at) >= limit {
+		return store.Op{}, &SendWait{For: window - now.Sub(at[len(at)-limit])}
+	}
+	return db.Sends.Update(row, records.Sends{At: append(at, now)}, now.Add(window))
+}
+
+// oneMoreInAll counts one more code of all.
+func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB) (store.Op, error) {
+	row, err := db.Sends.Find(ctx, db.NameKey("sms total"), nil)
+	if err != nil {
+		return store.Op{}, err
+	}
+	now, next := s.now(), records.Sends{Since: row.Value.Since, Count: row.Value.Count + 1}
+	if age := now.Sub(next.Since); age >= TotalWindow || age < 0 {
+		next = records.Sends{Since: now, Count: 1}
+	}
+	if next.Count > s.sms.Total {
+		return store.Op{}, &SendWait{For: TotalWindow - now.Sub(next.Since)}
+	}
+	return db.Sends.Update(row, next, next.Since.Add(TotalWindow))
+}
