@@ -29,6 +29,7 @@ var house = [][]string{
 	{"internal/records", "internal/cookies"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/identity", "internal/readings", "internal/heldrequest", "config", "totp"},
+	{"internal/colour"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

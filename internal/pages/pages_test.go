@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,100 +15,6 @@ import (
 )
 
 var now = time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)
-
-// sample is one state of one page, as the tests look at it.
-type sample struct {
-	name string
-	view View
-}
-
-// samples is every page in every state that changes what is drawn. text fills
-// each field that may come from a request, a person or the operator.
-func samples(t testing.TB, text string) []sample {
-	t.Helper()
-	p := Page{
-		Issuer: "Acme Intranet", Host: "intranet.example.com", User: text,
-		HomeURL: "/.step-up/", CSRF: "mWJ0c3JmLXRva2Vu", Now: now,
-	}
-	uri := "otpauth://totp/Acme%20Intranet:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Acme%20Intranet&algorithm=SHA1&digits=6&period=30"
-	code, err := NewQR(uri)
-	if err != nil {
-		t.Fatal(err)
-	}
-	challenge := Challenge{
-		Page: p, Action: text, OneTime: true, Hold: 2 * time.Minute, AttemptsLeft: -1,
-		Methods: []Method{
-			{MethodTOTP, "/.step-up/challenge/abc?method=totp", true},
-			{MethodRecovery, "/.step-up/challenge/abc?method=recovery_code", false},
-		},
-		FormURL: "/.step-up/challenge/abc", CancelURL: "/.step-up/challenge/abc/cancel",
-	}
-	wrong := challenge
-	wrong.Error, wrong.AttemptsLeft, wrong.OneTime, wrong.Hold = WrongCode, 3, false, 10*time.Minute
-	locked := challenge
-	locked.RetryAfter = 4 * time.Minute
-	shown := challenge
-	shown.Show = []Shown{{text, text, false}, {"payee", "", false}, {"note", strings.Repeat("long ", 50), true}}
-	recovery := challenge
-	recovery.Methods = []Method{{MethodTOTP, "/a", false}, {MethodRecovery, "/b", true}}
-	recovery.Error = WrongRecovery
-	manage := challenge
-	manage.Change = ChangeRemove
-	start := EnrolStart{Page: p, First: true, For: text, FormURL: "/.step-up/enroll", Challenge: text, CancelURL: "/.step-up/"}
-	invite := start
-	invite.NeedsInvite, invite.Error, invite.Label, invite.For = true, WrongInvite, text, ""
-	enrol := Enrol{
-		Page: p, QR: code, Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", OTPAuthURI: uri, Label: text, Digits: 6,
-		Expires: now.Add(15 * time.Minute), AttemptsLeft: -1, Challenge: text, FormURL: "/.step-up/enroll/abc/confirm", CancelURL: "/.step-up/",
-	}
-	enrolWrong := enrol
-	enrolWrong.Error, enrolWrong.AttemptsLeft = WrongCode, 1
-	codes := RecoveryCodes{
-		Page: p, Enrolled: true, ContinueURL: "/.step-up/challenge/abc", ContinueFor: text,
-		Codes: []string{"abcde-fghjk", "mnpqr-stuvw", "23456-789ab", "cdefg-hjkmn", "pqrst-uvwxy", "z2345-6789a", "bcdef-ghjkm", "npqrs-tuvwx", "yz234-56789", "abcde-fghjm"},
-	}
-	renewed := codes
-	renewed.Enrolled, renewed.ContinueFor = false, ""
-	added := RecoveryCodes{Page: p, Enrolled: true, ContinueURL: "/.step-up/"}
-	security := Security{
-		Page: p, Done: Removed, RecoveryLeft: 2, AddURL: "/.step-up/enroll", RenewURL: "/.step-up/recovery-codes/renew", SiteURL: "/",
-		Authenticators: []Authenticator{
-			{Label: "Pixel 9", Kind: MethodTOTP, Added: now.Add(-40 * 24 * time.Hour), LastUsed: now.Add(-3 * time.Minute), RenameURL: "/r", RemoveURL: "/d"},
-			{Label: text, Kind: MethodTOTP, Added: now.Add(-time.Second), RenameURL: "/r", RemoveURL: "/d"},
-		},
-		Grants: []Grant{
-			{text, "", false, now.Add(7 * time.Minute), "/g1"},
-			{"", ChangeAny, true, now.Add(80 * time.Second), "/g2"},
-		},
-	}
-	all := []sample{
-		{"challenge", challenge}, {"challenge-wrong", wrong}, {"challenge-shown", shown}, {"challenge-locked", locked}, {"challenge-recovery", recovery}, {"challenge-manage", manage}, {"passed", Passed{p, text, "/transfer"}},
-		{"enrol-start", start}, {"enrol-start-invite", invite}, {"enrol", enrol}, {"enrol-wrong", enrolWrong},
-		{"codes", codes}, {"codes-renewed", renewed}, {"codes-added", added},
-		{"security", security}, {"security-empty", Security{Page: p, AddURL: "/.step-up/enroll"}},
-		{"confirm-remove", Confirm{p, ConfirmRemove, text, true, "/f", "/c"}},
-		{"confirm-renew", Confirm{p, ConfirmRenew, "", false, "/f", "/c"}},
-		{"rename", Rename{p, text, BadLabel, "/f", "/c"}},
-		{"frame", Frame{Page{Host: p.Host, Now: now}, text, "/.step-up/challenge/abc"}},
-	}
-	for _, k := range messageKinds {
-		m := Message{Page: p, Kind: k, NextURL: "/"}
-		if k == TooManyAttempts {
-			m.RetryAfter = 2 * time.Minute
-		}
-		all = append(all, sample{strings.ReplaceAll(string(k), ".", "-"), m})
-	}
-	return all
-}
-
-var messageKinds = []MessageKind{
-	NotFound, Expired, NoIdentity, HTTPSRequired, Ambiguous, CrossSite, StaleForm, NotADocument, MethodNotAllowed, NotHeld,
-	TooLarge, NotShown, BadRequest, TooManyAttempts, Disabled, NoMethod, TooMany, TooNew, EnrolDenied, Unavailable,
-}
-
-var fieldErrors = []FieldError{
-	WrongCode, WrongRecovery, MalformedCode, WrongInvite, MissingInvite, BadLabel, TooManyPending,
-}
 
 func draw(v View) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
@@ -134,12 +39,12 @@ func TestPagesAreSmallCompleteDocuments(t *testing.T) {
 // void elements have no end tag (HTML, section 13.1.2).
 var void = []string{"meta", "input", "br", "hr", "link", "img", "rect", "path"}
 
-// checkDocument holds a page to being well formed, without scripts, without
-// anything from elsewhere, and accessible in what a machine can tell.
+// checkDocument holds a page to being well formed, without scripts but our own,
+// without anything from elsewhere, and accessible in what a machine can tell.
 func checkDocument(t *testing.T, name, body string) {
 	t.Helper()
 	var open, ids []string
-	h1 := 0
+	h1, scripts := 0, 0
 	labelled, fields := map[string]bool{}, map[string]bool{}
 	z := html.NewTokenizer(strings.NewReader(body))
 	for {
@@ -157,14 +62,33 @@ func checkDocument(t *testing.T, name, body string) {
 				t.Errorf("%s: attribute %s twice in %s", name, a.Key, tok)
 			}
 			attr[a.Key] = a.Val
-			if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "src" || a.Key == "srcset" {
+			logo := tok.DataAtom == atom.Img && a.Key == "src" && strings.HasPrefix(a.Val, "data:image/")
+			if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "src" && !logo || a.Key == "srcset" {
 				t.Errorf("%s: attribute %s", name, a.Key)
 			}
 		}
 		switch kind {
 		case html.StartTagToken:
-			if tok.DataAtom == atom.Script || tok.DataAtom == atom.Link || tok.DataAtom == atom.Iframe || tok.DataAtom == atom.Img || tok.DataAtom == atom.Base {
+			switch tok.DataAtom {
+			case atom.Link, atom.Iframe, atom.Base, atom.Object, atom.Embed:
 				t.Errorf("%s: element %s", name, tok.Data)
+			case atom.Img:
+				if alt, there := attr["alt"]; !there || alt != "" {
+					t.Errorf("%s: the logo beside the name is read aloud", name)
+				}
+			case atom.Script:
+				scripts++
+				if z.Next(); string(z.Raw()) != compactScript {
+					t.Errorf("%s: a script that is not ours", name)
+				}
+			case atom.Html:
+				if attr["lang"] == "" || attr["dir"] == "" {
+					t.Errorf("%s: neither language nor direction", name)
+				}
+			case atom.Button:
+				if attr["type"] == "" {
+					t.Errorf("%s: a button without a type", name)
+				}
 			}
 			if !slices.Contains(void, tok.Data) {
 				open = append(open, tok.Data)
@@ -178,15 +102,15 @@ func checkDocument(t *testing.T, name, body string) {
 			if tok.DataAtom == atom.Label {
 				labelled[attr["for"]] = true
 			}
-			if tok.DataAtom == atom.Input && attr["type"] != "hidden" {
+			if tok.DataAtom == atom.Input && attr["type"] != "hidden" || tok.DataAtom == atom.Select {
 				fields[attr["id"]] = true
 			}
 			for _, key := range []string{"href", "action"} {
-				if u, ok := attr[key]; ok && !strings.HasPrefix(u, "/") && !strings.HasPrefix(u, "otpauth://totp/") {
+				if u, ok := attr[key]; ok && !strings.HasPrefix(u, "/") && !strings.HasPrefix(u, "otpauth://totp/") && !strings.HasPrefix(u, "https://") {
 					t.Errorf("%s: %s=%q", name, key, u)
 				}
 			}
-			for _, ref := range append(strings.Fields(attr["aria-describedby"]), strings.Fields(attr["aria-labelledby"])...) {
+			for _, ref := range append(strings.Fields(attr["aria-describedby"]), strings.Fields(attr["aria-labelledby"]+" "+attr["data-then"]+" "+attr["data-copy"]+" "+attr["data-download"]+" "+attr["data-about"])...) {
 				if !strings.Contains(body, `id="`+ref+`"`) {
 					t.Errorf("%s: refers to missing id %q", name, ref)
 				}
@@ -204,6 +128,9 @@ func checkDocument(t *testing.T, name, body string) {
 	if h1 != 1 {
 		t.Errorf("%s: %d h1 elements", name, h1)
 	}
+	if scripts > 1 {
+		t.Errorf("%s: %d scripts", name, scripts)
+	}
 	for id := range fields {
 		if !labelled[id] {
 			t.Errorf("%s: field %q has no label", name, id)
@@ -219,8 +146,8 @@ func checkDocument(t *testing.T, name, body string) {
 	if strings.Contains(body, "ZgotmplZ") || strings.Contains(body, "<no value>") || strings.Contains(body, "%!") {
 		t.Errorf("%s: a value was refused by the template", name)
 	}
-	text := regexp.MustCompile(`(?s)<style.*?</style>`).ReplaceAllString(body, "")
-	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|change|challenge|passed|enrol|codes|security|confirm|rename|frame|message|error|done|span|time|method)\.[a-z_]+`).FindString(text); m != "" {
+	text := regexp.MustCompile(`(?s)<(style|script) .*?</(style|script)>`).ReplaceAllString(body, "")
+	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|change|challenge|passed|enrol|codes|security|confirm|rename|frame|message|error|done|span|time|method|passkey|sms|left|activity)\.[a-z_]+`).FindString(text); m != "" {
 		t.Errorf("%s: unfilled place or missing words: %q", name, m)
 	}
 }
@@ -230,7 +157,8 @@ func TestS11PagesEscapeWhatTheyAreGiven(t *testing.T) {
 	for _, s := range samples(t, hostile) {
 		body := draw(s.view).Body.String()
 		checkDocument(t, s.name, body)
-		if strings.Contains(body, "<script") || strings.Contains(body, "<img") || strings.Contains(body, `'{{`) {
+		text := strings.ReplaceAll(strings.Replace(body, compactScript, "", 1), `<script nonce="`, "")
+		if strings.Contains(text, "<script") || strings.Contains(text, "<img src=x") || strings.Contains(text, `'{{`) {
 			t.Errorf("%s: not escaped", s.name)
 		}
 	}
@@ -255,7 +183,7 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 		Render(w, http.StatusForbidden, s.view)
 		h := w.Result().Header
 		csp := h.Get("Content-Security-Policy")
-		m := regexp.MustCompile(`^default-src 'none'; style-src 'nonce-([A-Z2-7]{26})'; form-action 'self'; frame-ancestors '(none|self)'; base-uri 'none'$`).FindStringSubmatch(csp)
+		m := regexp.MustCompile(`^default-src 'none'; style-src 'nonce-([A-Z2-7]{26})'; (?:script-src 'nonce-([A-Z2-7]{26})'; )?(img-src data:; )?form-action 'self'; frame-ancestors '(none|self)'; base-uri 'none'$`).FindStringSubmatch(csp)
 		if m == nil {
 			t.Fatalf("%s: CSP %q", s.name, csp)
 		}
@@ -263,11 +191,23 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 			t.Errorf("%s: nonce used twice", s.name)
 		}
 		nonces[m[1]] = true
-		if got := strings.Count(w.Body.String(), `nonce="`+m[1]+`"`); got != 1 {
+		want := 1
+		if script := strings.Contains(w.Body.String(), "<script nonce="); script != (m[2] != "") {
+			t.Errorf("%s: script %v, allowed by %q", s.name, script, csp)
+		} else if script {
+			want = 2
+			if m[2] != m[1] {
+				t.Errorf("%s: two nonces: %q", s.name, csp)
+			}
+		}
+		if got := strings.Count(w.Body.String(), `nonce="`+m[1]+`"`); got != want {
 			t.Errorf("%s: nonce %d times in the page", s.name, got)
 		}
-		if _, frame := s.view.(Frame); frame != (m[2] == "self") {
-			t.Errorf("%s: frame-ancestors %s", s.name, m[2])
+		if logo := strings.Contains(w.Body.String(), "<img "); logo != (m[3] != "") {
+			t.Errorf("%s: image %v, allowed by %q", s.name, logo, csp)
+		}
+		if _, frame := s.view.(Frame); frame != (m[4] == "self") {
+			t.Errorf("%s: frame-ancestors %s", s.name, m[4])
 		}
 		for name, want := range map[string]string{
 			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
@@ -279,116 +219,4 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestEveryKeyHasWords(t *testing.T) {
-	for _, k := range messageKinds {
-		for _, part := range []string{".title", ".text", ".next"} {
-			if english.sentence[string(k)+part] == "" {
-				t.Errorf("no words for %s%s", k, part)
-			}
-		}
-	}
-	for _, e := range fieldErrors {
-		if english.sentence[string(e)] == "" {
-			t.Errorf("no words for %s", e)
-		}
-	}
-	for _, d := range []Done{Removed, Renamed, Added, Revoked, Cancelled} {
-		if english.sentence[string(d)] == "" {
-			t.Errorf("no words for %s", d)
-		}
-	}
-	for lang, w := range catalogue {
-		for key := range english.sentence {
-			if _, ok := w.sentence[key]; !ok {
-				t.Errorf("%s: no words for %s", lang, key)
-			}
-		}
-	}
-}
-
-func TestSpans(t *testing.T) {
-	for _, c := range []struct {
-		d    time.Duration
-		want string
-	}{
-		{0, "1 second"}, {time.Second, "1 second"}, {30 * time.Second, "30 seconds"}, {2 * time.Minute, "2 minutes"},
-		{9*time.Minute + time.Second, "10 minutes"}, {time.Hour, "60 minutes"}, {2 * time.Hour, "2 hours"}, {24 * time.Hour, "24 hours"}, {72 * time.Hour, "3 days"},
-	} {
-		if got := english.span(c.d); got != c.want {
-			t.Errorf("span(%v) = %q, want %q", c.d, got, c.want)
-		}
-	}
-	if got := english.ago(now.Add(-119*time.Second), now); got != "1 minute ago" {
-		t.Errorf("ago = %q", got)
-	}
-	if got := english.ago(now.Add(-30*time.Hour-59*time.Minute), now); got != "30 hours ago" {
-		t.Errorf("ago = %q", got)
-	}
-	if got := english.left(now, now); got != "over" {
-		t.Errorf("left = %q", got)
-	}
-}
-
-func TestUnknownLanguagesFallBack(t *testing.T) {
-	for _, lang := range []string{"", "tlh", "en-GB", "EN", "-", strings.Repeat("x", 1000)} {
-		if w := wordsFor(lang); w != english {
-			t.Errorf("wordsFor(%q) is %s", lang, w.lang)
-		}
-	}
-}
-
-func TestQRIsReadBackFromItsRuns(t *testing.T) {
-	q, err := NewQR("otpauth://totp/A:b?secret=JBSWY3DPEHPK3PXP")
-	if err != nil {
-		t.Fatal(err)
-	}
-	side, black := paint(t, q.SVG())
-	// The three finder patterns are what a scanner looks for first.
-	n := side - 2*quietZone
-	for _, corner := range [][2]int{{0, 0}, {n - 7, 0}, {0, n - 7}} {
-		for i := range 7 {
-			for _, at := range [][2]int{{i, 0}, {i, 6}, {0, i}, {6, i}} {
-				if !black[[2]int{corner[0] + at[0] + quietZone, corner[1] + at[1] + quietZone}] {
-					t.Fatalf("finder pattern at %v is broken", corner)
-				}
-			}
-		}
-	}
-	for at := range black {
-		if at[0] < quietZone || at[1] < quietZone || at[0] >= side-quietZone || at[1] >= side-quietZone {
-			t.Fatalf("module %v in the quiet zone", at)
-		}
-	}
-	if _, err := NewQR(strings.Repeat("x", 4000)); err == nil {
-		t.Error("text of 4000 bytes encoded")
-	}
-}
-
-// paint reads the path of a QR code back into modules.
-func paint(t *testing.T, svg string) (side int, black map[[2]int]bool) {
-	t.Helper()
-	if _, err := fmt.Sscanf(svg[strings.Index(svg, "viewBox="):], `viewBox="0 0 %d`, &side); err != nil {
-		t.Fatal(err)
-	}
-	black = map[[2]int]bool{}
-	x, y := 0, 0
-	for _, m := range regexp.MustCompile(`M(\d+) (\d+)\.5|m(\d+) 0|h(\d+)`).FindAllString(svg, -1) {
-		var n int
-		switch m[0] {
-		case 'M':
-			_, _ = fmt.Sscanf(m, "M%d %d.5", &x, &y)
-		case 'm':
-			_, _ = fmt.Sscanf(m, "m%d 0", &n)
-			x += n
-		case 'h':
-			_, _ = fmt.Sscanf(m, "h%d", &n)
-			for i := range n {
-				black[[2]int{x + i, y}] = true
-			}
-			x += n
-		}
-	}
-	return side, black
 }

