@@ -25,7 +25,7 @@ var house = [][]string{
 	{"internal/ceremony/ceremonytest"},
 	{"internal/factor"},
 	{"internal/ceremony"},
-	{"internal/identity/whoami"},
+	{"internal/identity/whoami", "internal/sender"},
 	{"internal/records", "internal/cookies"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/identity", "internal/readings", "internal/heldrequest", "config", "totp"},

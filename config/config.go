@@ -57,6 +57,9 @@ type App struct {
 	// Limits are the lifetimes and budgets.
 	Limits Limits `json:"limits,omitzero"`
 
+	// SMS sends codes to telephones. Default: no such method.
+	SMS *SMS `json:"sms,omitempty"`
+
 	// AllowPlainHTTP serves the gateway's pages and honours grants where the
 	// request came without TLS. Cookies then lose the Secure attribute and
 	// the __Host- prefix: whoever reads the network takes them. For
@@ -73,6 +76,10 @@ func (a App) WithDefaults() App {
 	a.Enrollment = a.Enrollment.withDefaults()
 	a.TOTP = a.TOTP.withDefaults()
 	a.Limits = a.Limits.withDefaults()
+	if a.SMS != nil {
+		sms := a.SMS.WithDefaults()
+		a.SMS = &sms
+	}
 	return a
 }
 
@@ -95,7 +102,10 @@ func (a App) Validate() error {
 	if err := a.TOTP.Validate(); err != nil {
 		return err
 	}
-	return a.Limits.Validate()
+	if err := a.Limits.Validate(); err != nil || a.SMS == nil {
+		return err
+	}
+	return a.SMS.Validate()
 }
 
 // CheckIssuer holds the name shown in authenticator apps against its limits.

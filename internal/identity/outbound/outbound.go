@@ -1,5 +1,5 @@
 // Package outbound asks another server one question over HTTP, for the identity
-// sources that have to.
+// sources that have to, and tells it one thing, for a sender of texts.
 //
 // It promises that a question takes no longer, and its answer no more memory, than
 // was said; that no redirect is followed and no proxy from the environment is
@@ -78,10 +78,9 @@ type Answer struct {
 func (c *Client) Ask(r *http.Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), c.limits.Timeout)
 	defer cancel()
-	// Not http.Client: it follows redirects, and its errors quote the URL.
-	resp, err := c.transport.RoundTrip(r.WithContext(ctx))
+	resp, err := c.send(r.WithContext(ctx))
 	if err != nil {
-		return Answer{}, quiet(err)
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
@@ -98,6 +97,31 @@ func (c *Client) Ask(r *http.Request) (Answer, error) {
 		return Answer{}, ErrTooLarge
 	}
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
+}
+
+// Tell sends a request to which the status is the whole answer: of its body no more
+// is read than Limits.Body, nothing is kept, and whether it is whole does not count.
+func (c *Client) Tell(r *http.Request) (status int, header http.Header, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), c.limits.Timeout)
+	defer cancel()
+	resp, err := c.send(r.WithContext(ctx))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	// So that the connection can be used again. An error does not undo that
+	// the other side has answered.
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, c.limits.Body))
+	return resp.StatusCode, resp.Header, nil
+}
+
+func (c *Client) send(r *http.Request) (*http.Response, error) {
+	// Not http.Client: it follows redirects, and its errors quote the URL.
+	resp, err := c.transport.RoundTrip(r)
+	if err != nil {
+		return nil, quiet(err)
+	}
+	return resp, nil
 }
 
 // quiet is err without bytes of the answer in it, which may be a secret of
