@@ -29,9 +29,14 @@ type App struct {
 	// step_up.stores. Default: badger in step_up/ of Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=step_up.stores inline_key=engine"`
 
+	// SenderRaw is what texts are sent with, a module of the namespace
+	// step_up.senders. Required where sms is said, and refused elsewhere.
+	SenderRaw json.RawMessage `json:"sms_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
+
 	db      *database // nil until Provision acquired it
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
+	sender  Sender     // nil where no texts are sent
 	sites   []*Handler // in the order they were provisioned
 	logger  *zap.Logger
 }
@@ -48,6 +53,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	var err error
+	if a.sender, err = a.loadSender(ctx); err != nil {
 		return err
 	}
 	e, err := a.loadEngine(ctx)

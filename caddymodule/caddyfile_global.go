@@ -60,10 +60,13 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //				total       SIZE
 //			}
 //		}
+//		sms {
+//			…
+//		}
 //		allow_plain_http
 //	}
 //
-// Everything may be left out; what each setting means, and what it is when left
+// The block sms is shown above readSMS. Everything may be left out; what each setting means, and what it is when left
 // out, stands at the fields of config.App. Each is said at most once. Secrets
 // belong here and not into a site block, where Caddy takes {file.NAME} for a
 // shorthand of something else.
@@ -74,7 +77,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "allow_plain_http"},
+		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "allow_plain_http"},
 		settings: map[string]setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -108,6 +111,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"enrollment":       a.readEnrollment,
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
+			"sms":              a.readSMS,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
 	}.read(d)

@@ -9,6 +9,9 @@
 //	step_up.identity.header        …, from a header field that a trusted proxy sets
 //	step_up.identity.jwt           …, from a signed token
 //	step_up.identity.whoami        …, as the application itself says
+//	step_up.senders.webhook        codes by SMS, through a receiver of the operator's
+//	step_up.senders.smtp           …, through a mail server
+//	step_up.senders.file           …, into a file, for trying out
 //
 // and the command `caddy step-up`.
 //

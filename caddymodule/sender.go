@@ -1,0 +1,128 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+// Sender hands texts over for delivery to telephones. It is the interface of guest
+// modules in the namespace step_up.senders.
+//
+// Send is given a number in the form of E.164, such as +4915112345678, and the text
+// as it is to be read, which has a code in it. Nil means that whoever delivers it
+// took it over; an error means that it surely or possibly was not taken. Send must
+// return soon after ctx has ended. It is called concurrently. It may try again by
+// itself, but not after it returned, and never sends a text to anybody else.
+//
+// Neither the number nor the text may be logged, or stand in the error: a code in a
+// log is a code that others can use. Errors of the net/http client quote the URL,
+// and mail servers quote the recipient.
+type Sender interface {
+	Send(ctx context.Context, to, text string) error
+}
+
+// maxSending bounds a call of a guest that does not heed its context's own end.
+const maxSending = 30 * time.Second
+
+var (
+	// errSenderPanicked tells that a sender panicked; with what is not told,
+	// since that may be the text.
+	errSenderPanicked = errors.New("sending text: the sender panicked")
+	// errSenderQuotes stands in place of an error that quoted the message.
+	errSenderQuotes = errors.New("sending text: the sender failed, with an error that is withheld since it quotes the message")
+	// errNoSender tells that there are settings, and nothing to send with.
+	errNoSender = errors.New("sms needs a sender: write `sender webhook https://sms.example.com/send`, `sender smtp mail.example.com:587`, or for trying out `sender file PATH`")
+	// errNoSMS tells of a sender for which no countries are said.
+	errNoSMS = errors.New("sms_sender is said without sms: say there to which countries texts may go")
+)
+
+// checkSender holds the sender against the settings that go with it.
+func checkSender(said *config.SMS, raw json.RawMessage) error {
+	switch {
+	case said != nil && len(raw) == 0:
+		return errNoSender
+	case said == nil && len(raw) > 0:
+		return errNoSMS
+	}
+	return nil
+}
+
+// loadSender makes the sender, or nil where no texts are sent.
+func (a *App) loadSender(ctx caddy.Context) (Sender, error) {
+	if err := checkSender(a.SMS, a.SenderRaw); err != nil || a.SMS == nil {
+		return nil, err
+	}
+	module, err := ctx.LoadModule(a, "SenderRaw")
+	if err != nil {
+		return nil, fmt.Errorf("loading sms sender: %w", err)
+	}
+	s, ok := module.(Sender)
+	if !ok {
+		return nil, fmt.Errorf("loading sms sender: %T is no sender", module)
+	}
+	return guarded{s}, nil
+}
+
+// guarded is a guest's sender held to the contract: others wrote it.
+type guarded struct{ guest Sender }
+
+// Send passes a text on.
+func (g guarded) Send(ctx context.Context, to, text string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxSending)
+	defer cancel()
+	defer func() {
+		if recover() != nil {
+			err = errSenderPanicked
+		}
+	}()
+	if err := g.guest.Send(ctx, to, text); err != nil {
+		if quotes(err.Error(), to, text) {
+			return errSenderQuotes
+		}
+		return err
+	}
+	return nil
+}
+
+// quotes tells whether an error repeats the number, or a word of the text that has
+// a digit in it, as codes have. It is a net below the contract, not the contract:
+// what is encoded slips through.
+func quotes(message, to, text string) bool {
+	digits := strings.TrimPrefix(to, "+")
+	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for _, word := range append(words, digits[max(0, len(digits)-7):]) {
+		if len(word) >= 4 && strings.ContainsFunc(word, unicode.IsDigit) && strings.Contains(message, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// readSecret resolves a setting that names a secret, and gives it without the line
+// end that files have.
+func readSecret(setting, value string) (string, error) {
+	secret, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	if err != nil {
+		return "", fmt.Errorf("reading %s %s: %w", setting, value, err)
+	}
+	return strings.TrimRight(secret, "\r\n"), nil
+}
+
+// checkSecret refuses everything that is not one placeholder. The value is not
+// repeated: it may well be the secret.
+func checkSecret(setting, value, example string) error {
+	name, ok := config.Placeholder(value)
+	if ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") || strings.HasPrefix(name, "file.") && len(name) > len("file.")) {
+		return nil
+	}
+	return fmt.Errorf("%s must be one placeholder such as %s, from {env.*} or {file.*}: a secret written into the configuration can be read back through Caddy's admin endpoint", setting, example)
+}

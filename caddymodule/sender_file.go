@@ -1,0 +1,78 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/sender"
+)
+
+func init() {
+	caddy.RegisterModule(FileSender{})
+}
+
+// FileSender writes each text to a file in place of sending it, for trying out:
+// whoever reads the file has everybody's codes. It is never a default.
+type FileSender struct {
+	// Path of the file, to which lines of JSON with time, to and text are
+	// appended. It is made with mode 0600; one that others can read is
+	// refused. Placeholders such as {env.HOME} are replaced. Required.
+	Path string `json:"path"`
+
+	file *sender.File
+}
+
+// CaddyModule returns the module's id.
+func (FileSender) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.senders.file", New: func() caddy.Module { return new(FileSender) }}
+}
+
+// UnmarshalCaddyfile reads the sender. Syntax:
+//
+//	file PATH
+func (f *FileSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if err := word(d, &f.Path, "/var/tmp/sms.jsonl"); err != nil {
+		return err
+	}
+	if d.NextArg() || d.NextBlock(0) {
+		return d.Errf("sender file takes one path only, and %q follows it", d.Val())
+	}
+	return nil
+}
+
+// Provision looks at the file, and makes none.
+func (f *FileSender) Provision(ctx caddy.Context) error {
+	path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
+	if err != nil {
+		return fmt.Errorf("reading path of the file sender: %w", err)
+	}
+	if path != "" {
+		if path, err = realPath(path); err != nil {
+			return err
+		}
+	}
+	if f.file, err = sender.NewFile(path, time.Now); err != nil {
+		return err
+	}
+	ctx.Logger().Warn("codes are written to a file and sent to nobody: whoever reads it can pass every step-up by SMS; take another sender before others use this",
+		zap.String("path", path))
+	return nil
+}
+
+// Send writes a text.
+func (f *FileSender) Send(ctx context.Context, to, text string) error {
+	return f.file.Send(ctx, to, text)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*FileSender)(nil)
+	_ caddyfile.Unmarshaler = (*FileSender)(nil)
+	_ Sender                = (*FileSender)(nil)
+)

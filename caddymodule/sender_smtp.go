@@ -1,0 +1,230 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/sender"
+)
+
+func init() {
+	caddy.RegisterModule(SMTPSender{})
+}
+
+// SMTPSender mails each text, to a gateway between mail and telephones or to
+// wherever mail is read.
+//
+// The way to the server is encrypted: from the first byte on port 465, by STARTTLS
+// on others, on this machine not at all. A server that does not offer STARTTLS is
+// sent nothing. A mail is offered once.
+type SMTPSender struct {
+	// Server is a host and a port, such as mail.example.com:587. Required.
+	Server string `json:"server"`
+
+	// From is the sender's address. Required.
+	From string `json:"from"`
+
+	// To is the recipient's address, in which {number} stands for the digits
+	// of the number with its country code and without the plus, as in
+	// {number}@sms.example.com. Required. It may leave {number} to Subject.
+	To string `json:"to"`
+
+	// Subject of the mails, in plain ASCII; {number} as in To. Some gateways
+	// send it along. Default: none.
+	Subject string `json:"subject,omitempty"`
+
+	// Username signs in with AUTH PLAIN. Default: no signing in.
+	Username string `json:"username,omitempty"`
+
+	// Password goes with Username: one placeholder, {env.NAME} or
+	// {file./path}.
+	Password string `json:"password,omitempty"`
+
+	// TLS is starttls or implicit, where the port does not tell. Default:
+	// implicit on port 465, starttls on others; on this machine neither,
+	// unless a CAFile is said.
+	TLS string `json:"tls,omitempty"`
+
+	// CAFile is a file of certificates in PEM, one of which must have signed
+	// the server's. Default: the system's.
+	CAFile string `json:"ca_file,omitempty"`
+
+	// AllowPlainText sends codes over a network in the clear, for one that is
+	// your own; a password is not sent then. Default: false.
+	AllowPlainText bool `json:"allow_plain_text,omitempty"`
+
+	// Timeout bounds the whole conversation. 1s to 20s. Default: 10s.
+	Timeout config.Duration `json:"timeout,omitzero"`
+
+	mail *sender.SMTP
+}
+
+// The kinds of TLS.
+const (
+	tlsStart    = "starttls"
+	tlsImplicit = "implicit"
+)
+
+const exampleMailPassword = "{env.SMTP_PASSWORD}"
+
+// maxCAFile bounds a file of certificates, in bytes.
+const maxCAFile = 1 << 20
+
+// CaddyModule returns the module's id.
+func (SMTPSender) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.senders.smtp", New: func() caddy.Module { return new(SMTPSender) }}
+}
+
+// UnmarshalCaddyfile reads the sender. Syntax:
+//
+//	smtp HOST:PORT {
+//		from    ADDRESS
+//		to      ADDRESS
+//		subject TEXT
+//		auth    NAME {env.NAME} | {file./path}
+//		tls     starttls | implicit
+//		ca_file PATH
+//		timeout DURATION
+//		allow_plain_text
+//	}
+//
+// from and to are required, and {number} in one of to and subject.
+func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	directive := d.Token()
+	if err := word(d, &s.Server, "mail.example.com:587"); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("smtp takes a host with a port and then a block, and %q follows it", d.Val())
+	}
+	err := block{
+		name:  "smtp",
+		order: []string{"from", "to", "subject", "auth", "tls", "ca_file", "timeout", "allow_plain_text"},
+		settings: map[string]setting{
+			"from":    text(&s.From, "step-up@example.com"),
+			"to":      text(&s.To, "{number}@sms.example.com"),
+			"subject": text(&s.Subject, `"Your code"`),
+			"auth": func(d *caddyfile.Dispenser) error {
+				if !d.Args(&s.Username, &s.Password) {
+					return d.Err("auth takes a name and where its password is, such as `auth step-up " + exampleMailPassword + "`")
+				}
+				return checked(d, checkSecret("the password of auth", s.Password, exampleMailPassword))
+			},
+			"tls":              text(&s.TLS, tlsImplicit),
+			"ca_file":          text(&s.CAFile, "/etc/ssl/mail-ca.pem"),
+			"timeout":          func(d *caddyfile.Dispenser) error { return duration(d, &s.Timeout, "10s") },
+			"allow_plain_text": func(*caddyfile.Dispenser) error { s.AllowPlainText = true; return nil },
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	return checkedAt(directive, s.check())
+}
+
+// check returns what is wrong with the settings as they are written.
+func (s *SMTPSender) check() error {
+	if s.Password != "" {
+		if err := checkSecret("the password of smtp", s.Password, exampleMailPassword); err != nil {
+			return err
+		}
+	}
+	if s.AllowPlainText && (s.TLS != "" || s.CAFile != "") {
+		return errors.New("smtp: allow_plain_text excludes tls and ca_file: keep what you mean")
+	}
+	if err := checkSpan("timeout", s.Timeout, time.Second, 20*time.Second); err != nil {
+		return err
+	}
+	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	o.Password = s.Password // its length and content do not count yet
+	_, err = sender.NewSMTP(o)
+	return err
+}
+
+// options are the settings as the sender wants them, without the password and the
+// certificates.
+func (s *SMTPSender) options() (sender.SMTPOptions, error) {
+	o := sender.SMTPOptions{
+		Server: s.Server, From: s.From, To: s.To, Subject: s.Subject, Username: s.Username,
+		Timeout: time.Duration(s.Timeout),
+	}
+	switch s.TLS {
+	case "":
+	case tlsStart:
+		o.Encryption = sender.StartTLS
+	case tlsImplicit:
+		o.Encryption = sender.ImplicitTLS
+	default:
+		return o, fmt.Errorf("tls %q is not known: write one of %s, %s", s.TLS, tlsStart, tlsImplicit)
+	}
+	if s.AllowPlainText {
+		o.Encryption = sender.PlainText
+	}
+	return o, nil
+}
+
+// Provision reads the password and the certificates. The server is not asked yet.
+func (s *SMTPSender) Provision(caddy.Context) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	if s.Password != "" {
+		if o.Password, err = readSecret("the password of smtp", s.Password); err != nil {
+			return err
+		}
+	}
+	if s.CAFile != "" {
+		if o.RootCAs, err = readCertificates(s.CAFile); err != nil {
+			return fmt.Errorf("reading ca_file %s: %w", s.CAFile, err)
+		}
+	}
+	s.mail, err = sender.NewSMTP(o)
+	return err
+}
+
+func readCertificates(path string) (*x509.CertPool, error) {
+	stat, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !stat.Mode().IsRegular() || stat.Size() > maxCAFile {
+		return nil, errors.New("it is no file of at most 1 MiB")
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, errors.New("there is no certificate in PEM in it")
+	}
+	return pool, nil
+}
+
+// Send mails a text.
+func (s *SMTPSender) Send(ctx context.Context, to, text string) error {
+	return s.mail.Send(ctx, to, text)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*SMTPSender)(nil)
+	_ caddyfile.Unmarshaler = (*SMTPSender)(nil)
+	_ Sender                = (*SMTPSender)(nil)
+)
