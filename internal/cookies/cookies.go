@@ -1,7 +1,7 @@
 // Package cookies names, reads, writes and removes the gateway's own cookies.
 //
-// There are two kinds: one that tells browsers apart, and one for each action
-// type that carries the token of a grant. Their names begin with "__Host-", so
+// There are three kinds: one that tells browsers apart, one for each action type
+// that carries the token of a grant, and one for the language that a person chose. Their names begin with "__Host-", so
 // that no other host and no plain HTTP connection can plant one (RFC 6265bis
 // section 4.1.3.2). Where the operator allows plain HTTP the names lack that
 // prefix, since browsers would refuse it there; such cookies are read on plain
@@ -27,6 +27,8 @@ const (
 	// browserTTL is the longest that browsers keep a cookie (RFC 6265bis
 	// section 5.5).
 	browserTTL = 400 * 24 * time.Hour
+	// languageTTL is how long a choice is remembered.
+	languageTTL = 365 * 24 * time.Hour
 	// maxCookieHeader bounds what is scanned; net/http's own limit on a
 	// request's header is larger.
 	maxCookieHeader = 64 << 10
@@ -41,6 +43,9 @@ func name(suffix string) Name {
 
 // Browser is the cookie that tells browsers apart.
 var Browser = name(browserSuffix)
+
+// Language is the cookie of the language that the person chose for the pages.
+var Language = name("lang")
 
 // Grant is the cookie for a grant of the tenant's action type: named by a hash,
 // so that neither shows in the browser.
@@ -230,6 +235,12 @@ func SetGrant(w http.ResponseWriter, n Name, token grants.Token, use grants.Use,
 		sameSite = http.SameSiteStrictMode
 	}
 	set(w, n, token.Text(), secure, sameSite, ttl)
+}
+
+// SetLanguage has the browser remember a language, whose tag the caller has
+// checked.
+func SetLanguage(w http.ResponseWriter, tag string, secure bool) {
+	set(w, Language, tag, secure, http.SameSiteLaxMode, languageTTL)
 }
 
 // Clear makes the browser forget a grant's cookie.

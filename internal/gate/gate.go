@@ -32,6 +32,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -97,7 +98,9 @@ type Options struct {
 	// slash; empty means DefaultPrefix.
 	Prefix string
 	// Issuer names the gateway on its pages; may be empty.
-	Issuer   string
+	Issuer string
+	// Brand is how those look; nil: as they are.
+	Brand    *pages.Brand
 	Rules    []Rule
 	Ceremony *ceremony.Service
 	Identify Identify

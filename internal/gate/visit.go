@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -107,5 +108,9 @@ func (v *visit) ungranted(who ceremony.Principal, offered bool, err error) {
 
 // page is what all of the gate's pages have in common.
 func (v *visit) page() pages.Page {
-	return pages.Page{Issuer: v.g.o.Issuer, Host: v.r.Host, Now: v.g.o.Now()}
+	chosen, _ := cookies.Get(v.r.Header, cookies.Language.On(v.g.o.Secure(v.r)))
+	return pages.Page{
+		Lang:   pages.Choose(chosen, strings.Join(v.r.Header["Accept-Language"], ",")),
+		Issuer: v.g.o.Issuer, Brand: v.g.o.Brand, Host: v.r.Host, Now: v.g.o.Now(),
+	}
 }

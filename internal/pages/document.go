@@ -25,7 +25,8 @@ func newDocument(v View) document {
 	// Our own files, and a brand's colours, which are numbers: nothing of a
 	// request is in them.
 	d.Style = template.CSS(compactStyle) + d.Page.Brand.style()
-	if d.Page.LanguageURL != "" && d.Page.CSRF != "" && len(languages) > 1 {
+	_, once := v.(interface{ once() })
+	if d.Page.LanguageURL != "" && d.Page.CSRF != "" && len(languages) > 1 && !once {
 		d.Languages = languages
 	}
 	if s, ok := v.(scripted); ok && s.scripted() || len(d.Languages) > 0 {

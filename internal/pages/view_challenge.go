@@ -108,3 +108,6 @@ func (Left) titleKey() string      { return "left.title" }
 func (c Challenge) hasError() bool { return c.Error != NoError || c.RetryAfter > 0 }
 
 func (Challenge) scripted() bool { return true }
+
+func (Passed) once() {}
+func (Left) once()   {}

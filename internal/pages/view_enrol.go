@@ -157,3 +157,6 @@ func (Enrol) scripted() bool         { return true }
 func (EnrolPhone) scripted() bool    { return true }
 func (EnrolPasskey) scripted() bool  { return true }
 func (RecoveryCodes) scripted() bool { return true }
+
+// once marks a page that cannot be had again in another language.
+func (RecoveryCodes) once() {}

@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,7 @@ func (v *visit) challengePage(status int, method string, wrong pages.FieldError)
 	view := pages.Challenge{
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
 		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
-		AttemptsLeft: d.AttemptsLeft, Error: wrong, FormURL: self, CancelURL: self + "/cancel",
+		AttemptsLeft: d.AttemptsLeft, Error: wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
 	}
 	for _, s := range d.Show {
 		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
@@ -145,5 +146,53 @@ func (v *visit) cancelChallenge() error {
 			return err
 		}
 	}
-	return v.redirect(v.done(pages.Cancelled))
+	to := v.cameFrom()
+	if to == "" {
+		return v.redirect(v.done(pages.Cancelled))
+	}
+	// As in onward: the application may redirect elsewhere.
+	if fromBrowser(v.r) {
+		v.w.Header().Set("Refresh", "0;url="+to)
+		v.render(http.StatusOK, pages.Left{Page: v.page(), URL: to})
+		return nil
+	}
+	return v.redirect(to)
+}
+
+// fromField carries cameFrom through the forms of a challenge.
+const fromField = "from"
+
+// maxFrom bounds what is carried; browsers cut a Referer at 4 KiB.
+const maxFrom = 4 << 10
+
+// cameFrom is the page of the application from which the person came to the
+// challenge, as a path on the site; "" where it cannot be told, or was one of our own. A
+// browser says it in the Referer of the first request; the forms carry it on.
+//
+// Only pages of the site itself can have put it there: another origin's Referer is
+// not taken, and a form of ours comes with its token (S10). Even so it is only
+// ever a path, which back keeps on the site (S09).
+func (v *visit) cameFrom() string {
+	from := v.form[fromField]
+	if v.form == nil {
+		var ok bool
+		if from, ok = strings.CutPrefix(v.r.Header.Get("Referer"), v.site.Origin); !ok {
+			return ""
+		}
+	}
+	from, _, _ = strings.Cut(from, "#")
+	u, err := url.ParseRequestURI(from)
+	if err != nil || !strings.HasPrefix(from, "/") || len(from) > maxFrom || v.isOwn(u.Path) || u.Query().Has(ceremony.ResumeParam) {
+		return ""
+	}
+	to := v.back(from)
+	if to == v.url("") {
+		return ""
+	}
+	return to
+}
+
+// isOwn tells of a path that it lies under the prefix, in any spelling.
+func (v *visit) isOwn(path string) bool {
+	return strings.Contains(strings.ToLower(path)+"/", Prefix)
 }

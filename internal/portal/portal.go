@@ -62,10 +62,11 @@ type Action struct {
 	RequestBound bool
 }
 
-// Options make a portal. All are needed but Issuer and Actions.
+// Options make a portal. All are needed but Issuer, Brand and Actions.
 type Options struct {
 	Service *ceremony.Service
-	Issuer  string // shown on the pages
+	Issuer  string       // shown on the pages
+	Brand   *pages.Brand // how the pages look; nil: as they are
 	// Identify tells who is asking, with Principal.Browser zero where the
 	// request has no browser cookie. Errors other than ErrNobody and
 	// ErrAmbiguous mean that it cannot be told now.

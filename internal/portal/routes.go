@@ -43,6 +43,7 @@ func routes() []route {
 		page(get, "recovery-codes/renew", (*visit).askRenew),
 		page(post, "recovery-codes/renew", (*visit).renew),
 		page(post, "grants/*/revoke", (*visit).revoke),
+		page(post, "language", (*visit).changeLanguage),
 
 		call(get, "me", (*visit).apiMe),
 		call(post, "totp", (*visit).apiEnrol),

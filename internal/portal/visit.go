@@ -44,20 +44,14 @@ func (v *visit) rememberBrowser() {
 // page is what all pages have in common.
 func (v *visit) page() pages.Page {
 	p := pages.Page{
-		Lang: language(v.r), Issuer: v.portal.o.Issuer, Host: v.r.Host,
+		Lang: v.language(), Issuer: v.portal.o.Issuer, Brand: v.portal.o.Brand, Host: v.r.Host,
 		User: v.who.User, CSRF: v.csrf, Now: v.portal.o.Now(),
+		LanguageURL: v.url("language"), Path: v.shownAt(),
 	}
 	if !v.who.IsZero() && v.r.URL.Path != Prefix {
 		p.HomeURL = v.url("")
 	}
 	return p
-}
-
-// language is the first one that the browser asks for.
-func language(r *http.Request) string {
-	first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
-	first, _, _ = strings.Cut(first, ";")
-	return strings.TrimSpace(first)
 }
 
 // redirect sends the browser on with GET. The target is one of url's, or was
