@@ -219,12 +219,12 @@ func (s *Service) RevokeKey(ctx context.Context, id string) error {
 	return nil
 }
 
-// Key gives the live API key of a text. [ErrNotFound] for every text that is
+// KeyOf gives the live API key of a text. [ErrNotFound] for every text that is
 // none.
 //
 // A key is found by its SHA-256, so that how long it takes tells of digests only,
 // and compared once more in constant time.
-func (s *Service) Key(ctx context.Context, text string) (APIKey, error) {
+func (s *Service) KeyOf(ctx context.Context, text string) (APIKey, error) {
 	if !strings.HasPrefix(text, KeyPrefix) || len(text) > maxKeyLen {
 		return APIKey{}, ErrNotFound
 	}

@@ -1,0 +1,86 @@
+package ceremony_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+)
+
+func TestS02KeyIsGoodForWhatItSaysUntilItEnds(t *testing.T) {
+	w := ceremonytest.New(t)
+	text, hash := ceremony.NewKey()
+	made, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{
+		Label: "payroll", Tenant: "staff", Scopes: []ceremony.Scope{ceremony.ScopeVerify, ceremony.ScopeRead}, Actions: []string{"PAY"},
+		Expires: w.Clock.Now().Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) != 47 || !strings.HasPrefix(text, "suk_") || strings.Contains(made.ID, text[4:12]) {
+		t.Error(len(text), made.ID)
+	}
+	w.Reopen()
+	k, err := w.KeyOf(t.Context(), text)
+	if err != nil || k.Tenant != "staff" || !k.May(ceremony.ScopeRead) || k.May(ceremony.ScopeReset) || !k.Mints("PAY") || k.Mints("OTHER") || k.Mints("*") {
+		t.Errorf("%+v %v", k, err)
+	}
+	for _, wrong := range []string{"", "suk_", text[:46], text + "A", strings.ToLower(text), " " + text, text[4:], strings.Repeat("suk_", 1000)} {
+		if _, err := w.KeyOf(t.Context(), wrong); err != ceremony.ErrNotFound {
+			t.Errorf("%.60q: %v", wrong, err)
+		}
+	}
+	w.Clock.Advance(30 * time.Second)
+	if _, err := w.KeyOf(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := w.Keys(t.Context())
+	if err != nil || len(keys) != 1 || w.Clock.Now().Sub(keys[0].LastUsedAt) != 30*time.Second {
+		t.Errorf("%+v %v", keys, err)
+	}
+	w.Clock.Advance(time.Hour)
+	_, err = w.KeyOf(t.Context(), text)
+	want(t, "expired", err, ceremony.ErrNotFound)
+}
+
+func TestRevokedKeyEndsAtOnce(t *testing.T) {
+	w := ceremonytest.New(t)
+	text, hash := ceremony.NewKey()
+	made, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: "staff", Scopes: []ceremony.Scope{ceremony.ScopeGrants}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: "other", Scopes: []ceremony.Scope{ceremony.ScopeReset}})
+	want(t, "the same key for another tenant", err, ceremony.ErrInvalid)
+	if _, err := w.KeyOf(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "revoke", w.RevokeKey(t.Context(), made.ID), nil)
+	_, err = w.KeyOf(t.Context(), text)
+	want(t, "revoked", err, ceremony.ErrNotFound)
+	want(t, "revoke again", w.RevokeKey(t.Context(), made.ID), ceremony.ErrNotFound)
+}
+
+func TestKeysThatAreRefused(t *testing.T) {
+	w := ceremonytest.New(t)
+	verify := []ceremony.Scope{ceremony.ScopeVerify}
+	for name, k := range map[string]ceremony.APIKey{
+		"no tenant":         {Scopes: verify, Actions: []string{"PAY"}},
+		"no scope":          {Tenant: "t"},
+		"unknown scope":     {Tenant: "t", Scopes: []ceremony.Scope{"admin"}},
+		"scope twice":       {Tenant: "t", Scopes: []ceremony.Scope{"read", "read"}},
+		"verify, no action": {Tenant: "t", Scopes: verify},
+		"action, no verify": {Tenant: "t", Scopes: []ceremony.Scope{"read"}, Actions: []string{"PAY"}},
+		"bad action":        {Tenant: "t", Scopes: verify, Actions: []string{"PAY ME"}},
+		"our own action":    {Tenant: "t", Scopes: verify, Actions: []string{"step_up.manage"}},
+		"many actions":      {Tenant: "t", Scopes: verify, Actions: strings.Split(strings.Repeat("A,", 101)+"A", ",")},
+		"past expiry":       {Tenant: "t", Scopes: verify, Actions: []string{"PAY"}, Expires: w.Clock.Now()},
+		"label with breaks": {Tenant: "t", Scopes: verify, Actions: []string{"PAY"}, Label: "a\nb"},
+	} {
+		_, hash := ceremony.NewKey()
+		_, err := w.CreateKey(t.Context(), hash, k)
+		want(t, name, err, ceremony.ErrInvalid)
+	}
+}
