@@ -12,7 +12,9 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -37,6 +39,7 @@ type App struct {
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
 	sender  Sender     // nil where no texts are sent
+	brand   *pages.Brand
 	sites   []*Handler // in the order they were provisioned
 	logger  *zap.Logger
 }
@@ -50,6 +53,9 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	if err := a.App.Validate(); err != nil {
+		return err
+	}
+	if err := a.loadBrand(); err != nil {
 		return err
 	}
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
@@ -111,15 +117,31 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.RecoveryCodes = said.Limits.RecoveryCodes
 	settings.Budgets.Device = said.Limits.Attempts.KnownBrowsers
 	settings.Budgets.Browser = said.Limits.Attempts.OtherBrowsers
+	settings.Budgets.API = said.Limits.Attempts.API
 	settings.HeldPerBrowser = said.Limits.Held.PerBrowser
 	settings.HeldInAll = said.Limits.Held.Total
 	return ceremony.New(ceremony.Options{
 		DB:       a.db.get,
 		Settings: settings,
-		Factors:  []ceremony.Factor{totpapp.Factor{Skew: settings.TOTP.Skew}, recovery.Factor{}},
+		Factors:  []ceremony.Factor{totpapp.Factor{Skew: settings.TOTP.Skew}, sms.Factor{}, recovery.Factor{}},
+		SMS:      a.smsSettings(),
 		Now:      time.Now,
 		Audit:    a.audit,
 	})
+}
+
+// smsSettings are how codes are sent to phones, or nil.
+func (a *App) smsSettings() *ceremony.SMS {
+	if a.SMS == nil {
+		return nil
+	}
+	said := a.SMS.WithDefaults()
+	numbers := sms.Numbers{Country: said.Country, Countries: said.Countries}
+	return &ceremony.SMS{
+		Number: numbers.Parse, Send: a.sender.Send,
+		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
+		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
+	}
 }
 
 var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA256, "sha512": totp.SHA512}
@@ -161,6 +183,9 @@ func (a *App) join(h *Handler) error {
 		}
 		if other.source != h.source {
 			return fmt.Errorf("two sites with different identity sources share the tenant %q, so that the same name in both would be one person: give each its own, such as `tenant intranet`", said.Tenant)
+		}
+		if err := config.CheckShared(theirs.Rules, said.Rules); err != nil {
+			return err
 		}
 		if theirs.UserID != said.UserID {
 			return fmt.Errorf("two sites of the tenant %q compare user ids differently: say `user_id %s` in both, or give each its own tenant", said.Tenant, config.UserIDExact)

@@ -53,6 +53,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			attempts {
 //				known_browsers COUNT
 //				other_browsers COUNT
+//				api            COUNT
 //			}
 //			held {
 //				size        SIZE
@@ -62,6 +63,12 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		sms {
 //			…
+//		}
+//		brand {
+//			name   TEXT
+//			logo   FILE
+//			accent #RRGGBB
+//			link   TEXT URL
 //		}
 //		allow_plain_http
 //	}
@@ -77,7 +84,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "allow_plain_http"},
+		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "allow_plain_http"},
 		settings: map[string]setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -112,6 +119,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
 			"sms":              a.readSMS,
+			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
 	}.read(d)
@@ -208,10 +216,11 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 			"recovery_codes":     count(&l.RecoveryCodes, "10"),
 			"attempts": block{
 				name:  "attempts",
-				order: []string{"known_browsers", "other_browsers"},
+				order: []string{"known_browsers", "other_browsers", "api"},
 				settings: map[string]setting{
 					"known_browsers": count(&l.Attempts.KnownBrowsers, "20"),
 					"other_browsers": count(&l.Attempts.OtherBrowsers, "60"),
+					"api":            count(&l.Attempts.API, "20"),
 				},
 			}.read,
 			"held": block{

@@ -55,6 +55,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			methods totp | recovery_code...
 //			label   TEXT
 //			show    NAME | POINTER...
+//			accept  api
 //			mode    enforce | observe
 //		}
 //	}
@@ -143,7 +144,7 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	err := block{
 		name:    "protect",
 		repeats: "match form json",
-		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "mode"},
+		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "accept", "mode"},
 		settings: map[string]setting{
 			"match": func(d *caddyfile.Dispenser) error {
 				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
@@ -213,6 +214,12 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					return d.Err("methods takes the accepted ways to pass, such as `methods totp`")
 				}
 				return checked(d, config.CheckMethods(r.Methods))
+			},
+			"accept": func(d *caddyfile.Dispenser) error {
+				if err := words(&r.Accept, config.AcceptAPI)(d); err != nil {
+					return err
+				}
+				return checked(d, config.CheckAccept(r.Accept))
 			},
 			"mode": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &r.Mode, config.ModeObserve); err != nil {

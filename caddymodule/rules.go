@@ -68,6 +68,7 @@ func demandOf(r config.Rule) (d grants.Demand, err error) {
 		}
 		d.Methods |= m
 	}
+	d.AcceptAPI = slices.Contains(r.Accept, config.AcceptAPI)
 	return d, nil
 }
 
@@ -124,6 +125,9 @@ func describe(r config.Rule) string {
 	words = append(words, "grant", r.Grant, r.TTL.String())
 	if len(r.Show) > 0 {
 		words = append(append(words, "show"), r.Show...)
+	}
+	if len(r.Accept) > 0 {
+		words = append(append(words, "accept"), r.Accept...)
 	}
 	if r.Mode == config.ModeObserve {
 		words = append(words, "mode", r.Mode)

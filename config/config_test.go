@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +222,35 @@ func FuzzSite(f *testing.F) {
 			t.Errorf("%s: valid, but not with its defaults: %v", text, err)
 		}
 	})
+}
+
+// Two sites of one tenant ask for the same under one action type: a server that
+// is told of a grant cannot say for which site.
+func TestS20CheckShared(t *testing.T) {
+	rule := func(change func(*config.Rule)) []config.Rule {
+		r := config.Rule{Action: "A", Any: true, Grant: config.GrantTimeBased}
+		change(&r)
+		return []config.Rule{{Action: "OTHER", Any: true, Grant: config.GrantOneTime}, r}
+	}
+	plain := rule(func(*config.Rule) {})
+	for name, tc := range map[string]struct {
+		other []Rule
+		ok    bool
+	}{
+		"the same":              {plain, true},
+		"its default, said":     {rule(func(r *config.Rule) { r.TTL = config.DefaultTimeBased }), true},
+		"methods, in any order": {rule(func(r *config.Rule) { r.Methods = []string{config.MethodRecoveryCode, config.MethodTOTP} }), true},
+		"other requests":        {rule(func(r *config.Rule) { r.Any, r.Unsafe = false, true }), true},
+		"another action":        {rule(func(r *config.Rule) { r.Action, r.Grant = "B", config.GrantOneTime }), true},
+		"another grant type":    {rule(func(r *config.Rule) { r.Grant = config.GrantOneTime }), false},
+		"another duration":      {rule(func(r *config.Rule) { r.TTL = config.MaxGrant }), false},
+		"fewer methods":         {rule(func(r *config.Rule) { r.Methods = []string{config.MethodTOTP} }), false},
+		"accept":                {rule(func(r *config.Rule) { r.Accept = []string{config.AcceptAPI} }), false},
+	} {
+		err := config.CheckShared(plain, tc.other)
+		var at *RuleError
+		if (err == nil) != tc.ok || err != nil && (!errors.As(err, &at) || at.Rule != 1) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -52,6 +52,11 @@ type Attempts struct {
 
 	// OtherBrowsers is the budget of all others. 5 to 1000. Default: 60.
 	OtherBrowsers int `json:"other_browsers,omitempty"`
+
+	// API is the budget of each API key for each user, and of a user's own
+	// token: what a server guesses wrong locks nobody out of their browser.
+	// 5 to 1000. Default: 20.
+	API int `json:"api,omitempty"`
 }
 
 func (l Limits) withDefaults() Limits {
@@ -69,6 +74,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Attempts.OtherBrowsers == 0 {
 		l.Attempts.OtherBrowsers = 60
+	}
+	if l.Attempts.API == 0 {
+		l.Attempts.API = 20
 	}
 	if l.Held.Size == 0 {
 		l.Held.Size = 1 << 20
@@ -97,6 +105,9 @@ func (l Limits) Validate() error {
 		return err
 	}
 	if err := between("limits attempts other_browsers", l.Attempts.OtherBrowsers, 5, 1000); err != nil {
+		return err
+	}
+	if err := between("limits attempts api", l.Attempts.API, 5, 1000); err != nil {
 		return err
 	}
 	if n := l.Held.Size; n != 0 && (n < 1<<10 || n > 2<<20) {

@@ -101,9 +101,8 @@ func scopeOf(r Rule) scope {
 // conflict says why later cannot stand after earlier, or nil.
 func conflict(earlier, later Rule, e, l scope) error {
 	if earlier.Action == later.Action {
-		a, b := earlier.withDefaults(), later.withDefaults()
-		if a.Grant != b.Grant || a.TTL != b.TTL || !sameWords(a.Methods, b.Methods) {
-			return fmt.Errorf("%s was given another demand by an earlier rule: one action type has one grant, duration and list of methods; repeat them, or use another action type", later.Action)
+		if !sameDemand(earlier, later) {
+			return fmt.Errorf("%s was given another demand by an earlier rule: one action type has one grant, duration, list of methods and `accept`; repeat them, or use another action type", later.Action)
 		}
 	}
 	if earlier.Action == later.Action && (len(earlier.Show) > 0) != (len(later.Show) > 0) {
@@ -133,6 +132,26 @@ func conflict(earlier, later Rule, e, l scope) error {
 		}
 		if dead && !meets(p, e.except) {
 			return fmt.Errorf("%s can never be reached for %s: it lies inside %s of the earlier rule %s; move the narrower rule up", later.Action, p, q, earlier.Action)
+		}
+	}
+	return nil
+}
+
+// sameDemand tells whether two rules of one action type ask for the same.
+func sameDemand(a, b Rule) bool {
+	a, b = a.withDefaults(), b.withDefaults()
+	return a.Grant == b.Grant && a.TTL == b.TTL && sameWords(a.Methods, b.Methods) && sameWords(a.Accept, b.Accept)
+}
+
+// CheckShared holds the rules of two sites of one tenant against each other: a
+// grant is its user's in both, and what one asks for may not depend on the site
+// that a server happens to mean.
+func CheckShared(earlier, later []Rule) error {
+	for i, l := range later {
+		for _, e := range earlier {
+			if e.Action == l.Action && !sameDemand(e, l) {
+				return &RuleError{i, fmt.Errorf("%s was given another demand by another site of the same tenant: repeat its grant, duration, methods and `accept`, use another action type, or give each site its own tenant", l.Action)}
+			}
 		}
 	}
 	return nil

@@ -24,6 +24,9 @@ const (
 	ModeObserve = "observe"
 )
 
+// AcceptAPI lets a rule take grants that servers won over the API.
+const AcceptAPI = "api"
+
 // Lifetimes of grants.
 const (
 	DefaultOneTime   = Duration(2 * time.Minute)
@@ -112,6 +115,13 @@ type Rule struct {
 	// both.
 	Methods []string `json:"methods,omitempty"`
 
+	// Accept is api where a grant does too that a server won for the same user
+	// over the API for servers (step_up_api), within what the rule asks
+	// otherwise. Such a grant knows no login session, and does not end with one.
+	// Not together with Show: servers do not see the request. Default: grants
+	// that were won on this gateway's pages only.
+	Accept []string `json:"accept,omitempty"`
+
 	// Mode is enforce, or observe: the rule then only counts and logs the
 	// requests that it would ask a proof for, and later rules are tried as if it
 	// were not there. The body is read for Form and JSON all the same. Default:
@@ -182,6 +192,12 @@ func (r Rule) Validate() error {
 	if err := CheckMethods(r.Methods); err != nil {
 		return fmt.Errorf("%s: %w", r.Action, err)
 	}
+	if err := CheckAccept(r.Accept); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
+	}
+	if len(r.Accept) > 0 && len(r.Show) > 0 {
+		return fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know", r.Action)
+	}
 	if err := CheckMode(r.Mode); err != nil {
 		return fmt.Errorf("%s: %w", r.Action, err)
 	}
@@ -226,6 +242,19 @@ func CheckMethods(methods []string) error {
 			return fmt.Errorf("methods names %s twice", m)
 		}
 		seen[m] = true
+	}
+	return nil
+}
+
+// CheckAccept holds where else grants may come from against the known ones.
+func CheckAccept(origins []string) error {
+	for i, o := range origins {
+		if o != AcceptAPI {
+			return oneOf("accept", o, AcceptAPI)
+		}
+		if i > 0 {
+			return fmt.Errorf("accept names %s twice", o)
+		}
 	}
 	return nil
 }
