@@ -146,7 +146,7 @@ func (p *passed) request(t testing.TB) *http.Request {
 
 // ready makes a request that was served one that just came in.
 func (p *passed) ready(r *http.Request, token grants.Token) {
-	for _, name := range []string{"Step-Up-User", "Step-Up-Action", "Step-Up-Method", "Step-Up-Auth-Time"} {
+	for _, name := range []string{"Step-Up-User", "Step-Up-Action", "Step-Up-Method", "Step-Up-Amr", "Step-Up-Auth-Time"} {
 		delete(r.Header, name)
 	}
 	r.Header["Cookie"] = []string{"theme=dark; session=0123456789abcdef; " + p.cookie + "=" + token.Text()}

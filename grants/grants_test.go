@@ -215,6 +215,16 @@ func TestNames(t *testing.T) {
 			t.Error(m, err)
 		}
 	}
+	for m, want := range map[Methods]string{TOTP: "otp", RecoveryCode: "otp", SMS: "sms", BoundPasskey: "hwk user", SyncedPasskey: "swk user", Passkey: "", 0: ""} {
+		if got := m.AMR(); got != want {
+			t.Errorf("%v: %q", m, got)
+		}
+	}
+	for _, m := range []Methods{BoundPasskey, SyncedPasskey} {
+		if m.String() != "passkey" || !Passkey.Accepts(m) || (TOTP|SMS).Accepts(m) {
+			t.Error(m)
+		}
+	}
 	if _, err := ParseMethod("totp recovery_code"); err == nil {
 		t.Error("two methods are taken for one")
 	}

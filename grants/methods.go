@@ -57,20 +57,20 @@ func ParseMethod(s string) (Methods, error) {
 func (m Methods) Accepts(by Methods) bool { return by != 0 && (m == 0 || m&by == by) }
 
 // AMR is what a proof by m is worth as authentication method references (RFC
-// 8176 section 2). A recovery code is a one-time password too, though read from
-// paper.
-func (m Methods) AMR() []string {
+// 8176 section 2), joined by a space. A recovery code is a one-time password too,
+// though read from paper.
+func (m Methods) AMR() string {
 	switch m {
 	case TOTP, RecoveryCode:
-		return []string{"otp"}
+		return "otp"
 	case SMS:
-		return []string{"sms"}
+		return "sms"
 	case BoundPasskey:
-		return []string{"hwk", "user"}
+		return "hwk user"
 	case SyncedPasskey:
-		return []string{"swk", "user"}
+		return "swk user"
 	}
-	return nil
+	return ""
 }
 
 // Names lists the methods by name, in a fixed order.

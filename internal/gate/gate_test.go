@@ -82,7 +82,7 @@ func TestPassAnnounces(t *testing.T) {
 	h := s.takeReached()[0].Header
 	for name, want := range map[string]string{
 		"Step-Up-User": "alice", "Step-Up-Action": "ADMIN", "Step-Up-Method": "totp",
-		"Step-Up-Auth-Time": strconv.FormatInt(won.Unix(), 10), "Cookie": "app=1; b=2",
+		"Step-Up-Amr": "otp", "Step-Up-Auth-Time": strconv.FormatInt(won.Unix(), 10), "Cookie": "app=1; b=2",
 	} {
 		if got := h[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

@@ -65,7 +65,7 @@ func TestS08Scrub(t *testing.T) {
 			r := (*got)[0]
 			want := map[string]bool{}
 			if target == "/admin" {
-				want = map[string]bool{"Step-Up-User": true, "Step-Up-Action": true, "Step-Up-Method": true, "Step-Up-Auth-Time": true}
+				want = map[string]bool{"Step-Up-User": true, "Step-Up-Action": true, "Step-Up-Method": true, "Step-Up-Amr": true, "Step-Up-Auth-Time": true}
 				if u := r.Header["Step-Up-User"]; len(u) != 1 || u[0] != "alice" {
 					t.Errorf("%s: the application hears of user %q", name, u)
 				}
