@@ -12,10 +12,22 @@ import (
 type Authenticator struct {
 	ID, Type, Label       string
 	CreatedAt, LastUsedAt time.Time
+	// Suffix are the last digits of a phone's number.
+	Suffix string
+	// Synced tells of a passkey that its provider may copy it to other devices,
+	// Suspect that somebody else may have copied it.
+	Synced, Suspect bool
 }
 
 func viewOf(a *records.Authenticator) Authenticator {
-	return Authenticator{ID: a.ID, Type: a.Type, Label: a.Label, CreatedAt: a.CreatedAt, LastUsedAt: a.LastUsedAt}
+	view := Authenticator{ID: a.ID, Type: a.Type, Label: a.Label, CreatedAt: a.CreatedAt, LastUsedAt: a.LastUsedAt}
+	if a.Phone != nil {
+		view.Suffix = PhoneSuffix(a.Phone.Number)
+	}
+	if a.Passkey != nil {
+		view.Synced, view.Suspect = a.Passkey.Synced, a.Passkey.Suspect
+	}
+	return view
 }
 
 // LiveGrant is a grant as its holder sees it.

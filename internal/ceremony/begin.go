@@ -230,6 +230,8 @@ type Description struct {
 	AttemptsLeft int
 	// Wait is not nil while no answer is looked at.
 	Wait *Wait
+	// Texts is the zero value where no code is sent for the challenge.
+	Texts Texts
 }
 
 // Describe tells how p's challenge stands. [ErrNotFound] and [ErrExpired] as in
@@ -256,6 +258,11 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 	for _, f := range s.factors {
 		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value, d.Site) {
 			d.Methods = append(d.Methods, f.Method())
+		}
+	}
+	if s.sms != nil && slices.Contains(d.Methods, grants.SMS) {
+		if d.Texts, err = s.texts(ctx, db, p, &account.Value, d.ID); err != nil {
+			return d, err
 		}
 	}
 	b, err := s.budget(ctx, db, p, holder)

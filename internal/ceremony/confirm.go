@@ -9,7 +9,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
-	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
 // Confirmed is a finished enrolment.
@@ -33,8 +32,8 @@ type Confirmed struct {
 // wait for the app's next code. An empty challenge names none, and one that
 // cannot be passed this way is left as it is.
 //
-// Other errors: [ErrNotFound], [ErrExpired], [ErrInvalidCode],
-// [ErrInviteRequired], [ErrEnrolmentDenied].
+// Other errors: [ErrNotFound], [ErrExpired], [ErrInvalidCode], of which a
+// [ClockOff] is one, [ErrInviteRequired], [ErrEnrolmentDenied].
 func (s *Service) Confirm(ctx context.Context, p Principal, id, code, challenge string) (Confirmed, error) {
 	return s.confirm(ctx, p, id, code, also{challenge: challenge})
 }
@@ -161,11 +160,9 @@ func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id
 	}
 	switch pending.Type {
 	case records.TypeTOTP:
-		key := pending.TOTP
-		if key.Last, err = totp.Match(s.key(&key), answer, s.now(), 0); err != nil {
-			return made, proof, ErrInvalidCode // the confirming code is used up
+		if made.TOTP, err = s.firstCode(pending, answer); err != nil {
+			return made, proof, err
 		}
-		made.TOTP = &key
 	case records.TypePhone:
 		if findCode(db, &pending.Phone, id, foldDigits(answer), s.now()) < 0 {
 			return made, proof, ErrInvalidCode

@@ -27,7 +27,8 @@ type Enrolment struct {
 	// are shown to their owner until it is confirmed.
 	Key totp.Key
 	URI string
-	// Sent tells of the code that a phone was sent.
+	// Sent tells of the code that a phone was sent. Expires is zero where none is
+	// good now.
 	Sent Sent
 	// Options are the JSON that a browser makes a passkey with.
 	Options json.RawMessage
@@ -241,22 +242,21 @@ func (s *Service) enrolment(ctx context.Context, db *records.DB, p Principal, id
 		e.URI = e.Key.URI(s.set.Issuer, p.User)
 	case records.TypePhone:
 		e.Sent.Suffix = PhoneSuffix(pending.Phone.Number)
-		for _, c := range pending.Phone.Codes {
-			e.Sent.Expires = c.Expires
-			e.Sent.ResendAt = c.Expires.Add(-s.smsSettings().CodeTTL).Add(s.smsSettings().ResendAfter)
+		if s.sms == nil {
+			break // an enrolment may outlive the settings
+		}
+		var sent sentCodes
+		if sent, err = s.sentTo(ctx, db, p); err != nil {
+			return e, err
+		}
+		e.Sent.ResendAt = sent.next
+		if code := sent.code(&pending.Phone, e.ID); code != nil {
+			e.Sent.Expires = code.Expires
 		}
 	case records.TypePasskey:
 		e.Options, err = s.creation(ctx, db, p, e.ID, pending.Site)
 	}
 	return e, err
-}
-
-// smsSettings are those of today; an enrolment may outlive them.
-func (s *Service) smsSettings() SMS {
-	if s.sms == nil {
-		return SMS{}
-	}
-	return *s.sms
 }
 
 func (s *Service) creation(ctx context.Context, db *records.DB, p Principal, id, site string) (json.RawMessage, error) {

@@ -76,13 +76,23 @@ func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, 
 	}
 	now := s.now()
 	at := slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return now.Sub(t) >= window })
-	if n := len(at); n > 0 && now.Sub(at[n-1]) < pause {
-		return store.Op{}, &SendWait{For: pause - now.Sub(at[n-1])}
-	}
-	if len(at) >= limit {
-		return store.Op{}, &SendWait{For: window - now.Sub(at[len(at)-limit])}
+	if next := nextSend(at, window, limit, pause); now.Before(next) {
+		return store.Op{}, &SendWait{For: next.Sub(now)}
 	}
 	return db.Sends.Update(row, records.Sends{At: append(at, now)}, now.Add(window))
+}
+
+// nextSend is when one more code may be sent after those sent at the times, of
+// which the window holds no older one.
+func nextSend(at []time.Time, window time.Duration, limit int, pause time.Duration) time.Time {
+	var next time.Time
+	if n := len(at); n > 0 {
+		next = at[n-1].Add(pause)
+	}
+	if n := len(at); n >= limit && at[n-limit].Add(window).After(next) {
+		next = at[n-limit].Add(window)
+	}
+	return next
 }
 
 // oneMoreInAll counts one more code of all.

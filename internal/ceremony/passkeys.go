@@ -1,0 +1,51 @@
+package ceremony
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
+
+// Offers are the means of proof that may be enrolled here.
+func (s *Service) Offers() grants.Methods {
+	offers := grants.Methods(0)
+	for _, m := range methodsOf {
+		switch {
+		case m == grants.SMS && s.sms == nil, m == grants.Passkey && s.passkeys() == nil, s.factor(m) == nil:
+		default:
+			offers |= m
+		}
+	}
+	return offers
+}
+
+// PasskeyOptions gives the JSON with which p's challenge asks a browser for a
+// passkey. It changes nothing, and may be asked for again.
+//
+// It fails with [ErrNotFound], [ErrExpired], or [ErrMethodNotAccepted] where no
+// passkey of the subject does for the challenge.
+func (s *Service) PasskeyOptions(ctx context.Context, p Principal, challenge string) (json.RawMessage, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.findChallenge(ctx, db, p, challenge)
+	if err != nil {
+		return nil, err
+	}
+	c, err := challengeOf(db, row)
+	if err != nil {
+		return nil, err
+	}
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return nil, err
+	}
+	factor := s.passkeys()
+	if factor == nil || !s.accepts(&c, grants.Passkey) || account.Value.State != records.StateEnrolled || !factor.Ready(&account.Value, c.Site) {
+		return nil, ErrMethodNotAccepted
+	}
+	return factor.Ask(db, named(account.Value, p), c.ID, c.Site)
+}

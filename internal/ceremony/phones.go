@@ -1,0 +1,77 @@
+package ceremony
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
+
+// Phone is a phone that can be sent a code, as its owner knows it again.
+type Phone struct{ ID, Suffix string }
+
+// Texts tells how the codes that are sent to phones stand for a challenge.
+type Texts struct {
+	// Phones are those that may be sent one; none where the challenge takes
+	// none.
+	Phones []Phone
+	// To is the id of the phone that was sent the code which is good now;
+	// empty where there is none.
+	To string
+	// ResendAt is when the next may be asked for. It may be past.
+	ResendAt time.Time
+}
+
+// texts tells how codes to the account's phones stand for a challenge.
+func (s *Service) texts(ctx context.Context, db *records.DB, p Principal, a *records.Account, challenge string) (Texts, error) {
+	var t Texts
+	sent, err := s.sentTo(ctx, db, p)
+	if err != nil {
+		return t, err
+	}
+	t.ResendAt = sent.next
+	for i := range a.Authenticators {
+		x := &a.Authenticators[i]
+		if x.Phone == nil {
+			continue
+		}
+		t.Phones = append(t.Phones, Phone{x.ID, PhoneSuffix(x.Phone.Number)})
+		if code := sent.code(x.Phone, challenge); code != nil {
+			t.To = x.ID
+		}
+	}
+	return t, nil
+}
+
+// sentCodes are the codes that one subject was sent of late.
+type sentCodes struct {
+	at   []time.Time
+	ttl  time.Duration
+	now  time.Time
+	next time.Time // when the next may be sent
+}
+
+func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal) (sentCodes, error) {
+	sent := sentCodes{ttl: s.sms.CodeTTL, now: s.now()}
+	row, err := db.Sends.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return sent, err
+	}
+	sent.at = slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return sent.now.Sub(t) >= SubjectWindow })
+	sent.next = nextSend(sent.at, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter)
+	return sent, nil
+}
+
+// code is the live code that the phone was sent for the challenge, or nil. One
+// that could not be sent is kept, as it may have come through after all, but is
+// not counted among the sent ones.
+func (c *sentCodes) code(phone *records.Phone, challenge string) *records.SentCode {
+	for i := range phone.Codes {
+		code := &phone.Codes[i]
+		if code.Challenge == challenge && c.now.Before(code.Expires) && slices.ContainsFunc(c.at, code.Expires.Add(-c.ttl).Equal) {
+			return code
+		}
+	}
+	return nil
+}
