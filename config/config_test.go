@@ -234,7 +234,7 @@ func TestS20CheckShared(t *testing.T) {
 	}
 	plain := rule(func(*config.Rule) {})
 	for name, tc := range map[string]struct {
-		other []Rule
+		other []config.Rule
 		ok    bool
 	}{
 		"the same":              {plain, true},
@@ -248,7 +248,7 @@ func TestS20CheckShared(t *testing.T) {
 		"accept":                {rule(func(r *config.Rule) { r.Accept = []string{config.AcceptAPI} }), false},
 	} {
 		err := config.CheckShared(plain, tc.other)
-		var at *RuleError
+		var at *config.RuleError
 		if (err == nil) != tc.ok || err != nil && (!errors.As(err, &at) || at.Rule != 1) {
 			t.Errorf("%s: %v", name, err)
 		}
