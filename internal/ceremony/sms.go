@@ -20,7 +20,7 @@ import (
 // own choice bring it in for some: the caps are what stops that (pumping).
 type SMS struct {
 	// Number gives a phone number in E.164 form, or a [Field] that tells why it
-	// is not taken.
+	// is not taken; [ErrNumberRefused] too where it is a number.
 	Number func(string) (string, error)
 	// Send hands a text over for delivery. An error means that it was not, or
 	// that nobody knows.
@@ -51,6 +51,9 @@ var (
 	// ErrNotSent tells that a code could not be sent. Nothing is burned by it:
 	// the next may be sent at once.
 	ErrNotSent = errors.New("the code could not be sent")
+	// ErrNumberRefused tells that a phone number is one to which no codes are
+	// sent, such as of a country that the operator did not name.
+	ErrNumberRefused = errors.New("no codes are sent to this number")
 	// ErrNoSMS tells that no codes are sent here.
 	ErrNoSMS = errors.New("codes are not sent to phones here")
 	// ErrTooManySends tells that no code is sent now. See [SendWait].
