@@ -70,6 +70,12 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			accent #RRGGBB
 //			link   TEXT URL
 //		}
+//		brand {
+//			name   TEXT
+//			logo   FILE
+//			accent "#RRGGBB"
+//			link   TEXT URL
+//		}
 //		allow_plain_http
 //	}
 //
@@ -84,7 +90,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "allow_plain_http"},
+		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "brand", "allow_plain_http"},
 		settings: map[string]setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -119,6 +125,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
 			"sms":              a.readSMS,
+			"brand":            a.readBrand,
 			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},

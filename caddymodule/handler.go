@@ -123,6 +123,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 	pages, err := portal.New(portal.Options{
 		Service:   app.service,
 		Issuer:    issuer,
+		Brand:     app.brand,
 		Identify:  h.identifyForPortal,
 		Site:      siteOf,
 		PlainHTTP: app.AllowPlainHTTP,
@@ -136,6 +137,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 	h.gate, err = gate.New(gate.Options{
 		Tenant:         said.Tenant,
 		Issuer:         issuer,
+		Brand:          app.brand,
 		Rules:          rules,
 		Ceremony:       app.service,
 		Identify:       h.identify,

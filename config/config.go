@@ -60,6 +60,9 @@ type App struct {
 	// SMS sends codes to telephones. Default: no such method.
 	SMS *SMS `json:"sms,omitempty"`
 
+	// Brand is how the gateway's pages look.
+	Brand Brand `json:"brand,omitzero"`
+
 	// AllowPlainHTTP serves the gateway's pages and honours grants where the
 	// request came without TLS. Cookies then lose the Secure attribute and
 	// the __Host- prefix: whoever reads the network takes them. For
@@ -100,6 +103,9 @@ func (a App) Validate() error {
 		return err
 	}
 	if err := a.TOTP.Validate(); err != nil {
+		return err
+	}
+	if err := a.Brand.Validate(); err != nil {
 		return err
 	}
 	if err := a.Limits.Validate(); err != nil || a.SMS == nil {

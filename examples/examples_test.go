@@ -8,8 +8,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -201,6 +203,42 @@ func TestBasicAuth(t *testing.T) {
 		return b.person(func(r *http.Request) { r.SetBasicAuth(user, password) })
 	}
 	exercise(t, as("alice", "wonderland"), as("bob", "builder"), as("alice", "builder"))
+}
+
+// TestBrand looks at the pages as they are served; what stands on them is tested
+// where they are drawn.
+func TestBrand(t *testing.T) {
+	b := load(t, "brand", "localhost:9000", echo(t), "examples/brand/logo.svg", "brand/logo.svg")
+	alice := b.person(func(r *http.Request) { r.SetBasicAuth("alice", "wonderland") })
+	alice.enrol()
+	logo, err := os.ReadFile("brand/logo.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := alice.get("/.step-up/")
+	for _, want := range []string{
+		"<bdi>Acme</bdi>", `src="data:image/svg+xml;base64,` + base64.StdEncoding.EncodeToString(logo) + `"`,
+		"--accent:#9c1f5b", `<a href="https://help.example.com/step-up"><bdi>Help with this</bdi></a>`, `<a href="/imprint">`,
+	} {
+		if !strings.Contains(html.UnescapeString(page.text), want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "img-src data:;") {
+		t.Errorf("the logo is not allowed: %s", csp)
+	}
+	if a := alice.stepsUp("VIEW_REPORTS", "GET", "/reports/1", "", ""); a.status != http.StatusOK {
+		t.Errorf("reports: %d %s", a.status, a.text)
+	}
+	// The gate's own pages look the same.
+	framed := b.person(func(r *http.Request) {
+		r.SetBasicAuth("alice", "wonderland")
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Dest", "iframe")
+	}).get("/reports/1")
+	if !strings.Contains(framed.text, "--accent:#9c1f5b") {
+		t.Errorf("inside a frame: %d %.200s", framed.status, framed.text)
+	}
 }
 
 func TestJWT(t *testing.T) {

@@ -1,0 +1,58 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+// readBrand reads how the pages look. Syntax:
+//
+//	brand {
+//		name   TEXT
+//		logo   FILE
+//		accent "#RRGGBB"
+//		link   TEXT URL
+//	}
+//
+// The colour stands in quotes: without them # begins a comment. link may be said up to five times. An accent that cannot be told from the page
+// is refused with the nearest one that can.
+func (a *App) readBrand(d *caddyfile.Dispenser) error {
+	b := &a.Brand
+	if d.NextArg() {
+		return d.Errf("brand takes a block, not %q", d.Val())
+	}
+	// said reads one word, and holds it against what it must be.
+	said := func(into *string, example string, check func(string) error) setting {
+		return func(d *caddyfile.Dispenser) error {
+			if err := word(d, into, example); err != nil {
+				return err
+			}
+			return checked(d, check(*into))
+		}
+	}
+	return block{
+		name:    "brand",
+		order:   []string{"name", "logo", "accent", "link"},
+		repeats: "link",
+		settings: map[string]setting{
+			"name": said(&b.Name, `"Acme Intranet"`, config.CheckBrandName),
+			"logo": said(&b.Logo, "/etc/step_up/logo.svg", config.CheckLogo),
+			"accent": func(d *caddyfile.Dispenser) error {
+				if !d.NextArg() {
+					return d.Err("accent takes a colour in quotes, such as `accent \"#1a56c4\"`: without them # begins a comment")
+				}
+				b.Accent = d.Val()
+				return checked(d, config.CheckAccent(b.Accent))
+			},
+			"link": func(d *caddyfile.Dispenser) error {
+				var l config.Link
+				if !d.Args(&l.Text, &l.URL) {
+					return d.Err("link takes a text and an address, such as `link Help https://help.example.com/`")
+				}
+				b.Links = append(b.Links, l)
+				return checked(d, b.Validate())
+			},
+		},
+	}.read(d)
+}
