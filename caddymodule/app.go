@@ -40,7 +40,6 @@ type App struct {
 	audit   func(context.Context, ceremony.Event)
 	sender  Sender // nil where no texts are sent
 	brand   *pages.Brand
-	brand   *pages.Brand
 	sites   []*Handler // in the order they were provisioned
 	logger  *zap.Logger
 }
@@ -54,9 +53,6 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	if err := a.App.Validate(); err != nil {
-		return err
-	}
-	if err := a.loadBrand(); err != nil {
 		return err
 	}
 	if err := a.loadBrand(); err != nil {

@@ -67,12 +67,6 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		brand {
 //			name   TEXT
 //			logo   FILE
-//			accent #RRGGBB
-//			link   TEXT URL
-//		}
-//		brand {
-//			name   TEXT
-//			logo   FILE
 //			accent "#RRGGBB"
 //			link   TEXT URL
 //		}
@@ -90,7 +84,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "brand", "allow_plain_http"},
+		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "allow_plain_http"},
 		settings: map[string]setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -125,7 +119,6 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
 			"sms":              a.readSMS,
-			"brand":            a.readBrand,
 			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
