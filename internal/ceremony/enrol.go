@@ -85,10 +85,12 @@ func (s *Service) Enrol(ctx context.Context, p Principal, label string, leave Le
 	})
 }
 
-// EnrolPasskey is [Service.Enrol] of a passkey for the site (scheme://host).
+// EnrolPasskey is [Service.Enrol] of a passkey for the site (scheme://host). Where
+// there can be none it fails with [ErrMethodNotAccepted].
 func (s *Service) EnrolPasskey(ctx context.Context, p Principal, label, site string, leave Leave) (Enrolment, error) {
 	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
-		if s.passkeys() == nil {
+		// Asked first: the grant that allows it would be spent for nothing.
+		if f := s.passkeys(); f == nil || !f.Serves(site) {
 			return Enrolment{}, ErrMethodNotAccepted
 		}
 		pending := records.Pending{Type: records.TypePasskey, Label: label, Site: site}

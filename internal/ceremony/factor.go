@@ -50,6 +50,8 @@ type Proof struct {
 // is enrolled yet. A site is scheme://host.
 type PasskeyFactor interface {
 	Factor
+	// Serves tells whether passkeys can be made and used on the site.
+	Serves(site string) bool
 	// Ask gives the JSON of the PublicKeyCredentialRequestOptions with which a
 	// challenge asks.
 	Ask(db *records.DB, a *records.Account, challenge, site string) (json.RawMessage, error)
