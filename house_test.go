@@ -21,7 +21,7 @@ var house = [][]string{
 	{"examples"},
 	{"."},
 	{"caddymodule"},
-	{"internal/gate", "internal/portal"},
+	{"internal/gate", "internal/portal", "internal/backendapi"},
 	{"internal/ceremony/ceremonytest"},
 	{"internal/factor"},
 	{"internal/ceremony"},

@@ -1,0 +1,186 @@
+package backendapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// call is one request on its way to its answer.
+type call struct {
+	api     *API
+	w       http.ResponseWriter
+	r       *http.Request
+	route   *route
+	dialect *dialect
+	// ids are those in the path, decoded.
+	ids []string
+	// key is the API key, or nil where user is whom a token of their own names.
+	key  *ceremony.APIKey
+	user grants.Subject
+	// answered tells that the answer has begun.
+	answered bool
+}
+
+// refusal is an error that knows how it is told.
+type refusal struct {
+	status int
+	code   string // a stable word for programs
+	detail string // a sentence for people, without secrets or the input
+	// fields are the words for what is wrong with which field.
+	fields     map[string]string
+	retryAfter time.Duration
+}
+
+func (e *refusal) Error() string { return e.code }
+
+// wrongFields refuses some fields of a request.
+func wrongFields(fields map[string]string) error {
+	return &refusal{status: http.StatusBadRequest, code: "invalid_request_fields", detail: "Some fields of the request are wrong.", fields: fields}
+}
+
+// wrongField refuses one field.
+func wrongField(name, word string) error { return wrongFields(map[string]string{name: word}) }
+
+// sayings are the sentences that go with the words for a wrong field.
+var sayings = map[string]string{
+	"required":            "This is required.",
+	"not_a_string":        "This must be a string.",
+	"not_a_number":        "This must be a whole number.",
+	"out_of_range":        "This is out of range.",
+	"too_long":            "This is too long.",
+	"invalid":             "This is not valid.",
+	"invalid_text":        "This must be Unicode text without control characters.",
+	"unknown_value":       "This is none of the values that are taken here.",
+	"reserved":            "This name is the gateway's own.",
+	"grant_not_found":     "There is no such grant.",
+	"incorrect_code":      "This code is not correct.",
+	"challenge_not_found": "There is no such challenge.",
+	"challenge_expired":   "This challenge has expired.",
+	"phone_not_found":     "There is no such phone.",
+}
+
+// saying is the sentence for a word; other words are sentences' ends already.
+func saying(word string) string {
+	if s, ok := sayings[word]; ok {
+		return s
+	}
+	return "This " + word + "."
+}
+
+// untilUnlocked is the Retry-After of who must wait for an operator.
+const untilUnlocked = 24 * time.Hour
+
+// refusalOf tells what an error is to the caller where the call itself does not
+// say. What is none of ceremony's errors is a failure of the store.
+func refusalOf(err error) *refusal {
+	var known *refusal
+	var field *ceremony.Field
+	var wait *ceremony.Wait
+	var sends *ceremony.SendWait
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &field):
+		errors.As(wrongField(field.Name, field.Detail), &known)
+		return known
+	case errors.As(err, &wait) && wait.Disabled:
+		return &refusal{status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: an operator must unlock this user.", retryAfter: untilUnlocked}
+	case errors.As(err, &wait):
+		return &refusal{status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: wait before the next one.", retryAfter: max(wait.For, time.Second)}
+	case errors.As(err, &sends):
+		return &refusal{status: http.StatusTooManyRequests, code: "too_many_sends", detail: "Too many codes were sent: wait before the next one.", retryAfter: max(sends.For, time.Second)}
+	}
+	for _, s := range simple {
+		if errors.Is(err, s.err) {
+			return &s.refusal
+		}
+	}
+	return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", detail: "This cannot be done now. Try again later."}
+}
+
+var simple = []struct {
+	err error
+	refusal
+}{
+	{ErrNobody, *errInvalidKey},
+	{ErrAmbiguous, refusal{status: http.StatusBadRequest, code: "ambiguous_request", detail: "The request does not say clearly who is asking."}},
+	{ceremony.ErrNotFound, refusal{status: http.StatusNotFound, code: "not_found", detail: "There is no such thing."}},
+	{ceremony.ErrExpired, refusal{status: http.StatusGone, code: "expired", detail: "It has expired: begin again."}},
+	{ceremony.ErrVoided, refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The authenticators changed since this enrolment began."}},
+	{ceremony.ErrNotEnrolled, refusal{status: http.StatusConflict, code: "not_enrolled", detail: "The user has no authenticator."}},
+	{ceremony.ErrEnrolled, refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The user has an authenticator already."}},
+	{ceremony.ErrHasCodes, refusal{status: http.StatusConflict, code: "already_issued", detail: "The user was given recovery codes already."}},
+	{ceremony.ErrInvalidCode, refusal{status: http.StatusBadRequest, code: "invalid_code", detail: "The code is wrong or was used before."}},
+	{ceremony.ErrMethodNotAccepted, refusal{status: http.StatusBadRequest, code: "method_not_accepted", detail: "This means of proof is not accepted here."}},
+	{ceremony.ErrInviteRequired, refusal{status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."}},
+	{ceremony.ErrEnrolmentDenied, refusal{status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."}},
+	{ceremony.ErrManageRequired, refusal{status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."}},
+	{ceremony.ErrLimit, refusal{status: http.StatusForbidden, code: "limit_reached", detail: "The user has as many of these as allowed."}},
+	{ceremony.ErrNotSent, refusal{status: http.StatusBadGateway, code: "sms_not_sent", detail: "The code could not be sent. Nothing was used up: try again."}},
+	{ceremony.ErrNoSMS, refusal{status: http.StatusServiceUnavailable, code: "sms_not_available", detail: "Codes are not sent to phones here."}},
+}
+
+// fail answers with an error, in the dialect's shape.
+func (c *call) fail(err error) {
+	e := refusalOf(err)
+	if e.code == "unavailable" {
+		c.api.o.Failed(c.r.Context(), err)
+	}
+	h := c.w.Header()
+	if e.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer") // RFC 9110 section 15.5.2 demands the field
+	}
+	if e.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(problem.Seconds(e.retryAfter), 10))
+	}
+	_ = c.answer(e.status, c.dialect.tell(c, e))
+}
+
+// answer sends JSON. The error is always nil: a call ends with it.
+func (c *call) answer(status int, body any) error {
+	out, err := json.Marshal(body)
+	if err != nil { // never happens: bodies hold strings, numbers and lists of them
+		status, out = http.StatusInternalServerError, []byte(`{"error":"unavailable","error_code":"unavailable","code":"unavailable"}`)
+	}
+	return c.send(status, "application/json", out)
+}
+
+func (c *call) send(status int, mediaType string, body []byte) error {
+	c.answered = true
+	h := c.w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(status)
+	if c.r.Method != http.MethodHead {
+		_, _ = c.w.Write(body)
+	}
+	return nil
+}
+
+// recoverPanic makes a refusal of a panic (S01). Its value may hold what was sent,
+// so only its type is told, or what the runtime says.
+func (c *call) recoverPanic() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler || c.answered {
+		panic(p)
+	}
+	err := fmt.Errorf("panic serving a request: %T", p)
+	if known, ok := p.(runtime.Error); ok {
+		err = fmt.Errorf("panic serving a request: %w", known)
+	}
+	c.fail(err)
+}

@@ -1,0 +1,126 @@
+package backendapi
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// errInvalidKey is the one answer to every key that is none.
+var errInvalidKey = &refusal{status: http.StatusUnauthorized, code: "invalid_token", detail: "The API key is missing or not valid."}
+
+var errForbidden = &refusal{status: http.StatusForbidden, code: "forbidden", detail: "The API key does not allow this."}
+
+var errTenantMismatch = &refusal{status: http.StatusForbidden, code: "tenant_mismatch", detail: "The credential belongs to another tenant."}
+
+// authenticate finds out who is asking, and whether they may.
+func (c *call) authenticate() error {
+	if c.route.admit == byAnybody {
+		return nil
+	}
+	address := c.api.o.Address(c.r)
+	if wait := c.api.bad.wait(address, c.api.o.Now()); wait > 0 {
+		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
+	}
+	err := c.identify()
+	if errors.Is(err, errInvalidKey) && len(c.r.Header["Authorization"]) > 0 {
+		c.api.bad.count(address, c.api.o.Now())
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.checkTenant(); err != nil {
+		return err
+	}
+	if c.key != nil && len(c.route.scopes) > 0 && !slices.ContainsFunc(c.route.scopes, c.key.May) {
+		return errForbidden
+	}
+	return nil
+}
+
+func (c *call) identify() error {
+	if key, ok := c.credential(); ok || c.route.admit == byKey || c.api.o.Identify == nil {
+		found, err := c.api.o.Service.KeyOf(c.r.Context(), key)
+		if errors.Is(err, ceremony.ErrNotFound) {
+			return errInvalidKey
+		}
+		if err == nil {
+			c.key = &found
+		}
+		return err
+	}
+	who, err := c.api.o.Identify(c.r)
+	switch {
+	case errors.Is(err, ErrNobody), err == nil && who.IsZero():
+		return errInvalidKey
+	case err != nil:
+		return err
+	}
+	c.user = who
+	return nil
+}
+
+// credential gives the API key that the request carries, and whether it is meant
+// to be one.
+func (c *call) credential() (string, bool) {
+	values := c.r.Header["Authorization"]
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	if !slices.Contains(c.dialect.schemes, strings.ToLower(scheme)) {
+		return "", false
+	}
+	key = strings.TrimSpace(key)
+	return key, strings.HasPrefix(key, ceremony.KeyPrefix)
+}
+
+// checkTenant holds the tenant that the request names, if it does, against the
+// caller's.
+func (c *call) checkTenant() error {
+	named := c.r.Header["X-Tenant-Id"]
+	if len(named) == 0 {
+		return nil
+	}
+	if len(named) == 1 && (named[0] == c.tenant() || strings.EqualFold(named[0], ceremony.TenantUUID(c.tenant()).String())) {
+		return nil
+	}
+	return errTenantMismatch
+}
+
+// tenant is the caller's.
+func (c *call) tenant() string {
+	if c.key != nil {
+		return c.key.Tenant
+	}
+	return c.user.Tenant
+}
+
+// subject is whom the caller means by a user id or its UUID: somebody of the
+// caller's tenant, whatever the id.
+func (c *call) subject(field, user string) (grants.Subject, error) {
+	form, err := c.api.o.Form(c.tenant(), user)
+	if err != nil || form == "" {
+		return grants.Subject{}, wrongField(field, "invalid")
+	}
+	return c.api.o.Service.Resolve(c.r.Context(), grants.Subject{Tenant: c.tenant(), User: form})
+}
+
+// principal is the caller, acting for the subject.
+func (c *call) principal(who grants.Subject) ceremony.Principal {
+	client := ceremony.UserClient
+	if c.key != nil {
+		client = c.key.ID
+	}
+	return ceremony.ServerPrincipal(who, client, c.api.o.Address(c.r))
+}
+
+// actFor is the caller, acting for who is meant by a user id.
+func (c *call) actFor(field, user string) (ceremony.Principal, error) {
+	who, err := c.subject(field, user)
+	return c.principal(who), err
+}

@@ -1,0 +1,138 @@
+// Package backendapi is HTTP for servers: four documented APIs over one core. It
+// promises that
+//
+//   - every request is answered here, with JSON: unknown paths are 404 and wrong
+//     methods 405; nothing falls through to an application, and nothing
+//     redirects;
+//   - nothing is told or done without an API key, or where a call takes it a
+//     user's own token; a key acts in its own tenant alone, within its scopes, and
+//     mints grants for its own action types only;
+//   - a refusal is 400 or above, whatever the cause, and says nothing that is not
+//     the caller's to know (S02, S18);
+//   - keys that are none are few: those of one address are limited before any is
+//     looked up;
+//   - nothing is cached, and no code, token, secret or phone number gets into an
+//     error (S13).
+//
+// Each documented API is a dialect: a file of its own with its routes, its calls
+// and the shape of its refusals. What they have in common stands in the other
+// files: finding the route (routes.go), who is asking (authenticate.go), what was
+// sent (body.go) and what is answered (answer.go).
+//
+// It holds no state but the addresses that bad keys came from. Package ceremony
+// decides; browsers and people are package portal's.
+package backendapi
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+var (
+	// ErrNobody is what Options.Identify gives where a request carries no user's
+	// token, or none that is good.
+	ErrNobody = errors.New("nobody is signed in")
+	// ErrAmbiguous is what Options.Identify gives where a request names more than
+	// one user, or one in ways that differ (S21).
+	ErrAmbiguous = errors.New("the request does not say clearly who is asking")
+)
+
+// Options make an API. All are needed but Identify, BaseURL and PlainHTTP.
+type Options struct {
+	Service *ceremony.Service
+	// Issuer names the service to people.
+	Issuer string
+	// Form gives a user id in the form in which the tenant keeps its user ids. It
+	// fails for what can be nobody's id.
+	Form func(tenant, user string) (string, error)
+	// Demand is what a rule of one of the tenant's sites asks today for the action
+	// type; false where none does.
+	Demand func(tenant, action string) (grants.Demand, bool)
+	// Identify tells whom a user's own token names. Where it is nil no such tokens
+	// are taken. Errors other than ErrNobody and ErrAmbiguous mean that it cannot
+	// be told now.
+	Identify func(*http.Request) (grants.Subject, error)
+	// Address is the client's address, for the limit on bad keys and the audit.
+	Address func(*http.Request) string
+	// BaseURL begins the addresses that are told to clients, as
+	// https://host[/path]; empty means the one that the request was sent to.
+	BaseURL string
+	// Secure tells that a request came over HTTPS. Others are refused unless
+	// PlainHTTP is set: a key that was sent in the clear is nobody's secret.
+	Secure    func(*http.Request) bool
+	PlainHTTP bool
+	// Session is what session tokens are grants for. They are TIME_BASED.
+	Session grants.Demand
+	Now     func() time.Time
+	// Failed is told what made an answer "unavailable"; it gets no secrets.
+	Failed func(context.Context, error)
+}
+
+func (o *Options) check() error {
+	if o.Service == nil || o.Issuer == "" || o.Form == nil || o.Demand == nil || o.Address == nil ||
+		o.Secure == nil || o.Now == nil || o.Failed == nil {
+		return errors.New("backendapi: an option is missing")
+	}
+	s := o.Session
+	if s.Action.String() == "" || ceremony.IsReserved(s.Action.String()) || s.Use != grants.TimeBased || s.TTL <= 0 || s.TTL > grants.MaxTTL {
+		return errors.New("backendapi: sessions must be time-based grants for an action type of the operator's")
+	}
+	return nil
+}
+
+// API is an http.Handler that answers every request.
+type API struct {
+	o      Options
+	routes []route
+	bad    *badKeys
+	// tokenKey is made when it is first asked for; see tokenVerificationKey.
+	tokenKey func() (*rsa.PublicKey, error)
+}
+
+// New makes an API.
+func New(o Options) (*API, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	a := &API{o: o, bad: newBadKeys(), tokenKey: sync.OnceValues(newTokenKey)}
+	a.routes = routes()
+	return a, nil
+}
+
+// ServeHTTP answers every request; none is left for others.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{api: a, w: w, r: r}
+	defer c.recoverPanic()
+	path := r.URL.EscapedPath()
+	c.dialect = dialectOf(path)
+	if err := a.serve(c, path); err != nil {
+		c.fail(err)
+	}
+}
+
+func (a *API) serve(c *call, path string) error {
+	found, ids, allowed := a.find(c.r.Method, path)
+	switch {
+	case len(allowed) == 0:
+		return &refusal{status: http.StatusNotFound, code: "not_found", detail: "There is no such path."}
+	case found == nil:
+		c.w.Header().Set("Allow", joinMethods(allowed))
+		return &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", detail: "This path does not take the method."}
+	case !a.o.PlainHTTP && !a.o.Secure(c.r):
+		return &refusal{status: http.StatusForbidden, code: "https_required", detail: "Use HTTPS."}
+	}
+	c.route, c.dialect, c.ids = found, found.dialect, ids
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	return found.serve(c)
+}
+
+var _ http.Handler = (*API)(nil)

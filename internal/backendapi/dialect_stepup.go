@@ -1,0 +1,334 @@
+package backendapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
+
+// stepUp is PropelAuth's Step-Up MFA API, which its published clients speak
+// unchanged. To them 401 means a wrong API key and nothing else, every status
+// below 400 means success, and every body is JSON.
+var stepUp = dialect{
+	under:   []string{"/api/"},
+	schemes: []string{"bearer"},
+	tell:    tellStepUp,
+}
+
+func stepUpRoutes() []route {
+	at := func(method, path string, scope ceremony.Scope, serve func(*call) error) route {
+		return route{method: method, pattern: path, dialect: &stepUp, admit: byKey, scopes: []ceremony.Scope{scope}, serve: serve}
+	}
+	const get, post = http.MethodGet, http.MethodPost
+	metadata := at(get, "/api/v1/token_verification_metadata", "", (*call).tokenVerificationMetadata)
+	metadata.scopes = nil // any key will do
+	return []route{
+		metadata,
+		at(get, "/api/backend/v1/user/{user_id}/mfa", ceremony.ScopeRead, (*call).fetchMFA),
+		at(post, "/api/backend/v1/user/{user_id}/disable_2fa", ceremony.ScopeReset, (*call).disable2FA),
+		at(post, "/api/backend/v1/mfa/step-up/verify-totp", ceremony.ScopeVerify, (*call).verifyTOTP),
+		at(post, "/api/backend/v1/mfa/step-up/phone/send", ceremony.ScopeVerify, (*call).sendPhoneCode),
+		at(post, "/api/backend/v1/mfa/step-up/phone/verify", ceremony.ScopeVerify, (*call).verifyPhoneCode),
+		at(post, "/api/backend/v1/mfa/step-up/verify-grant", ceremony.ScopeGrants, (*call).verifyGrant),
+	}
+}
+
+// tellStepUp gives the one body that errors have. Some clients read what is wrong
+// with the fields from field_errors, others from field_to_errors.
+func tellStepUp(_ *call, e *refusal) any {
+	fields, people := e.fields, make(map[string]string, len(e.fields))
+	if fields == nil {
+		fields = map[string]string{}
+	}
+	for name, word := range fields {
+		people[name] = saying(word)
+	}
+	code := e.code
+	if code == errInvalidKey.code {
+		code = "invalid_api_key"
+	}
+	return struct {
+		Code          string            `json:"error_code"`
+		UserFacing    string            `json:"user_facing_error"`
+		UserFacings   map[string]string `json:"user_facing_errors"`
+		FieldErrors   map[string]string `json:"field_errors"`
+		FieldToErrors map[string]string `json:"field_to_errors"`
+	}{code, e.detail, people, fields, fields}
+}
+
+var (
+	errUserNotFound  = &refusal{status: http.StatusBadRequest, code: "user_not_found", detail: "There is no such user."}
+	errMFANotEnabled = &refusal{status: http.StatusBadRequest, code: "mfa_not_enabled", detail: "The user has not set this up."}
+	errIncorrectMFA  = &refusal{status: http.StatusBadRequest, code: "incorrect_mfa_code", detail: "The code is wrong or was used before."}
+)
+
+// phone is one of a user's phones.
+type phone struct {
+	Suffix string `json:"mfa_phone_number_suffix"`
+	ID     string `json:"mfa_phone_id"`
+}
+
+// fetchMFA tells what a user is enrolled with, as far as the API has words for it:
+// passkeys and recovery codes are for browsers, and who has those alone has here
+// nothing that a server could ask for. Whoever never enrolled is told in the same
+// way: the gateway knows users by their enrolment only.
+func (c *call) fetchMFA() error {
+	type setup struct {
+		Type   string  `json:"type"`
+		Phones []phone `json:"phone_numbers,omitempty"`
+	}
+	var body struct {
+		Setup *setup `json:"mfa_setup"`
+	}
+	p, err := c.actFor("user_id", c.ids[0])
+	if err != nil {
+		return err
+	}
+	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
+	if err != nil && !errors.Is(err, ceremony.ErrNotFound) {
+		return err
+	}
+	if hasType(&u, records.TypeTOTP) {
+		body.Setup = &setup{Type: "Totp"}
+	} else if hasType(&u, records.TypePhone) {
+		body.Setup = &setup{Type: "Phone", Phones: phonesOf(&u)}
+	}
+	return c.answer(http.StatusOK, body)
+}
+
+func hasType(u *ceremony.User, kind string) bool {
+	for i := range u.Authenticators {
+		if u.Authenticators[i].Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+func phonesOf(u *ceremony.User) []phone {
+	var phones []phone
+	for i := range u.Authenticators {
+		if a := &u.Authenticators[i]; a.Type == records.TypePhone {
+			phones = append(phones, phone{ID: phoneUUID(u.Subject, a.ID), Suffix: a.Suffix})
+		}
+	}
+	return phones
+}
+
+// phoneUUID is the alias of a phone for clients that know only UUIDs.
+func phoneUUID(who grants.Subject, id string) string {
+	return uuid.NewSHA1(ceremony.TenantUUID(who.Tenant), []byte("phone:"+id)).String()
+}
+
+// disable2FA takes everything from a user that was ever enrolled.
+func (c *call) disable2FA() error {
+	p, err := c.actFor("user_id", c.ids[0])
+	if err != nil {
+		return err
+	}
+	_, err = c.api.o.Service.User(c.r.Context(), p.Subject)
+	if errors.Is(err, ceremony.ErrNotFound) {
+		return &refusal{status: http.StatusNotFound, code: errUserNotFound.code, detail: errUserNotFound.detail}
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.api.o.Service.Reset(c.r.Context(), p.Subject); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct{}{})
+}
+
+// asked is the demand that a call's fields make.
+func (c *call) asked(f *fields, methods grants.Methods) grants.Demand {
+	return grants.Demand{Action: f.action("action_type"), Use: f.grantType("grant_type"), TTL: f.seconds("valid_for_seconds"), Methods: methods}
+}
+
+func (c *call) verifyTOTP() error {
+	f, err := c.fields()
+	if err != nil {
+		return err
+	}
+	d, user, code := c.asked(f, grants.TOTP), f.userID("user_id"), f.code("code")
+	if err := f.err(); err != nil {
+		return err
+	}
+	if !c.key.Mints(d.Action.String()) {
+		return errForbidden
+	}
+	p, err := c.actFor("user_id", user)
+	if err != nil {
+		return err
+	}
+	won, err := c.api.o.Service.Prove(c.r.Context(), p, d, ceremony.Answer{Method: grants.TOTP, Code: code})
+	switch {
+	case errors.Is(err, ceremony.ErrInvalidCode):
+		return errIncorrectMFA
+	case err != nil:
+		return ofUser(err)
+	}
+	return c.answerGrant(&won)
+}
+
+// ofUser tells in the API's words what a user lacks.
+func ofUser(err error) error {
+	switch {
+	case errors.Is(err, ceremony.ErrNotFound):
+		return errUserNotFound
+	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrMethodNotAccepted):
+		return errMFANotEnabled
+	}
+	return err
+}
+
+func (c *call) answerGrant(won *ceremony.Won) error {
+	return c.answer(http.StatusOK, struct {
+		Grant string `json:"step_up_grant"`
+	}{won.Token.Text()})
+}
+
+// sendPhoneCode begins a challenge, and sends the code that answers it.
+func (c *call) sendPhoneCode() error {
+	f, err := c.fields()
+	if err != nil {
+		return err
+	}
+	d, user, phone := c.asked(f, grants.SMS), f.userID("user_id"), f.text("mfa_phone_id", maxPhoneID)
+	if err := f.err(); err != nil {
+		return err
+	}
+	if !c.key.Mints(d.Action.String()) {
+		return errForbidden
+	}
+	p, err := c.actFor("user_id", user)
+	if err != nil {
+		return err
+	}
+	id, err := c.phone(p, phone)
+	if err != nil {
+		return err
+	}
+	challenge, err := c.api.o.Service.Begin(c.r.Context(), p, ceremony.Ask{Demand: d})
+	if err != nil {
+		return err
+	}
+	if _, err := c.api.o.Service.SendCode(c.r.Context(), p, challenge.ID, id); errors.Is(err, ceremony.ErrNotFound) {
+		return wrongField("mfa_phone_id", "phone_not_found") // removed since
+	} else if err != nil {
+		return ofUser(err)
+	}
+	return c.answer(http.StatusOK, struct {
+		ID string `json:"challenge_id"`
+	}{challenge.ID})
+}
+
+// maxPhoneID is longer than every id of a phone.
+const maxPhoneID = 64
+
+// phone gives the authenticator that is named by its id or its UUID.
+func (c *call) phone(p ceremony.Principal, named string) (string, error) {
+	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
+	if err != nil {
+		return "", ofUser(err)
+	}
+	if !hasType(&u, records.TypePhone) {
+		return "", errMFANotEnabled
+	}
+	for i := range u.Authenticators {
+		a := &u.Authenticators[i]
+		if a.Type == records.TypePhone && (a.ID == named || sameUUID(phoneUUID(u.Subject, a.ID), named)) {
+			return a.ID, nil
+		}
+	}
+	return "", wrongField("mfa_phone_id", "phone_not_found")
+}
+
+func sameUUID(ours, named string) bool {
+	u, err := uuid.Parse(named)
+	return err == nil && len(named) == len(ours) && u.String() == ours
+}
+
+// maxChallengeID is longer than every challenge's id.
+const maxChallengeID = 64
+
+func (c *call) verifyPhoneCode() error {
+	f, err := c.fields()
+	if err != nil {
+		return err
+	}
+	challenge, user, code := f.text("challenge_id", maxChallengeID), f.userID("user_id"), f.code("code")
+	if err := f.err(); err != nil {
+		return err
+	}
+	p, err := c.actFor("user_id", user)
+	if err != nil {
+		return err
+	}
+	if _, err := c.api.o.Service.User(c.r.Context(), p.Subject); err != nil {
+		return ofUser(err)
+	}
+	d, err := c.api.o.Service.Describe(c.r.Context(), p, challenge)
+	if err != nil {
+		return ofChallenge(err)
+	}
+	// Another key may have begun it, for an action type that is not this one's.
+	if !c.key.Mints(d.Demand.Action.String()) {
+		return errForbidden
+	}
+	won, err := c.api.o.Service.Verify(c.r.Context(), p, challenge, ceremony.Answer{Method: grants.SMS, Code: code})
+	if err != nil {
+		return ofChallenge(err)
+	}
+	return c.answerGrant(&won)
+}
+
+// ofChallenge tells in the API's words why a challenge was not passed.
+func ofChallenge(err error) error {
+	switch {
+	case errors.Is(err, ceremony.ErrNotFound):
+		return wrongField("challenge_id", "challenge_not_found")
+	case errors.Is(err, ceremony.ErrExpired):
+		return wrongField("challenge_id", "challenge_expired")
+	case errors.Is(err, ceremony.ErrInvalidCode):
+		return wrongField("code", "incorrect_code")
+	}
+	return ofUser(err)
+}
+
+// maxGrant is longer than every grant's token.
+const maxGrant = 256
+
+// verifyGrant tells of no grant why it is not good (S02).
+func (c *call) verifyGrant() error {
+	f, err := c.fields()
+	if err != nil {
+		return err
+	}
+	action, user, token := f.action("action_type"), f.userID("user_id"), f.text("grant", maxGrant)
+	if err := f.err(); err != nil {
+		return err
+	}
+	p, err := c.actFor("user_id", user)
+	if err != nil {
+		return err
+	}
+	var today *grants.Demand
+	if d, ok := c.api.o.Demand(c.tenant(), action.String()); ok {
+		today = &d
+	}
+	err = c.api.o.Service.VerifyGrant(c.r.Context(), p, action, today, token)
+	if errors.Is(err, ceremony.ErrNoGrant) {
+		return wrongField("grant", "grant_not_found")
+	}
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct {
+		Success bool `json:"success"`
+	}{true})
+}
