@@ -1,5 +1,6 @@
 // Command screenshots takes pictures of every page that people see, light and
-// dark, on a phone and on a screen, for somebody to look at.
+// dark, from left to right and from right to left, on a phone and on a screen, for
+// somebody to look at.
 //
 //	go run ./tests/screenshots DIR
 //
@@ -12,14 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
@@ -78,8 +76,10 @@ func run(dir string) (err error) {
 		return err
 	}
 	b := browser.Start(s)
+	if err := drawn(s, b, dir); err != nil {
+		return err
+	}
 	flow(s, b, dir)
-	drawn(s, b, dir)
 	return nil
 }
 
@@ -90,7 +90,22 @@ type camera struct {
 	dir string
 }
 
+// shoot takes the page as it is, and turned around as a language from right to
+// left has it: the words stay, and what is not laid out by itself shows.
 func (c *camera) shoot(name string) {
+	for _, dir := range []string{"ltr", "rtl"} {
+		c.shootTo(name, dir)
+	}
+	c.turn("ltr")
+	fmt.Println(name)
+}
+
+func (c *camera) turn(dir string) {
+	c.Ask(`() => document.documentElement.dir = '` + dir + `'`)
+}
+
+func (c *camera) shootTo(name, dir string) {
+	c.turn(dir)
 	for _, width := range []int64{360, 1280} {
 		for _, dark := range []bool{false, true} {
 			scheme := "light"
@@ -98,13 +113,12 @@ func (c *camera) shoot(name string) {
 				scheme = "dark"
 			}
 			c.Resize(width, 740, dark)
-			path := filepath.Join(c.dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
+			path := filepath.Join(c.dir, fmt.Sprintf("%s-%s-%d-%s.png", name, dir, width, scheme))
 			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
 				c.s.Fatal(err)
 			}
 		}
 	}
-	fmt.Println(name)
 }
 
 // flow walks through the bank.
@@ -169,6 +183,8 @@ http://framed.localhost:GW_PORT {
 	c.Fill("Enter the code", app.Code(s))
 	c.Click("Finish")
 	c.shoot("07-recovery-codes")
+	c.Fill("I keep these codes", " ")
+	c.shoot("07-recovery-codes-kept")
 	c.Click("I have saved them, continue")
 	c.Sees("Paid to")
 	transfer()
@@ -241,43 +257,4 @@ http://framed.localhost:GW_PORT {
 	c.shoot("23-too-new")
 	c.Go(site.At("framed") + "/outer")
 	c.shoot("24-frame")
-}
-
-// drawn shows the views that the flow does not come by.
-func drawn(s *session, b *browser.Browser, dir string) {
-	now := time.Now()
-	p := pages.Page{Issuer: "Old Bank", Host: "bank.example.com", User: "alice", HomeURL: "/.step-up/", CSRF: "x", Now: now}
-	nobody := p
-	nobody.User, nobody.HomeURL = "", ""
-	views := map[string]pages.View{
-		"30-invite":      pages.EnrolStart{Page: p, NeedsInvite: true, First: true, FormURL: "/", CancelURL: "/", Error: pages.WrongInvite},
-		"31-passed":      pages.Passed{Page: p, Action: "Transfer money", URL: "/"},
-		"32-codes-added": pages.RecoveryCodes{Page: p, Enrolled: true, ContinueURL: "/"},
-	}
-	for n, kind := range []pages.MessageKind{
-		pages.NoIdentity, pages.HTTPSRequired, pages.CrossSite, pages.StaleForm, pages.NotADocument, pages.MethodNotAllowed,
-		pages.TooLarge, pages.NotShown, pages.NotHeld, pages.BadRequest, pages.TooManyAttempts, pages.Disabled, pages.NoMethod, pages.TooMany, pages.EnrolDenied, pages.Unavailable,
-	} {
-		m := pages.Message{Page: p, Kind: kind, NextURL: "/"}
-		switch kind {
-		case pages.NoIdentity, pages.HTTPSRequired:
-			m.Page = nobody
-		case pages.TooManyAttempts:
-			m.RetryAfter = 32 * time.Minute
-		}
-		views[fmt.Sprintf("%d-%s", 40+n, strings.TrimPrefix(string(kind), "message."))] = m
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if v, ok := views[strings.TrimPrefix(r.URL.Path, "/")]; ok {
-			pages.Render(w, http.StatusOK, v)
-			return
-		}
-		http.NotFound(w, r)
-	}))
-	defer server.Close()
-	c := &camera{Window: b.Open(s, browser.Options{NoScripts: true}), s: s, dir: dir}
-	for name := range views {
-		c.Go(server.URL + "/" + name)
-		c.shoot(name)
-	}
 }
