@@ -75,8 +75,7 @@ type phone struct {
 
 // fetchMFA tells what a user is enrolled with, as far as the API has words for it:
 // passkeys and recovery codes are for browsers, and who has those alone has here
-// nothing that a server could ask for. Whoever never enrolled is told in the same
-// way: the gateway knows users by their enrolment only.
+// nothing that a server could ask for.
 func (c *call) fetchMFA() error {
 	type setup struct {
 		Type   string  `json:"type"`
@@ -89,8 +88,8 @@ func (c *call) fetchMFA() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
-	if err != nil && !errors.Is(err, ceremony.ErrNotFound) {
+	u, err := c.known(p)
+	if err != nil {
 		return err
 	}
 	if hasType(&u, records.TypeTOTP) {
@@ -99,6 +98,16 @@ func (c *call) fetchMFA() error {
 		body.Setup = &setup{Type: "Phone", Phones: phonesOf(&u)}
 	}
 	return c.answer(http.StatusOK, body)
+}
+
+// known gives a user that ever enrolled: the gateway knows no others. Clients read
+// 404 as "no such user" where the user is in the path.
+func (c *call) known(p ceremony.Principal) (ceremony.User, error) {
+	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
+	if errors.Is(err, ceremony.ErrNotFound) {
+		return u, &refusal{status: http.StatusNotFound, code: errUserNotFound.code, detail: errUserNotFound.detail}
+	}
+	return u, err
 }
 
 func hasType(u *ceremony.User, kind string) bool {
@@ -131,14 +140,10 @@ func (c *call) disable2FA() error {
 	if err != nil {
 		return err
 	}
-	_, err = c.api.o.Service.User(c.r.Context(), p.Subject)
-	if errors.Is(err, ceremony.ErrNotFound) {
-		return &refusal{status: http.StatusNotFound, code: errUserNotFound.code, detail: errUserNotFound.detail}
-	}
-	if err != nil {
+	if _, err := c.known(p); err != nil {
 		return err
 	}
-	if err := c.api.o.Service.Reset(c.r.Context(), p.Subject); err != nil {
+	if err := c.api.o.Service.ResetBy(c.r.Context(), p); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, struct{}{})

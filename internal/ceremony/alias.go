@@ -79,6 +79,27 @@ func (s *Service) Enrolled(ctx context.Context, tenant, id string) (grants.Subje
 	return who, full, nil
 }
 
+// Begun gives the enrolment that a server began and that waits for its first
+// proof, to whoever has its whole id: no more is asked than that. [ErrNotFound] for
+// everything else, and once it was confirmed, ran out or is void.
+func (s *Service) Begun(ctx context.Context, id string) (Enrolment, error) {
+	if _, whole := parseID(id, enrolmentIDLen); !whole {
+		return Enrolment{}, ErrNotFound
+	}
+	who, full, err := s.enrolmentOf(ctx, id)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	e, err := s.Pending(ctx, ServerPrincipal(who, "", ""), full)
+	if errors.Is(err, ErrExpired) || errors.Is(err, ErrVoided) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Enrolment{}, err
+	}
+	return e, nil
+}
+
 func (s *Service) enrolmentOf(ctx context.Context, id string) (who grants.Subject, full string, err error) {
 	raw, whole := parseID(id, enrolmentIDLen)
 	if !whole {

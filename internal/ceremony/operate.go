@@ -96,6 +96,12 @@ func (s *Service) User(ctx context.Context, who grants.Subject) (User, error) {
 // mark stays: from now on it enrols with an invite only, also where it never
 // was enrolled.
 func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
+	return s.ResetBy(ctx, Principal{Subject: who})
+}
+
+// ResetBy is [Service.Reset] of p's subject by who p says: a server's key.
+func (s *Service) ResetBy(ctx context.Context, p Principal) error {
+	who := p.Subject
 	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return err
@@ -129,7 +135,7 @@ func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
 	if err := applyInParts(ctx, db, ops); err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: "reset", Outcome: "done"})
+	s.report(ctx, p, Event{Kind: "reset", Outcome: "done"})
 	return nil
 }
 
