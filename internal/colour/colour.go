@@ -73,16 +73,36 @@ func (c RGB) darker(luminance float64) RGB {
 	return RGB{down(c.R), down(c.G), down(c.B)}
 }
 
-// lighter is c with so much white that it has at least the given luminance.
+// lighter is c in a shade that has at least the given luminance: the lightness of
+// HSL is raised (CSS Color 4, section 7), which keeps more of the colour than white
+// mixed into it.
 func (c RGB) lighter(luminance float64) RGB {
-	from := c.luminance()
-	if from >= luminance {
+	if c.luminance() >= luminance {
 		return c
 	}
-	t := (luminance - from) / (1 - from)
-	up := func(v uint8) uint8 {
-		l := linear(v)
-		return uint8(min(255, math.Ceil(encode(l+(1-l)*t))))
+	r, g, b := float64(c.R)/255, float64(c.G)/255, float64(c.B)/255
+	high, low := max(r, g, b), min(r, g, b)
+	lightness, saturation := (high+low)/2, 0.0
+	if high > low {
+		saturation = (high - low) / (1 - math.Abs(2*lightness-1))
 	}
-	return RGB{up(c.R), up(c.G), up(c.B)}
+	// at is c with another lightness: each part keeps its place between the lowest
+	// and the highest.
+	at := func(l float64) RGB {
+		spread := saturation * (1 - math.Abs(2*l-1))
+		part := func(v float64) uint8 {
+			place := 0.0
+			if high > low {
+				place = (v - low) / (high - low)
+			}
+			return uint8(math.Round(255 * min(1, max(0, l-spread/2+place*spread))))
+		}
+		return RGB{part(r), part(g), part(b)}
+	}
+	for l := lightness; l < 1; l += 1.0 / 512 {
+		if shade := at(l); shade.luminance() >= luminance {
+			return shade
+		}
+	}
+	return White
 }
