@@ -22,15 +22,7 @@ func (c *call) authenticate() error {
 	if c.route.admit == byAnybody {
 		return nil
 	}
-	address := c.api.o.Address(c.r)
-	if wait := c.api.bad.wait(address, c.api.o.Now()); wait > 0 {
-		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
-	}
-	err := c.identify()
-	if errors.Is(err, errInvalidKey) && len(c.r.Header["Authorization"]) > 0 {
-		c.api.bad.count(address, c.api.o.Now())
-	}
-	if err != nil {
+	if err := c.identify(); err != nil {
 		return err
 	}
 	if err := c.checkTenant(); err != nil {
@@ -44,16 +36,9 @@ func (c *call) authenticate() error {
 
 func (c *call) identify() error {
 	if key, ok := c.credential(); ok || c.route.admit == byKey || c.api.o.Identify == nil {
-		found, err := c.api.o.Service.KeyOf(c.r.Context(), key)
-		if errors.Is(err, ceremony.ErrNotFound) {
-			return errInvalidKey
-		}
-		if err == nil {
-			c.key = &found
-		}
-		return err
+		return c.identifyKey(key)
 	}
-	who, err := c.api.o.Identify(c.r)
+	who, err := c.api.o.Identify(c.asBearer())
 	switch {
 	case errors.Is(err, ErrNobody), err == nil && who.IsZero():
 		return errInvalidKey
@@ -62,6 +47,26 @@ func (c *call) identify() error {
 	}
 	c.user = who
 	return nil
+}
+
+// identifyKey looks the key up, unless too many that were none came from the
+// address. Requests without any are no guesses.
+func (c *call) identifyKey(key string) error {
+	address, now := c.api.o.Address(c.r), c.api.o.Now()
+	if wait := c.api.bad.wait(address, now); wait > 0 {
+		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
+	}
+	found, err := c.api.o.Service.KeyOf(c.r.Context(), key)
+	if errors.Is(err, ceremony.ErrNotFound) {
+		if len(c.r.Header["Authorization"]) > 0 {
+			c.api.bad.count(address, now)
+		}
+		return errInvalidKey
+	}
+	if err == nil {
+		c.key = &found
+	}
+	return err
 }
 
 // credential gives the API key that the request carries, and whether it is meant
@@ -79,14 +84,35 @@ func (c *call) credential() (string, bool) {
 	return key, strings.HasPrefix(key, ceremony.KeyPrefix)
 }
 
+// asBearer is the request with the one scheme that identity sources know, where
+// the dialect's clients write another.
+func (c *call) asBearer() *http.Request {
+	values := c.r.Header["Authorization"]
+	if len(values) != 1 {
+		return c.r
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if strings.EqualFold(scheme, "Bearer") || !slices.Contains(c.dialect.schemes, strings.ToLower(scheme)) {
+		return c.r
+	}
+	r := c.r.Clone(c.r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+// errTenantForm is the answer to what is no tenant's name.
+var errTenantForm = wrongField("X-Tenant-ID", "invalid")
+
 // checkTenant holds the tenant that the request names, if it does, against the
 // caller's.
 func (c *call) checkTenant() error {
 	named := c.r.Header["X-Tenant-Id"]
-	if len(named) == 0 {
+	switch {
+	case len(named) == 0:
 		return nil
-	}
-	if len(named) == 1 && (named[0] == c.tenant() || strings.EqualFold(named[0], ceremony.TenantUUID(c.tenant()).String())) {
+	case len(named) > 1 || named[0] == "" || len(named[0]) > ceremony.MaxUserID || !isPlain(named[0]):
+		return errTenantForm
+	case named[0] == c.tenant() || strings.EqualFold(named[0], ceremony.TenantUUID(c.tenant()).String()):
 		return nil
 	}
 	return errTenantMismatch
