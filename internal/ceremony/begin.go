@@ -230,6 +230,9 @@ type Description struct {
 	AttemptsLeft int
 	// Wait is not nil while no answer is looked at.
 	Wait *Wait
+	// Digits is the length of the codes of the subject's authenticator apps, the
+	// longest where they differ; 0 where there is none.
+	Digits int
 	// Texts is the zero value where no code is sent for the challenge.
 	Texts Texts
 }
@@ -258,6 +261,11 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 	for _, f := range s.factors {
 		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value, d.Site) {
 			d.Methods = append(d.Methods, f.Method())
+		}
+	}
+	for i := range account.Value.Authenticators {
+		if key := account.Value.Authenticators[i].TOTP; key != nil {
+			d.Digits = max(d.Digits, key.Digits)
 		}
 	}
 	if s.sms != nil && slices.Contains(d.Methods, grants.SMS) {

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -51,7 +52,12 @@ func (v *visit) hasType(want string) bool {
 // fields reads a JSON body: one object with the named members, all strings and
 // all optional. The media type is demanded even where there is no body, since
 // no form of another site can send it (S10).
-func (v *visit) fields(names ...string) (map[string]string, error) {
+func (v *visit) fields(names ...string) (map[string]string, error) { return v.fieldsAnd("", names...) }
+
+// fieldsAnd is fields with one more member, an object, which it gives as its
+// text: at most maxObject bytes, and with nothing in it that could be read in two
+// ways.
+func (v *visit) fieldsAnd(object string, names ...string) (map[string]string, error) {
 	if !v.hasType("application/json") {
 		return nil, &refusal{problem.Problem{Code: problem.UnsupportedMediaType, Detail: "Send application/json."}}
 	}
@@ -62,7 +68,7 @@ func (v *visit) fields(names ...string) (map[string]string, error) {
 	if len(body) == 0 {
 		return map[string]string{}, nil
 	}
-	return decode(body, names)
+	return decode(body, object, names)
 }
 
 // noBody refuses a body where none belongs. DELETE without a body cannot come
@@ -75,10 +81,10 @@ func (v *visit) noBody() error {
 	return err
 }
 
-// decode reads an object of strings. Whatever could be read in two ways is
-// refused: unknown and repeated members, names in another case, other types,
-// text that is not UTF-8, and anything after the object.
-func decode(body []byte, names []string) (map[string]string, error) {
+// decode reads an object of strings and perhaps one more object. Whatever could
+// be read in two ways is refused: unknown and repeated members, names in another
+// case, other types, text that is not UTF-8, and anything after the object.
+func decode(body []byte, object string, names []string) (map[string]string, error) {
 	malformed := invalid("", "the body must be one JSON object")
 	if !utf8.Valid(body) {
 		return nil, malformed
@@ -86,6 +92,9 @@ func decode(body []byte, names []string) (map[string]string, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
 		return nil, malformed
+	}
+	if object != "" {
+		names = append(slices.Clone(names), object)
 	}
 	got := make(map[string]string, len(names))
 	for dec.More() {
@@ -108,6 +117,12 @@ func decode(body []byte, names []string) (map[string]string, error) {
 		if _, twice := got[known]; twice {
 			return nil, invalid(known, "must not be repeated")
 		}
+		if known == object {
+			if got[known], err = readObject(dec, known); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		tok, err = dec.Token()
 		if err != nil {
 			return nil, malformed
@@ -125,6 +140,59 @@ func decode(body []byte, names []string) (map[string]string, error) {
 		return nil, malformed
 	}
 	return got, nil
+}
+
+// Bounds of an object within a body (S19).
+const (
+	maxObject  = 16 << 10 // bytes
+	maxDepth   = 8        // of objects and lists in each other
+	maxMembers = 64       // of one object in it
+)
+
+// readObject gives the text of the object that comes next. Readers differ on
+// names that occur twice, and encoding/json takes them in any case.
+func readObject(dec *json.Decoder, name string) (string, error) {
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil || len(raw) == 0 || raw[0] != '{' {
+		return "", invalid(name, "must be an object")
+	}
+	if len(raw) > maxObject {
+		return "", invalid(name, "is too large")
+	}
+	if !isPlainValue(json.NewDecoder(bytes.NewReader(raw)), 1) {
+		return "", invalid(name, "has too many members, or one twice")
+	}
+	return string(raw), nil
+}
+
+// isPlainValue reads one value that is JSON, and tells whether it keeps the
+// bounds and repeats no name.
+func isPlainValue(dec *json.Decoder, depth int) bool {
+	tok, err := dec.Token()
+	if err != nil || depth > maxDepth {
+		return false
+	}
+	delim, ok := tok.(json.Delim)
+	if !ok {
+		return true
+	}
+	var names []string
+	for dec.More() {
+		if delim == '{' {
+			tok, err := dec.Token()
+			name, ok := tok.(string)
+			if err != nil || !ok || len(names) == maxMembers ||
+				slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+				return false
+			}
+			names = append(names, name)
+		}
+		if !isPlainValue(dec, depth+1) {
+			return false
+		}
+	}
+	_, err = dec.Token()
+	return err == nil
 }
 
 // form is what a page's form sent: each field once.
@@ -180,7 +248,7 @@ func (v *visit) reload() string {
 	if serve, _, _ := v.portal.find(false, http.MethodGet, path); serve != nil {
 		return v.url(path)
 	}
-	if parent, ok := strings.CutSuffix(path, "/confirm"); ok {
+	if parent := formOf(path); parent != path {
 		return v.url(parent)
 	}
 	return v.url("")

@@ -19,7 +19,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	names := []string{"code", "method"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := decode(body, names)
+		got, err := decode(body, "credential", names)
 		if err != nil {
 			if p := problemOf(err); p.Code.Status() != 422 || len(p.Errors) != 1 {
 				t.Fatalf("refused with %+v", p)

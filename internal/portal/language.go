@@ -36,7 +36,12 @@ func (v *visit) shownAt() string {
 		}
 		return v.portal.ownPage(path)
 	}
-	return v.portal.ownPage(strings.TrimSuffix(path, "/confirm"))
+	return v.portal.ownPage(formOf(path))
+}
+
+// formOf is the path of the page with the form that is sent to path.
+func formOf(path string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(path, "/confirm"), "/send")
 }
 
 // ownPage gives an address below the prefix back where it is one of our own

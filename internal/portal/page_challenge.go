@@ -16,11 +16,11 @@ import (
 
 // showChallenge asks for a proof, or sends on to enrolment who has none.
 func (v *visit) showChallenge() error {
-	return v.challengePage(http.StatusOK, v.r.URL.Query().Get("method"), pages.NoError)
+	return v.challengePage(outcome{status: http.StatusOK, kind: v.r.URL.Query().Get("method")})
 }
 
 // challengePage draws the person's challenge as it stands.
-func (v *visit) challengePage(status int, method string, wrong pages.FieldError) error {
+func (v *visit) challengePage(o outcome) error {
 	d, err := v.describe(v.id())
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
@@ -44,7 +44,8 @@ func (v *visit) challengePage(status int, method string, wrong pages.FieldError)
 	view := pages.Challenge{
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
 		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
-		AttemptsLeft: d.AttemptsLeft, Error: wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
+		AttemptsLeft: d.AttemptsLeft, Digits: d.Digits, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
+		SendURL: self + "/send",
 	}
 	for _, s := range d.Show {
 		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
@@ -53,22 +54,42 @@ func (v *visit) challengePage(status int, method string, wrong pages.FieldError)
 		view.Action = d.Demand.Action.String()
 	}
 	selected := d.Methods[0]
-	if m, err := grants.ParseMethod(method); err == nil && slices.Contains(d.Methods, m) {
+	if m, err := grants.ParseMethod(o.kind); err == nil && slices.Contains(d.Methods, m) {
 		selected = m
 	}
 	for _, m := range d.Methods {
-		view.Methods = append(view.Methods, pages.Method{Name: m.String(), URL: self + "?method=" + m.String(), Selected: m == selected})
+		view.Methods = append(view.Methods, pages.Method{Name: m.String(), URL: v.methodURL(d.ID, m.String()), Selected: m == selected})
+	}
+	switch selected {
+	case grants.SMS:
+		view.Digits = 0 // six of them
+		v.fillPhones(&view, d.Texts, o)
+	case grants.Passkey:
+		options, err := v.service().PasskeyOptions(v.r.Context(), v.who, d.ID)
+		if err != nil {
+			return err
+		}
+		view.PasskeyOptions = string(options)
 	}
 	if d.Wait != nil {
 		view.RetryAfter = d.Wait.For
-		if status != http.StatusOK {
+		if o.status != http.StatusOK {
 			// Also after the wrong answer that began the wait: who comes back at
 			// once is refused.
 			v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(d.Wait.For), 10))
 		}
 	}
-	v.render(status, view)
+	v.render(o.status, view)
 	return nil
+}
+
+// methodURL is the challenge's page with a method selected.
+func (v *visit) methodURL(challenge, method string) string {
+	query := url.Values{"method": {method}}
+	if from := v.cameFrom(); from != "" {
+		query.Set(fromField, from)
+	}
+	return v.url("challenge/" + challenge + "?" + query.Encode())
 }
 
 // changeOf names the operation that a proof is asked for.
@@ -91,7 +112,7 @@ func changeOf(op ceremony.Operation) pages.Change {
 // answerChallenge looks at an answer, and sends on whoever passed.
 func (v *visit) answerChallenge() error {
 	if _, err := v.describe(v.id()); err != nil {
-		return v.challengePage(http.StatusUnprocessableEntity, "", pages.NoError)
+		return v.challengePage(outcome{status: http.StatusUnprocessableEntity})
 	}
 	name := v.form["method"]
 	method, err := grants.ParseMethod(name)
@@ -109,16 +130,14 @@ func (v *visit) answerChallenge() error {
 			return nil
 		}
 		return v.onward(v.back(won.Challenge.ReturnTo), won.Challenge.Label)
-	case errors.Is(err, ceremony.ErrInvalidCode) && method == grants.RecoveryCode:
-		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongRecovery)
 	case errors.Is(err, ceremony.ErrInvalidCode):
-		return v.challengePage(http.StatusUnprocessableEntity, name, pages.WrongCode)
+		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: wrongAnswer(method)})
 	case errors.Is(err, ceremony.ErrInvalid):
-		return v.challengePage(http.StatusUnprocessableEntity, name, pages.MalformedCode)
+		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.MalformedCode})
 	case errors.As(err, &wait) && !wait.Disabled:
-		return v.challengePage(http.StatusTooManyRequests, name, pages.NoError)
+		return v.challengePage(outcome{status: http.StatusTooManyRequests, kind: name})
 	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrNotFound):
-		return v.challengePage(http.StatusNotFound, name, pages.NoError)
+		return v.challengePage(outcome{status: http.StatusNotFound, kind: name})
 	}
 	return err
 }
@@ -159,7 +178,7 @@ func (v *visit) cancelChallenge() error {
 	return v.redirect(to)
 }
 
-// fromField carries cameFrom through the forms of a challenge.
+// fromField carries cameFrom through the forms and links of a challenge.
 const fromField = "from"
 
 // maxFrom bounds what is carried; browsers cut a Referer at 4 KiB.
@@ -167,14 +186,17 @@ const maxFrom = 4 << 10
 
 // cameFrom is the page of the application from which the person came to the
 // challenge, as a path on the site; "" where it cannot be told, or was one of our own. A
-// browser says it in the Referer of the first request; the forms carry it on.
+// browser says it in the Referer of the first request; forms and links carry it on.
 //
-// Only pages of the site itself can have put it there: another origin's Referer is
-// not taken, and a form of ours comes with its token (S10). Even so it is only
+// Only pages of the site itself can have put it there: another origin's Referer or
+// link is not taken, and a form of ours comes with its token (S10). Even so it is only
 // ever a path, which back keeps on the site (S09).
 func (v *visit) cameFrom() string {
 	from := v.form[fromField]
 	if v.form == nil {
+		from = v.r.URL.Query().Get(fromField)
+	}
+	if v.form == nil && (from == "" || v.r.Header.Get("Sec-Fetch-Site") != "same-origin") {
 		var ok bool
 		if from, ok = strings.CutPrefix(v.r.Header.Get("Referer"), v.site.Origin); !ok {
 			return ""

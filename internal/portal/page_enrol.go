@@ -1,11 +1,16 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
+	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // challengeField carries the id of the challenge that sent the person to enrol,
@@ -35,23 +40,61 @@ func (v *visit) waiting() (ceremony.Description, bool) {
 	return d, err == nil && d.Operation == ""
 }
 
-// showEnrolStart explains, and asks for what is needed to begin.
-func (v *visit) showEnrolStart() error { return v.enrolStart(http.StatusOK, "", pages.NoError) }
+// kinds are the kinds of authenticators, the best first, by the name that a form
+// sends.
+var kinds = []struct {
+	name   string
+	method grants.Methods
+}{{pages.MethodPasskey, grants.Passkey}, {pages.MethodTOTP, grants.TOTP}, {pages.MethodSMS, grants.SMS}}
 
-func (v *visit) enrolStart(status int, label string, wrong pages.FieldError) error {
-	view := pages.EnrolStart{Label: label, Error: wrong, FormURL: v.url("enroll"), CancelURL: v.url("")}
-	err := v.service().MayEnrol(v.r.Context(), v.who)
-	switch {
-	case err == nil:
-		view.First = true
-	case errors.Is(err, ceremony.ErrInviteRequired):
-		view.First, view.NeedsInvite = true, true
-	case errors.Is(err, ceremony.ErrManageRequired):
-		if proved, err := v.proved(ceremony.AddOp, "", "enroll"); err != nil || !proved {
-			return err
+// offeredKinds are those that may be enrolled here.
+func (v *visit) offeredKinds() (names []string) {
+	offers := v.service().Offers()
+	for _, k := range kinds {
+		if offers&k.method == k.method {
+			names = append(names, k.name)
 		}
-	default:
+	}
+	return names
+}
+
+// outcome is what came of a form, told on the page that it came from.
+type outcome struct {
+	status   int
+	kind     string // as it was chosen
+	wrong    pages.FieldError
+	clockOff time.Duration // with pages.WrongClock
+	resend   time.Duration // how long no code is sent
+}
+
+var fresh = outcome{status: http.StatusOK}
+
+// mayAdd tells whether the person may go on to enrol, and whether it would be
+// the first time; if not, everything is answered or err tells why.
+func (v *visit) mayAdd() (first, may bool, err error) {
+	err = v.service().MayEnrol(v.r.Context(), v.who)
+	if errors.Is(err, ceremony.ErrManageRequired) {
+		may, err = v.proved(ceremony.AddOp, "", "enroll")
+		return false, may, err
+	}
+	return true, err == nil, err
+}
+
+// showEnrolStart explains, and asks for what is needed to begin.
+func (v *visit) showEnrolStart() error { return v.enrolStart(fresh) }
+
+func (v *visit) enrolStart(o outcome) error {
+	first, may, err := v.mayAdd()
+	needsInvite := errors.Is(err, ceremony.ErrInviteRequired)
+	if !may && !needsInvite {
 		return err
+	}
+	view := pages.EnrolStart{
+		First: first, NeedsInvite: needsInvite, Kinds: v.offeredKinds(), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
+		FormURL: v.url("enroll"), CancelURL: v.url(""),
+	}
+	if o.wrong == pages.BadLabel {
+		view.Label = ""
 	}
 	if d, ok := v.waiting(); ok {
 		view.Challenge, view.For = d.ID, d.Label
@@ -60,67 +103,103 @@ func (v *visit) enrolStart(status int, label string, wrong pages.FieldError) err
 		return err
 	}
 	view.Page = v.page()
-	v.render(status, view)
+	v.render(o.status, view)
 	return nil
 }
 
-// beginEnrol makes the secret, and sends on to the page that shows it, so that
-// loading that page again does not begin anew.
+// beginEnrol begins the chosen kind.
 func (v *visit) beginEnrol() error {
-	label, invite := v.form["label"], v.form["invite"]
-	e, err := v.service().Enrol(v.r.Context(), v.who, label, ceremony.Leave{Invite: invite, Manage: v.manageToken()})
+	kind := cmp.Or(v.form["kind"], pages.MethodTOTP)
+	if !slices.Contains(v.offeredKinds(), kind) {
+		return invalid("kind", "is none of those offered")
+	}
+	ctx, label, leave := v.r.Context(), v.form["label"], v.leave(v.form["invite"])
+	switch kind {
+	case pages.MethodSMS:
+		return v.numberPage(fresh) // which has the rest of the form with it
+	case pages.MethodPasskey:
+		e, err := v.service().EnrolPasskey(ctx, v.who, label, v.site.Origin, leave)
+		return v.begun(kind, e, err)
+	}
+	e, err := v.service().Enrol(ctx, v.who, label, leave)
+	return v.begun(kind, e, err)
+}
+
+// begun sends on to the page that shows the enrolment, so that loading that page
+// again does not begin anew.
+func (v *visit) begun(kind string, e ceremony.Enrolment, err error) error {
 	switch {
 	case err == nil:
 		v.forgetManage()
 		d, _ := v.waiting()
 		return v.redirect(v.enrolFor("enroll/"+e.ID, d.ID))
-	case errors.Is(err, ceremony.ErrInviteRequired) && invite == "":
-		return v.enrolStart(http.StatusForbidden, label, pages.MissingInvite)
+	case errors.Is(err, ceremony.ErrInviteRequired) && v.form["invite"] == "":
+		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.MissingInvite})
 	case errors.Is(err, ceremony.ErrInviteRequired):
-		return v.enrolStart(http.StatusForbidden, label, pages.WrongInvite)
+		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.WrongInvite})
 	case errors.Is(err, ceremony.ErrInvalid):
-		return v.enrolStart(http.StatusUnprocessableEntity, "", pages.BadLabel)
+		return v.enrolStart(outcome{status: http.StatusUnprocessableEntity, kind: kind, wrong: pages.BadLabel})
 	case errors.Is(err, ceremony.ErrManageRequired):
-		return v.enrolStart(http.StatusForbidden, label, pages.NoError)
+		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind})
 	}
 	return err
 }
 
-// showEnrol shows the secret of a pending enrolment, to the browser that began
-// it.
-func (v *visit) showEnrol() error { return v.enrolPage(http.StatusOK, pages.NoError) }
+// showEnrol shows a pending enrolment, to the browser that began it.
+func (v *visit) showEnrol() error { return v.enrolPage(v.id(), fresh) }
 
-func (v *visit) enrolPage(status int, wrong pages.FieldError) error {
-	e, err := v.service().Pending(v.r.Context(), v.who, v.id())
-	if err != nil {
-		return err
-	}
-	qr, err := pages.NewQR(e.URI)
+func (v *visit) enrolPage(id string, o outcome) error {
+	e, err := v.service().Pending(v.r.Context(), v.who, id)
 	if err != nil {
 		return err
 	}
 	if err := v.needToken(); err != nil {
 		return err
 	}
-	view := pages.Enrol{
+	waiting, _ := v.waiting()
+	confirm := v.url("enroll/" + e.ID + "/confirm")
+	switch e.Method {
+	case grants.SMS:
+		return v.phonePage(e, o, waiting.ID, confirm)
+	case grants.Passkey:
+		v.render(o.status, pages.EnrolPasskey{
+			Page: v.page(), CreationOptions: string(e.Options), Label: e.Label, Expires: e.Expires, Challenge: waiting.ID,
+			Error: o.wrong, FormURL: confirm, OtherURL: v.enrolFor("enroll", waiting.ID), CancelURL: v.url(""),
+		})
+		return nil
+	}
+	qr, err := pages.NewQR(e.URI)
+	if err != nil {
+		return err
+	}
+	v.render(o.status, pages.Enrol{
 		Page: v.page(), QR: qr, Secret: e.Key.Base32(), OTPAuthURI: e.URI, Label: e.Label, Digits: e.Key.Digits,
-		Expires: e.Expires, AttemptsLeft: -1, Error: wrong, FormURL: v.url("enroll/" + e.ID + "/confirm"), CancelURL: v.url(""),
-	}
-	if d, ok := v.waiting(); ok {
-		view.Challenge = d.ID
-	}
-	v.render(status, view)
+		Expires: e.Expires, AttemptsLeft: -1, Challenge: waiting.ID, Error: o.wrong, ClockOff: o.clockOff,
+		FormURL: confirm, CancelURL: v.url(""),
+	})
 	return nil
 }
 
-// confirmEnrol takes the app's first code. Recovery codes are shown in the
-// answer to the form and nowhere else: they are not kept anywhere to be shown
-// again.
+// wrongAnswer is what is told of a wrong answer of the kind.
+func wrongAnswer(method grants.Methods) pages.FieldError {
+	switch method {
+	case grants.RecoveryCode:
+		return pages.WrongRecovery
+	case grants.SMS:
+		return pages.WrongSMS
+	case grants.Passkey:
+		return pages.WrongPasskey
+	}
+	return pages.WrongCode
+}
+
+// confirmEnrol takes the first proof. Recovery codes are shown in the answer to
+// the form and nowhere else: they are not kept anywhere to be shown again.
 func (v *visit) confirmEnrol() error {
 	waiting, waits := v.waiting()
 	done, err := v.service().Confirm(v.r.Context(), v.who, v.id(), v.form["code"], waiting.ID)
 	if errors.Is(err, ceremony.ErrInvalidCode) {
-		return v.enrolPage(http.StatusUnprocessableEntity, pages.WrongCode)
+		return v.notConfirmed(err)
 	}
 	if err != nil {
 		return err
@@ -140,7 +219,28 @@ func (v *visit) confirmEnrol() error {
 		return v.redirect(v.done(pages.Added))
 	}
 	v.render(http.StatusOK, pages.RecoveryCodes{
-		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, ContinueURL: next, ContinueFor: action,
+		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: pageKind(done.Authenticator.Type), ContinueURL: next, ContinueFor: action,
 	})
 	return nil
+}
+
+// notConfirmed asks again.
+func (v *visit) notConfirmed(wrong error) error {
+	e, err := v.service().Pending(v.r.Context(), v.who, v.id())
+	if err != nil {
+		return err
+	}
+	o := outcome{status: http.StatusUnprocessableEntity, wrong: wrongAnswer(e.Method)}
+	if clock := (*ceremony.ClockOff)(nil); errors.As(wrong, &clock) {
+		o.wrong, o.clockOff = pages.WrongClock, wholeMinutes(clock.By)
+	}
+	return v.enrolPage(e.ID, o)
+}
+
+// pageKind is what the pages call a type of authenticator.
+func pageKind(recordType string) string {
+	if recordType == records.TypePhone {
+		return pages.MethodSMS
+	}
+	return recordType
 }

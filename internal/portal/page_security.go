@@ -49,7 +49,8 @@ func (v *visit) showSecurity() error {
 	for _, a := range account.Authenticators {
 		self := v.url("authenticators/" + a.ID)
 		view.Authenticators = append(view.Authenticators, pages.Authenticator{
-			Label: a.Label, Kind: a.Type, Added: a.CreatedAt, LastUsed: a.LastUsedAt,
+			Label: a.Label, Kind: pageKind(a.Type), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
+			Suffix: a.Suffix, Synced: a.Synced, Cloned: a.Suspect,
 			RenameURL: self + "/rename", RemoveURL: self + "/remove",
 		})
 	}
@@ -62,6 +63,9 @@ func (v *visit) showSecurity() error {
 			line.Change = pages.ChangeAny
 		}
 		view.Grants = append(view.Grants, line)
+	}
+	if view.Activity, err = v.activity(); err != nil {
+		return err
 	}
 	v.render(http.StatusOK, view)
 	return nil

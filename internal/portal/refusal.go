@@ -2,6 +2,7 @@ package portal
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -58,6 +59,8 @@ func problemOf(err error) problem.Problem {
 	var field *ceremony.Field
 	var wrong *ceremony.WrongCode
 	var wait *ceremony.Wait
+	var sends *ceremony.SendWait
+	var clock *ceremony.ClockOff
 	switch {
 	case errors.As(err, &known):
 		return known.Problem
@@ -69,6 +72,14 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.TooManyAttempts, Detail: "No answer is accepted until an operator unlocks you."}
 	case errors.As(err, &wait):
 		return problem.Problem{Code: problem.TooManyAttempts, RetryAfter: max(wait.For, time.Second)}
+	case errors.As(err, &sends):
+		return problem.Problem{Code: problem.TooManySends, RetryAfter: max(sends.For, time.Second)}
+	case errors.Is(err, ceremony.ErrNotSent):
+		return problem.Problem{Code: problem.NotSent, Detail: "The code could not be sent. Nothing is used up by that; try again."}
+	case errors.Is(err, ceremony.ErrNoSMS):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Codes are not sent to phones here."}
+	case errors.As(err, &clock):
+		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: -1, Detail: clockDetail(clock.By)}
 	case errors.Is(err, ErrNobody):
 		return problem.Problem{Code: problem.Unauthenticated}
 	case errors.Is(err, ErrAmbiguous):
@@ -95,6 +106,20 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.Forbidden, Detail: "You have as many authenticators as you can have."}
 	}
 	return problem.Problem{Code: problem.Unavailable}
+}
+
+// clockDetail tells how far the clock of a person's device is off.
+func clockDetail(by time.Duration) string {
+	way := "fast"
+	if by < 0 {
+		way = "slow"
+	}
+	return fmt.Sprintf("The code is right for another time: the device's clock seems to be about %d min %s.", int(wholeMinutes(by)/time.Minute), way)
+}
+
+// wholeMinutes is how far off a clock is either way, in minutes, at least one.
+func wholeMinutes(by time.Duration) time.Duration {
+	return max(by.Abs().Round(time.Minute), time.Minute)
 }
 
 // kindOf is the page for a refusal, and where its one button leads.
@@ -130,9 +155,9 @@ func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, ne
 		return pages.Ambiguous, ""
 	case problem.RequestTooLarge:
 		return pages.TooLarge, ""
-	case problem.TooManyAttempts:
+	case problem.TooManyAttempts, problem.TooManySends:
 		return pages.TooManyAttempts, ""
-	case problem.Unavailable:
+	case problem.Unavailable, problem.NotSent:
 		next := ""
 		if v.r.Method == http.MethodGet {
 			next = v.site.Base + v.r.URL.EscapedPath()

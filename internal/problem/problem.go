@@ -38,6 +38,8 @@ const (
 	InvalidRequest       Code = "invalid_request"                  // see errors
 	InvalidCode          Code = "invalid_code"                     // see attempts_left
 	TooManyAttempts      Code = "too_many_attempts"                // see Retry-After; without one, ask the operator
+	TooManySends         Code = "too_many_sends"                   // no code is sent to a phone before Retry-After
+	NotSent              Code = "not_sent"                         // the code could not be sent; nothing is used up
 	Ambiguous            Code = "ambiguous_request"                // can be read in ways that differ
 	HTTPSRequired        Code = "https_required"                   // plain HTTP, and it is not allowed
 	Unreached            Code = "application_unreachable"          // nothing of the request was sent, so its proof is still good
@@ -60,6 +62,8 @@ var statuses = map[Code]int{
 	InvalidRequest:       http.StatusUnprocessableEntity,
 	InvalidCode:          http.StatusUnprocessableEntity,
 	TooManyAttempts:      http.StatusTooManyRequests,
+	TooManySends:         http.StatusTooManyRequests,
+	NotSent:              http.StatusServiceUnavailable,
 	Ambiguous:            http.StatusBadRequest,
 	HTTPSRequired:        http.StatusForbidden,
 	Unreached:            http.StatusBadGateway,
@@ -88,11 +92,14 @@ type Problem struct {
 	Errors []Field // with InvalidRequest
 	// AttemptsLeft is told with InvalidCode; below zero it is not known.
 	AttemptsLeft int
-	// RetryAfter is sent with TooManyAttempts, rounded up to seconds, where it
-	// is above zero.
+	// RetryAfter is sent with TooManyAttempts and TooManySends, rounded up to
+	// seconds, where it is above zero.
 	RetryAfter time.Duration
-	EnrollURL  string    // with NotEnrolled
-	Challenge  Challenge // with StepUpRequired
+	// ID names the enrolment that was begun all the same, with TooManySends and
+	// NotSent.
+	ID        string
+	EnrollURL string    // with NotEnrolled
+	Challenge Challenge // with StepUpRequired
 }
 
 // Challenge is the step-up that a refusal asks for.
@@ -115,6 +122,7 @@ type body struct {
 	Detail       string     `json:"detail,omitempty"`
 	Errors       []Field    `json:"errors,omitempty"`
 	AttemptsLeft *int       `json:"attempts_left,omitempty"`
+	ID           string     `json:"id,omitempty"`
 	EnrollURL    string     `json:"enroll_url,omitempty"`
 	ActionType   string     `json:"action_type,omitempty"`
 	GrantType    string     `json:"grant_type,omitempty"`
@@ -131,7 +139,7 @@ func Write(w http.ResponseWriter, p Problem) {
 	status := p.Code.Status()
 	// The type is about:blank, which RFC 9457 section 4.2.1 lets one leave out;
 	// the title is then the status phrase.
-	b := body{Status: status, Title: http.StatusText(status), Code: p.Code, Detail: p.Detail, Errors: p.Errors, EnrollURL: p.EnrollURL}
+	b := body{Status: status, Title: http.StatusText(status), Code: p.Code, Detail: p.Detail, Errors: p.Errors, ID: p.ID, EnrollURL: p.EnrollURL}
 	h := w.Header()
 	switch p.Code {
 	case Unauthenticated:

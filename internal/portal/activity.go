@@ -1,0 +1,51 @@
+package portal
+
+import (
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+)
+
+// shownActivity is how much of what was done the security page lists; the JSON
+// API has all that is kept.
+const shownActivity = 20
+
+// activityOf is how the pages tell of what was done; empty for what they do not
+// tell.
+func activityOf(a *ceremony.Activity) pages.ActivityKind {
+	switch {
+	case a.Outcome == "refused":
+		return pages.ActivityRefused
+	case a.Kind == "verify":
+		return pages.ActivityPassed
+	}
+	return map[string]pages.ActivityKind{
+		"confirm": pages.ActivityAdded, "rename": pages.ActivityRenamed, "remove": pages.ActivityRemoved, "recovery_codes": pages.ActivityRenewed,
+		"revoke": pages.ActivityRevoked, "sms": pages.ActivitySent, "reset": pages.ActivityReset, "unlock": pages.ActivityUnlock,
+	}[a.Kind]
+}
+
+// activity lists what was done of late.
+func (v *visit) activity() ([]pages.Activity, error) {
+	list, err := v.service().Activity(v.r.Context(), v.who)
+	if err != nil {
+		return nil, err
+	}
+	var shown []pages.Activity
+	for i := range list {
+		a := &list[i]
+		kind := activityOf(a)
+		if kind == "" {
+			continue
+		}
+		line := pages.Activity{Time: a.Time, Kind: kind, Method: a.Method, Address: a.Address}
+		// Who manages their authenticators sees next what they did.
+		if a.Action != "" && a.Action != grants.ManageAction {
+			line.Action = v.actionLabel(a.Action)
+		}
+		if shown = append(shown, line); len(shown) == shownActivity {
+			break
+		}
+	}
+	return shown, nil
+}

@@ -1,0 +1,132 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// No message is sent by opening a page, only by sending a form: it costs money,
+// and browsers open pages on their own.
+
+// showNumber asks for a phone's number.
+func (v *visit) showNumber() error { return v.numberPage(fresh) }
+
+func (v *visit) numberPage(o outcome) error {
+	if err := v.offered(grants.SMS); err != nil {
+		return err
+	}
+	_, may, err := v.mayAdd()
+	switch {
+	case errors.Is(err, ceremony.ErrInviteRequired) && v.form == nil:
+		return v.redirect(v.url("enroll"))
+	case errors.Is(err, ceremony.ErrInviteRequired) && v.form["invite"] == "":
+		return v.enrolStart(outcome{status: http.StatusForbidden, kind: pages.MethodSMS, wrong: pages.MissingInvite})
+	case !may && !errors.Is(err, ceremony.ErrInviteRequired):
+		return err
+	}
+	if err := v.needToken(); err != nil {
+		return err
+	}
+	waiting, _ := v.waiting()
+	v.render(o.status, pages.EnrolPhone{
+		Page: v.page(), Number: v.form["number"], Label: v.form["label"], Invite: v.form["invite"], Challenge: waiting.ID,
+		SendURL: v.url("phone"), AttemptsLeft: -1, Error: o.wrong, CancelURL: v.url(""),
+	})
+	return nil
+}
+
+// beginPhone sends the first code to the number. Where that fails the enrolment
+// stands, since what allowed it is spent, and its page offers to send another.
+func (v *visit) beginPhone() error {
+	if err := v.offered(grants.SMS); err != nil {
+		return err
+	}
+	e, err := v.service().EnrolPhone(v.r.Context(), v.who, v.form["label"], v.form["number"], v.site.Origin, v.leave(v.form["invite"]))
+	field := (*ceremony.Field)(nil)
+	switch {
+	case notSent(err):
+		v.forgetManage()
+		return v.enrolPage(e.ID, v.unsent(err))
+	case errors.Is(err, ceremony.ErrNumberRefused):
+		return v.numberPage(outcome{status: http.StatusUnprocessableEntity, wrong: pages.PhoneNotAllowed})
+	case errors.As(err, &field) && field.Name != "label":
+		return v.numberPage(outcome{status: http.StatusUnprocessableEntity, wrong: pages.BadPhone})
+	}
+	return v.begun(pages.MethodSMS, e, err)
+}
+
+// unsent is what is told where a code was not sent, with the field that tells
+// programs when to come back.
+func (v *visit) unsent(err error) outcome {
+	wait := (*ceremony.SendWait)(nil)
+	if !errors.As(err, &wait) {
+		return outcome{status: http.StatusServiceUnavailable, kind: pages.MethodSMS, wrong: pages.NotSent}
+	}
+	v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(wait.For), 10))
+	return outcome{status: http.StatusTooManyRequests, kind: pages.MethodSMS, wrong: pages.TooManySends, resend: wait.For}
+}
+
+// phonePage asks for the code that was sent to a phone.
+func (v *visit) phonePage(e ceremony.Enrolment, o outcome, challenge, confirm string) error {
+	v.render(o.status, pages.EnrolPhone{
+		Page: v.page(), SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
+		FormURL: confirm, Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
+	})
+	return nil
+}
+
+// resendAfter is how long no other code is sent.
+func (v *visit) resendAfter(at time.Time, o outcome) time.Duration {
+	return max(at.Sub(v.portal.o.Now()), o.resend, 0)
+}
+
+// sendFirst sends another code to the phone of a pending enrolment.
+func (v *visit) sendFirst() error {
+	_, err := v.service().SendFirstCode(v.r.Context(), v.who, v.id())
+	if notSent(err) {
+		return v.enrolPage(v.id(), v.unsent(err))
+	}
+	if err != nil {
+		return err
+	}
+	waiting, _ := v.waiting()
+	return v.redirect(v.enrolFor("enroll/"+v.id(), waiting.ID))
+}
+
+// sendCode sends a code for a challenge, to the phone that was picked.
+func (v *visit) sendCode() error {
+	if _, err := v.describe(v.id()); err != nil {
+		return v.challengePage(outcome{status: http.StatusUnprocessableEntity})
+	}
+	_, err := v.service().SendCode(v.r.Context(), v.who, v.id(), v.form["phone"])
+	wait := (*ceremony.Wait)(nil)
+	switch {
+	case err == nil:
+		return v.redirect(v.methodURL(v.id(), pages.MethodSMS))
+	case notSent(err):
+		return v.challengePage(v.unsent(err))
+	case errors.As(err, &wait) && !wait.Disabled:
+		return v.challengePage(outcome{status: http.StatusTooManyRequests, kind: pages.MethodSMS})
+	}
+	return err
+}
+
+// fillPhones tells the challenge's page which phones there are, and where a code
+// is on its way.
+func (v *visit) fillPhones(view *pages.Challenge, texts ceremony.Texts, o outcome) {
+	for _, p := range texts.Phones {
+		phone := pages.Phone{ID: p.ID, Suffix: p.Suffix}
+		view.Phones = append(view.Phones, phone)
+		if p.ID == texts.To {
+			view.SentTo = phone
+		}
+	}
+	view.ResendAfter = v.resendAfter(texts.ResendAt, o)
+}
