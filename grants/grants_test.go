@@ -221,7 +221,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, m := range []Methods{BoundPasskey, SyncedPasskey} {
-		if m.String() != "passkey" || !Passkey.Accepts(m) || (TOTP|SMS).Accepts(m) {
+		if m.String() != "passkey" || !Passkey.Accepts(m) || (TOTP | SMS).Accepts(m) {
 			t.Error(m)
 		}
 	}

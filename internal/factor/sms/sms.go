@@ -8,7 +8,6 @@
 package sms
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,22 +44,8 @@ type Numbers struct {
 	// Country is where a number without a country code is from, as ISO 3166-1
 	// alpha-2; empty takes none without.
 	Country string
-	// Countries are those to which codes are sent.
+	// Countries are those to which codes are sent; there must be one.
 	Countries []string
-}
-
-// Check refuses countries that do not exist.
-func (n Numbers) Check() error {
-	known := phonenumbers.GetSupportedRegions()
-	for _, c := range append([]string{n.Country}, n.Countries...) {
-		if c != "" && !known[c] {
-			return fmt.Errorf("%q is no country: write its ISO code of two capital letters, such as DE", c)
-		}
-	}
-	if len(n.Countries) == 0 {
-		return errors.New("no country is named to which codes may be sent")
-	}
-	return nil
 }
 
 // maxNumber is longer than every phone number, however it is written.
@@ -78,12 +63,17 @@ func (n Numbers) Parse(text string) (string, error) {
 	}
 	switch phonenumbers.GetNumberType(number) {
 	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST, phonenumbers.UAN, phonenumbers.PAGER, phonenumbers.VOICEMAIL, phonenumbers.TOLL_FREE:
-		return "", &ceremony.Field{Name: "phone_number", Detail: "is not a person's number"}
+		return "", refused("is not a person's number")
 	}
 	if !slices.Contains(n.Countries, phonenumbers.GetRegionCodeForNumber(number)) {
-		return "", &ceremony.Field{Name: "phone_number", Detail: "is of a country to which no codes are sent"}
+		return "", refused("is of a country to which no codes are sent")
 	}
 	return phonenumbers.Format(number, phonenumbers.E164), nil
+}
+
+// refused is the error for what is a phone number, and yet not taken.
+func refused(why string) error {
+	return fmt.Errorf("%w: %w", ceremony.ErrNumberRefused, &ceremony.Field{Name: "phone_number", Detail: why})
 }
 
 var _ ceremony.Factor = Factor{}
