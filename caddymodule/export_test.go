@@ -52,3 +52,15 @@ func ActiveDatabase(ctx context.Context) (*records.DB, error) {
 	}
 	return app.db.get(ctx)
 }
+
+// ActiveSender gives what the running configuration sends texts with; nil: nothing.
+func ActiveSender() (Sender, error) {
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	return app.sender, nil
+}
+
+// Guarded holds a sender to the contract, as the app does.
+func Guarded(s Sender) Sender { return guarded{s} }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/caddytestbed"
 	"github.com/stepup-gateway/caddy-stepup/examples/bank"
+	"github.com/stepup-gateway/caddy-stepup/examples/sms"
 )
 
 func TestMain(m *testing.M) { os.Exit(caddytestbed.Main(m)) }
@@ -199,6 +200,22 @@ func exercise(t *testing.T, alice, bob, nobody *person) {
 
 func TestBasicAuth(t *testing.T) {
 	b := load(t, "basic_auth", "localhost:9000", echo(t))
+	as := func(user, password string) *person {
+		return b.person(func(r *http.Request) { r.SetBasicAuth(user, password) })
+	}
+	exercise(t, as("alice", "wonderland"), as("bob", "builder"), as("alice", "builder"))
+}
+
+// TestSMS has the gateway load with a receiver of texts; what happens without a
+// telephone stays as it is.
+func TestSMS(t *testing.T) {
+	receiver := httptest.NewServer(&sms.Receiver{
+		Secret: []byte(strings.Repeat("s", 32)), Now: time.Now,
+		Deliver: func(string, string) error { t.Error("a text, and nobody has a telephone"); return nil },
+	})
+	defer receiver.Close()
+	t.Setenv("SMS_SECRET", strings.Repeat("s", 32))
+	b := load(t, "sms", "localhost:9000", echo(t), "http://localhost:9010", receiver.URL)
 	as := func(user, password string) *person {
 		return b.person(func(r *http.Request) { r.SetBasicAuth(user, password) })
 	}

@@ -183,6 +183,7 @@ func (w *Webhook) try(ctx context.Context, id string, body []byte) *failure {
 	if err != nil {
 		return &failure{err: errors.New("the URL cannot be asked")} // err quotes it
 	}
+	r.GetBody = nil // else net/http offers it more often than we count
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "caddy-stepup")
 	r.Header.Set("Idempotency-Key", id)

@@ -3,6 +3,7 @@ package outbound_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -100,5 +101,59 @@ func TestCanceled(t *testing.T) {
 	time.AfterFunc(20*time.Millisecond, cancel)
 	if _, err := outbound.New(wide).Ask(r); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestTell gives the status, whatever becomes of the body, and reads no more of it
+// than it may.
+func TestTell(t *testing.T) {
+	tell := func(limits outbound.Limits, answer http.HandlerFunc) (int, http.Header, error) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // else the server does not see that the client has left
+			answer(w, r)
+		}))
+		defer s.Close()
+		c := outbound.New(limits)
+		defer c.Close()
+		r, err := http.NewRequest("POST", s.URL, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Tell(r)
+	}
+	for name, body := range map[string]http.HandlerFunc{
+		"short": func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("x")) },
+		"endless": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				w.Write([]byte(strings.Repeat("x", 1000)))
+			}
+		},
+		"encoded": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "br")
+			w.Write([]byte("x"))
+		},
+		"late": func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "900")
+			w.Write([]byte("x"))
+		},
+	} {
+		limits := wide
+		limits.Timeout = 500 * time.Millisecond
+		status, header, err := tell(limits, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			body(w, r)
+		})
+		if status != http.StatusOK || header.Get("Retry-After") != "7" || err != nil {
+			t.Errorf("%s: %d, %v", name, status, err)
+		}
+	}
+	limits := wide
+	limits.Timeout = 50 * time.Millisecond
+	if _, _, err := tell(limits, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }); !errors.Is(err, outbound.ErrTimeout) {
+		t.Errorf("no answer: %v", err)
 	}
 }
