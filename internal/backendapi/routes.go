@@ -34,7 +34,7 @@ const (
 
 // routes are all calls there are.
 func routes() []route {
-	return slices.Concat(stepUpRoutes(), quickstartRoutes())
+	return slices.Concat(stepUpRoutes(), quickstartRoutes(), tenantRoutes(), secretsRoutes(), documentRoutes())
 }
 
 // dialect is the way in which one documented API tells its refusals.
@@ -50,7 +50,7 @@ type dialect struct {
 
 // dialects are all there are. A path is the first one's that it lies under.
 func dialects() []*dialect {
-	return []*dialect{&stepUp, &quickstart}
+	return []*dialect{&stepUp, &quickstart, &tenants, &secrets}
 }
 
 // plain is for paths that are no dialect's.

@@ -118,6 +118,7 @@ func (w *world) do(a ask) answer {
 	}
 	rec := httptest.NewRecorder()
 	w.API.ServeHTTP(rec, r)
+	conforms(w, r, a.body, rec)
 	got := answer{status: rec.Code, header: rec.Header(), text: rec.Body.String()}
 	if got.header.Get("Cache-Control") != "no-store" || got.header.Get("X-Content-Type-Options") != "nosniff" {
 		w.Errorf("%s %s: headers %v", a.method, a.path, got.header)
