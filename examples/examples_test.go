@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -206,20 +207,43 @@ func TestBasicAuth(t *testing.T) {
 	exercise(t, as("alice", "wonderland"), as("bob", "builder"), as("alice", "builder"))
 }
 
-// TestSMS has the gateway load with a receiver of texts; what happens without a
-// telephone stays as it is.
+// TestSMS enrols a telephone by the code that reaches the receiver, beside what the
+// example does without one.
 func TestSMS(t *testing.T) {
+	secret := strings.Repeat("s", 32)
+	texts := make(chan string, 10)
 	receiver := httptest.NewServer(&sms.Receiver{
-		Secret: []byte(strings.Repeat("s", 32)), Now: time.Now,
-		Deliver: func(string, string) error { t.Error("a text, and nobody has a telephone"); return nil },
+		Secret: []byte(secret), Now: time.Now,
+		Deliver: func(to, text string) error { texts <- to + " " + text; return nil },
 	})
 	defer receiver.Close()
-	t.Setenv("SMS_SECRET", strings.Repeat("s", 32))
+	t.Setenv("SMS_SECRET", secret)
 	b := load(t, "sms", "localhost:9000", echo(t), "http://localhost:9010", receiver.URL)
 	as := func(user, password string) *person {
 		return b.person(func(r *http.Request) { r.SetBasicAuth(user, password) })
 	}
 	exercise(t, as("alice", "wonderland"), as("bob", "builder"), as("alice", "builder"))
+
+	bob := as("bob", "builder")
+	if a := bob.send("POST", "/.step-up/api/phones", "application/json", `{"phone_number":"+44 7400 123456"}`); a.status < 400 {
+		t.Errorf("a number of a country that is not listed: %d %s", a.status, a.text)
+	}
+	begun := bob.api("/phones", `{"phone_number":"0151 12345678"}`)
+	if len(texts) != 1 {
+		t.Fatalf("%d texts", len(texts))
+	}
+	text := <-texts
+	code := regexp.MustCompile(`\b\d{6}\b`).FindString(text)
+	if !strings.HasPrefix(text, "+4915112345678 ") || code == "" {
+		t.Fatalf("%q", text)
+	}
+	bob.api("/phones/"+begun["id"].(string)+"/confirm", `{"code":"`+code+`"}`)
+	log := b.Log()
+	for _, private := range []string{"15112345678", code, secret} {
+		if strings.Contains(log, private) {
+			t.Errorf("the log has %q in it (S13)", private)
+		}
+	}
 }
 
 // TestBrand looks at the pages as they are served; what stands on them is tested
