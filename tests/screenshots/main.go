@@ -112,7 +112,9 @@ func (c *camera) shootTo(name, dir string) {
 			if dark {
 				scheme = "dark"
 			}
-			c.Resize(width, 740, dark)
+			// Lower than every page: of one that is lower than its window and runs
+			// from right to left, the browser takes a picture beside it.
+			c.Resize(width, 200, dark)
 			path := filepath.Join(c.dir, fmt.Sprintf("%s-%s-%d-%s.png", name, dir, width, scheme))
 			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
 				c.s.Fatal(err)
