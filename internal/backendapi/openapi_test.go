@@ -16,7 +16,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
 var update = flag.Bool("update", false, "make openapi.json anew from openapi.yaml")
@@ -26,15 +25,25 @@ var described = sync.OnceValues(func() (*openapi3.T, error) {
 	return openapi3.NewLoader().LoadFromFile("openapi.yaml")
 })
 
-// router finds the operation of a request in the document.
-var router = sync.OnceValues(func() (routers.Router, error) {
-	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
-	if err != nil {
-		return nil, err
+// operationOf finds the operation of a request in the document, and the ids in its
+// path. The library's own router takes no text after an id.
+func operationOf(doc *openapi3.T, r *http.Request) (*routers.Route, map[string]string) {
+	for path, item := range doc.Paths.Map() {
+		ids, ok := match(path, strings.Split(r.URL.EscapedPath(), "/"))
+		op := item.GetOperation(r.Method)
+		if !ok || op == nil {
+			continue
+		}
+		params := make(map[string]string)
+		for _, segment := range strings.Split(path, "/") {
+			if name, _, ok := strings.Cut(strings.TrimPrefix(segment, "{"), "}"); ok {
+				params[name] = ids[len(params)]
+			}
+		}
+		return &routers.Route{Spec: doc, Path: path, PathItem: item, Method: r.Method, Operation: op}, params
 	}
-	doc.Servers = nil // the tests send to no server in particular
-	return legacy.NewRouter(doc)
-})
+	return nil, nil
+}
 
 func TestDocumentIsServedAsWritten(t *testing.T) {
 	doc, err := described()
@@ -93,14 +102,14 @@ func TestDocumentNamesEveryCallAndNoOther(t *testing.T) {
 // request too: what is taken must be what the document lets one send.
 func conforms(t testing.TB, sent *http.Request, body string, got *httptest.ResponseRecorder) {
 	t.Helper()
-	find, err := router()
+	doc, err := described()
 	if err != nil {
 		t.Fatal(err)
 	}
 	sent = sent.Clone(context.Background())
 	sent.Body = io.NopCloser(strings.NewReader(body))
-	route, params, err := find.FindRoute(sent)
-	if err != nil {
+	route, params := operationOf(doc, sent)
+	if route == nil {
 		if got.Code != http.StatusNotFound && got.Code != http.StatusMethodNotAllowed && sent.Method != http.MethodHead {
 			t.Errorf("%s %s is not in the document and is answered with %d", sent.Method, sent.URL, got.Code)
 		}
