@@ -24,11 +24,29 @@ type customer struct {
 	site  string
 	app   *gateway.App
 	codes []string // recovery codes that were not used yet
+	plain bool     // the window runs no scripts
 }
 
 func newCustomer(t *testing.T, b *browser.Browser, site string, o browser.Options) *customer {
 	t.Helper()
-	return &customer{Window: b.Open(t, o), t: t, site: site}
+	return &customer{Window: b.Open(t, o), t: t, site: site, plain: o.NoScripts}
+}
+
+// enters types a code, and sends it: with scripts it is sent when it is complete.
+func (c *customer) enters(label, code, button string) {
+	c.t.Helper()
+	c.Fill(label, code)
+	if c.plain {
+		c.Click(button)
+	}
+}
+
+// keeps says that the recovery codes on the page are kept.
+func (c *customer) keeps() {
+	c.t.Helper()
+	c.SeesNot("I have saved them, continue")
+	c.Fill("I keep these codes in a safe place", " ")
+	c.Sees("I have saved them, continue")
 }
 
 // signIn signs in to the bank, which knows nothing of second factors.
@@ -48,8 +66,7 @@ func (c *customer) enrol() {
 	c.Sees("Scan this with your app")
 	c.Toggle("Cannot scan it?")
 	c.app = c.readApp()
-	c.Fill("Enter the code", c.app.Code(c.t))
-	c.Click("Finish")
+	c.enters("Enter the code", c.app.Code(c.t), "Finish")
 }
 
 // readApp reads the key from the enrolment page, as one types it by hand.
@@ -87,8 +104,7 @@ func (c *customer) saveCodes() {
 func (c *customer) proves() {
 	c.t.Helper()
 	c.Sees("Confirm it’s you")
-	c.Fill("Code from your authenticator app", c.app.Code(c.t))
-	c.Click("Confirm")
+	c.enters("Code from your authenticator app", c.app.Code(c.t), "Confirm")
 }
 
 // transfers fills in the bank's form and sends it.
@@ -108,6 +124,7 @@ func (c *customer) setUp() {
 	c.Click("Continue")
 	c.enrol()
 	c.saveCodes()
+	c.keeps()
 	c.Click("I have saved them, continue")
 }
 
@@ -169,6 +186,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.enrol()
 			c.saveCodes()
 			c.Sees("Then you go on with: Account statements")
+			c.keeps()
 			if file := c.Download("I have saved them, continue"); !strings.Contains(file, "Opening balance") {
 				t.Fatalf("the statement is %q", file)
 			}
@@ -211,8 +229,9 @@ func TestBankInBrowser(t *testing.T) {
 			c.Fill("Recovery code", c.codes[0])
 			c.Click("Confirm")
 			c.Sees("That recovery code was not accepted")
+			// Back to the form, as it was before.
 			c.Click("Cancel")
-			c.Sees("Cancelled. Nothing was changed.")
+			c.Sees("Amount in euros")
 			c.Go(c.site + "/")
 			c.Sees("Recent transfers")
 			c.SeesNot("third, " + name)
@@ -256,6 +275,8 @@ func TestBankInBrowser(t *testing.T) {
 		c.Type(c.app.Code(t))
 		c.Enter()
 		c.saveCodes()
+		c.Tab("I keep these codes in a safe place")
+		c.Type(" ")
 		c.Tab("I have saved them, continue")
 		c.Enter()
 		c.Sees("Paid to", "7.77")
@@ -351,6 +372,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Click("Make new codes")
 		c.saveCodes()
 		c.Sees("All earlier recovery codes are void.")
+		c.keeps()
 		c.Click("I have saved them, continue")
 		c.Go(c.site + "/admin/")
 		c.Click("Use a recovery code instead")
@@ -514,6 +536,7 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		c.Click("Continue")
 		c.enrol()
 		c.saveCodes()
+		c.keeps()
 		c.Click("I have saved them, continue")
 		c.Sees("Customers", "Freeze")
 
@@ -584,6 +607,7 @@ http://framed.localhost:GW_PORT {
 	c.Click("Continue")
 	c.enrol()
 	c.saveCodes()
+	c.keeps()
 	c.Click("I have saved them, continue")
 	c.Go(at + "/outer")
 	if text := c.Ask(framed); !strings.Contains(text, "the application's secret") {
