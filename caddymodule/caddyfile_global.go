@@ -64,6 +64,12 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		sms {
 //			…
 //		}
+//		passkeys off
+//		passkeys {
+//			relying_party     DOMAIN
+//			user_verification required | preferred | discouraged
+//			attachment        platform | cross_platform
+//		}
 //		brand {
 //			name   TEXT
 //			logo   FILE
@@ -73,10 +79,10 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		allow_plain_http
 //	}
 //
-// The block sms is shown above readSMS. Everything may be left out; what each setting means, and what it is when left
-// out, stands at the fields of config.App. Each is said at most once. Secrets
-// belong here and not into a site block, where Caddy takes {file.NAME} for a
-// shorthand of something else.
+// The block sms is shown above readSMS. Everything may be left out; what each
+// setting means, and what it is when left out, stands at the fields of config.App.
+// Each is said at most once. Secrets belong here and not into a site block, where
+// Caddy takes {file.NAME} for a shorthand of something else.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if d.NextArg() {
@@ -84,7 +90,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block{
 		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "brand", "allow_plain_http"},
+		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "passkeys", "brand", "allow_plain_http"},
 		settings: map[string]setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -119,6 +125,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
 			"sms":              a.readSMS,
+			"passkeys":         a.readPasskeys,
 			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},

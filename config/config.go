@@ -13,6 +13,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -60,6 +61,10 @@ type App struct {
 	// SMS sends codes to telephones. Default: no such method.
 	SMS *SMS `json:"sms,omitempty"`
 
+	// Passkeys is how passkeys are made and asked for. Default: each site takes
+	// its own, and the user is verified.
+	Passkeys Passkeys `json:"passkeys,omitzero"`
+
 	// Brand is how the gateway's pages look.
 	Brand Brand `json:"brand,omitzero"`
 
@@ -79,6 +84,7 @@ func (a App) WithDefaults() App {
 	a.Enrollment = a.Enrollment.withDefaults()
 	a.TOTP = a.TOTP.withDefaults()
 	a.Limits = a.Limits.withDefaults()
+	a.Passkeys = a.Passkeys.withDefaults()
 	if a.SMS != nil {
 		sms := a.SMS.WithDefaults()
 		a.SMS = &sms
@@ -105,6 +111,9 @@ func (a App) Validate() error {
 	if err := a.TOTP.Validate(); err != nil {
 		return err
 	}
+	if err := a.Passkeys.Validate(); err != nil {
+		return err
+	}
 	if err := a.Brand.Validate(); err != nil {
 		return err
 	}
@@ -112,6 +121,13 @@ func (a App) Validate() error {
 		return err
 	}
 	return a.SMS.Validate()
+}
+
+// Methods are the ways to pass that there are under a, the preferred one first.
+func (a App) Methods() []string {
+	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
+		return m == MethodSMS && a.SMS == nil || m == MethodPasskey && a.Passkeys.Disabled
+	})
 }
 
 // CheckIssuer holds the name shown in authenticator apps against its limits.

@@ -37,9 +37,14 @@ const (
 
 // The ways to pass a step-up.
 const (
+	MethodPasskey      = "passkey"
 	MethodTOTP         = "totp"
+	MethodSMS          = "sms"
 	MethodRecoveryCode = "recovery_code"
 )
+
+// methods are all of them, those that are harder to steal first.
+var methods = []string{MethodPasskey, MethodTOTP, MethodSMS, MethodRecoveryCode}
 
 // Matchers is one set of request matchers by name, each in its own JSON form;
 // a request has to match every one.
@@ -111,8 +116,10 @@ type Rule struct {
 	// 10 min.
 	TTL Duration `json:"ttl,omitempty"`
 
-	// Methods are the accepted ways to pass: totp, recovery_code. Default:
-	// both.
+	// Methods are the accepted ways to pass: passkey, totp, sms, recovery_code.
+	// Those that are not named are refused, recovery codes too: who loses the
+	// last passkey cannot pass `methods passkey` until another is set up.
+	// Default: all four, where they are configured.
 	Methods []string `json:"methods,omitempty"`
 
 	// Accept is api where a grant does too that a server won for the same user
@@ -144,7 +151,7 @@ func (r Rule) withDefaults() Rule {
 		r.Mode = ModeEnforce
 	}
 	if len(r.Methods) == 0 {
-		r.Methods = []string{MethodTOTP, MethodRecoveryCode}
+		r.Methods = slices.Clone(methods)
 	}
 	if r.Label == "" {
 		r.Label = r.Action
@@ -232,11 +239,11 @@ func CheckGrant(grant string, ttl Duration) error {
 }
 
 // CheckMethods holds the ways to pass against the known ones.
-func CheckMethods(methods []string) error {
-	seen := make(map[string]bool, len(methods))
-	for _, m := range methods {
-		if m != MethodTOTP && m != MethodRecoveryCode {
-			return oneOf("methods", m, MethodTOTP, MethodRecoveryCode)
+func CheckMethods(said []string) error {
+	seen := make(map[string]bool, len(said))
+	for _, m := range said {
+		if !slices.Contains(methods, m) {
+			return oneOf("methods", m, methods...)
 		}
 		if seen[m] {
 			return fmt.Errorf("methods names %s twice", m)
@@ -244,6 +251,16 @@ func CheckMethods(methods []string) error {
 		seen[m] = true
 	}
 	return nil
+}
+
+// CheckOffered refuses a rule that nobody could pass: it takes none of the methods
+// that there are (see App.Methods).
+func (r Rule) CheckOffered(offered []string) error {
+	if len(r.Methods) == 0 || slices.ContainsFunc(r.Methods, func(m string) bool { return slices.Contains(offered, m) }) {
+		return nil
+	}
+	return fmt.Errorf("%s takes only %s, which the global options do not offer, so nobody could pass: write one of %s, or configure what is missing",
+		r.Action, strings.Join(r.Methods, ", "), strings.Join(offered, ", "))
 }
 
 // CheckAccept holds where else grants may come from against the known ones.
