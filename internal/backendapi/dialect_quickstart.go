@@ -119,10 +119,10 @@ func (c *call) verifyEnrollment() error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	id, ok := strings.CutPrefix(named, enrollmentPrefix)
+	id, ours := strings.CutPrefix(named, enrollmentPrefix)
 	who, full, err := c.api.o.Service.Enrolled(c.r.Context(), c.tenant(), id)
-	if err == nil && (!ok || full != id) {
-		err = ceremony.ErrNotFound // a UUID names it in other dialects only
+	if err == nil && ours != (full == id) {
+		err = ceremony.ErrNotFound // the other dialects name it by its UUID, as it is
 	}
 	if err != nil {
 		return ofEnrollment(err)
