@@ -10,8 +10,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -38,12 +36,16 @@ func init() {
 //	POST /step_up/explain  {method, url}
 //	POST /step_up/coverage {tenant?, site?}
 //
-// Users are named in bodies, since the admin endpoint logs addresses. tenant may
-// be left out where the sites have only one.
+//	POST /step_up/keys        {}
+//	POST /step_up/keys/create {tenant, label?, scopes, actions?, expires_at?, hash}
+//	POST /step_up/keys/revoke {id}
+//
+// Users are named in bodies, since the admin endpoint logs addresses. A user's
+// tenant may be left out where the sites have only one.
 //
 // The endpoint has no authentication of its own: whoever reaches it owns the
 // gateway, as they own all of Caddy. Still no route gives out a secret or mints a
-// grant; of an invite it gets the hash only.
+// grant; of an invite or an API key it gets the hash only.
 type AdminAPI struct{}
 
 // CaddyModule returns the module's id.
@@ -63,6 +65,9 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/revoke", Handler: post(revoke)},
 		{Pattern: "/step_up/explain", Handler: post(explain)},
 		{Pattern: "/step_up/coverage", Handler: post(coverageReport)},
+		{Pattern: "/step_up/keys", Handler: post(listKeys)},
+		{Pattern: "/step_up/keys/create", Handler: post(createKey)},
+		{Pattern: "/step_up/keys/revoke", Handler: post(revokeKey)},
 	}
 }
 
@@ -176,37 +181,6 @@ type Who struct {
 	User   string `json:"user"`
 }
 
-// tenants lists the tenants of the sites.
-func (a *App) tenants() []string {
-	var names []string
-	for _, h := range a.sites {
-		names = append(names, h.tenant)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// subject gives the user in the form in which its tenant keeps it.
-func (a *App) subject(who Who) (grants.Subject, error) {
-	known := a.tenants()
-	tenant := who.Tenant
-	if tenant == "" {
-		if len(known) != 1 {
-			return grants.Subject{}, refused("say which tenant: %s", strings.Join(known, ", "))
-		}
-		tenant = known[0]
-	}
-	i := slices.IndexFunc(a.sites, func(h *Handler) bool { return h.tenant == tenant })
-	if i < 0 {
-		return grants.Subject{}, refused("no site has the tenant %q; there is %s", tenant, strings.Join(known, ", "))
-	}
-	name, err := a.sites[i].form(who.User)
-	if err != nil {
-		return grants.Subject{}, refused("%w", err)
-	}
-	return grants.Subject{Tenant: tenant, User: name}, nil
-}
-
 // UsersRequest asks for a part of the users.
 type UsersRequest struct {
 	Tenant string `json:"tenant,omitempty"`
@@ -224,6 +198,7 @@ type UsersAnswer struct {
 type User struct {
 	Tenant            string          `json:"tenant"`
 	User              string          `json:"user"`
+	UUID              string          `json:"user_uuid"` // stands for the user where servers speak UUIDs
 	State             string          `json:"state"`
 	Authenticators    []Authenticator `json:"authenticators"`
 	RecoveryCodesLeft int             `json:"recovery_codes_left"`
@@ -243,7 +218,7 @@ type Authenticator struct {
 
 func userOf(u ceremony.User) User {
 	out := User{
-		Tenant: u.Subject.Tenant, User: u.Subject.User, State: string(u.State),
+		Tenant: u.Subject.Tenant, User: u.Subject.User, UUID: ceremony.UserUUID(u.Subject), State: string(u.State),
 		Authenticators:    make([]Authenticator, 0, len(u.Authenticators)),
 		RecoveryCodesLeft: u.RecoveryCodesLeft, LiveGrants: u.Grants, Locked: u.Locked, CreatedAt: u.CreatedAt,
 	}
@@ -286,7 +261,7 @@ func users(ctx context.Context, app *App, in UsersRequest) (UsersAnswer, error) 
 }
 
 func user(ctx context.Context, app *App, in Who) (User, error) {
-	who, err := app.subject(in)
+	who, err := app.subject(ctx, in)
 	if err != nil {
 		return User{}, err
 	}
@@ -304,15 +279,15 @@ type Done struct {
 }
 
 func reset(ctx context.Context, app *App, in Who) (Done, error) {
-	return change(app, in, func(who grants.Subject) error { return app.service.Reset(ctx, who) })
+	return change(ctx, app, in, func(who grants.Subject) error { return app.service.Reset(ctx, who) })
 }
 
 func unlock(ctx context.Context, app *App, in Who) (Done, error) {
-	return change(app, in, func(who grants.Subject) error { return app.service.Unlock(ctx, who) })
+	return change(ctx, app, in, func(who grants.Subject) error { return app.service.Unlock(ctx, who) })
 }
 
-func change(app *App, in Who, do func(grants.Subject) error) (Done, error) {
-	who, err := app.subject(in)
+func change(ctx context.Context, app *App, in Who, do func(grants.Subject) error) (Done, error) {
+	who, err := app.subject(ctx, in)
 	if err != nil {
 		return Done{}, err
 	}
@@ -330,15 +305,15 @@ type InviteRequest struct {
 const maxInvite = 30 * 24 * time.Hour
 
 func invite(ctx context.Context, app *App, in InviteRequest) (Done, error) {
-	raw, err := hex.DecodeString(in.Hash)
-	if err != nil || len(raw) != 32 {
-		return Done{}, refused("hash must be 64 hexadecimal digits")
+	hash, err := hashOf(in.Hash)
+	if err != nil {
+		return Done{}, err
 	}
 	if until := time.Until(in.ExpiresAt); until > maxInvite+time.Minute {
 		return Done{}, refused("an invite holds for at most 30 days")
 	}
-	return change(app, in.Who, func(who grants.Subject) error {
-		return app.service.Invite(ctx, who, [32]byte(raw), in.ExpiresAt)
+	return change(ctx, app, in.Who, func(who grants.Subject) error {
+		return app.service.Invite(ctx, who, hash, in.ExpiresAt)
 	})
 }
 
@@ -362,7 +337,7 @@ func revoke(ctx context.Context, app *App, in RevokeRequest) (RevokeAnswer, erro
 		}
 	}
 	var err error
-	out.Done, err = change(app, in.Who, func(who grants.Subject) (err error) {
+	out.Done, err = change(ctx, app, in.Who, func(who grants.Subject) (err error) {
 		out.Revoked, err = app.service.Revoke(ctx, who, in.ActionType)
 		return err
 	})

@@ -20,7 +20,7 @@ import (
 func (b *bed) run(args ...string) (string, error) {
 	b.t.Helper()
 	switch args[0] {
-	case "keygen", "init":
+	case "keygen", "init", "cookie":
 	default:
 		args = append(args, "--address", "localhost:"+b.AdminPort)
 	}

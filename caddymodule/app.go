@@ -41,6 +41,8 @@ type App struct {
 	sender  Sender // nil where no texts are sent
 	brand   *pages.Brand
 	sites   []*Handler // in the order they were provisioned
+	apis    []*API
+	userIDs map[string]string // how user ids are compared, by tenant; see compares
 	logger  *zap.Logger
 }
 
@@ -169,30 +171,6 @@ func (a *App) Cleanup() error {
 	db := a.db
 	a.db = nil
 	return db.release()
-}
-
-// join adds a site. Two identity sources that say "alice" may mean two people, so
-// sites that share a tenant must ask the same source and compare its answers in
-// the same way.
-func (a *App) join(h *Handler) error {
-	said := h.Site.WithDefaults()
-	for _, other := range a.sites {
-		theirs := other.Site.WithDefaults()
-		if theirs.Tenant != said.Tenant {
-			continue
-		}
-		if other.source != h.source {
-			return fmt.Errorf("two sites with different identity sources share the tenant %q, so that the same name in both would be one person: give each its own, such as `tenant intranet`", said.Tenant)
-		}
-		if err := config.CheckShared(theirs.Rules, said.Rules); err != nil {
-			return err
-		}
-		if theirs.UserID != said.UserID {
-			return fmt.Errorf("two sites of the tenant %q compare user ids differently: say `user_id %s` in both, or give each its own tenant", said.Tenant, config.UserIDExact)
-		}
-	}
-	a.sites = append(a.sites, h)
-	return nil
 }
 
 // Interface guards

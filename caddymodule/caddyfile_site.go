@@ -12,7 +12,12 @@ import (
 )
 
 func init() {
+	httpcaddyfile.RegisterDirective("step_up_api", parseAPI)
 	httpcaddyfile.RegisterDirective("step_up", parseSite)
+	// What is registered last stands first: step_up before step_up_api, which
+	// ends every request, and that before handle and reverse_proxy, so that an
+	// application never answers in its place.
+	httpcaddyfile.RegisterDirectiveOrder("step_up_api", httpcaddyfile.After, "forward_auth")
 	// After everything that says who is asking, before everything that
 	// answers. rewrite, uri and try_files have run by then.
 	httpcaddyfile.RegisterDirectiveOrder("step_up", httpcaddyfile.After, "forward_auth")

@@ -34,14 +34,9 @@ each: where there are more, the rare ones make way.`,
 	r.flags(c)
 	c.Flags().StringVarP(&r.tenant, "tenant", "t", "", "Only the sites of this tenant")
 	c.Flags().StringVar(&site, "site", "", "Only the site that serves this host name or URL, and those of its tenant")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		var answer CoverageAnswer
-		if err := r.call("coverage", CoverageRequest{Tenant: r.tenant, Site: site}, &answer); err != nil {
-			return err
-		}
-		return r.show(c, answer, func(w io.Writer) { writeCoverage(w, answer, time.Local) })
-	}
-	return c
+	return asking(c, &r, "coverage", func([]string) CoverageRequest {
+		return CoverageRequest{Tenant: r.tenant, Site: site}
+	}, func(w io.Writer, answer CoverageAnswer) { writeCoverage(w, answer, time.Local) })
 }
 
 func writeCoverage(w io.Writer, answer CoverageAnswer, zone *time.Location) {

@@ -45,7 +45,7 @@ type RuleCoverage struct {
 
 // coverageReport is what `caddy step-up coverage` shows.
 func coverageReport(_ context.Context, app *App, in CoverageRequest) (CoverageAnswer, error) {
-	known := app.tenants()
+	known := app.siteTenants()
 	if in.Site != "" {
 		url := in.Site
 		if !strings.Contains(url, "://") {

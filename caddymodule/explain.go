@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
 
@@ -27,6 +28,9 @@ type ExplainAnswer struct {
 	// Tenant is that of the site which the request would come to.
 	Tenant string `json:"tenant"`
 	gate.Explanation
+	// Cookie is the name of the cookie that carries the grant which is demanded,
+	// on a connection like the URL's.
+	Cookie string `json:"cookie,omitempty"`
 }
 
 // explain finds the site by walking the routes of the running configuration as
@@ -41,7 +45,11 @@ func explain(_ context.Context, _ *App, in ExplainRequest) (ExplainAnswer, error
 	if err != nil {
 		return ExplainAnswer{}, err
 	}
-	return ExplainAnswer{Tenant: h.tenant, Explanation: h.gate.Explain(r)}, nil
+	out := ExplainAnswer{Tenant: h.tenant, Explanation: h.gate.Explain(r)}
+	if out.Action != "" {
+		out.Cookie = cookies.Grant(h.tenant, out.Action).On(strings.HasPrefix(in.URL, "https:"))
+	}
+	return out, nil
 }
 
 // requestOf makes the request that a server would read. The target is kept byte

@@ -16,7 +16,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
-	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -41,6 +40,7 @@ type Handler struct {
 	source   string // IdentityRaw in a form that can be compared
 	identity IdentitySource
 	form     func(user string) (string, error) // the form in which user ids are kept
+	actions  map[string]portal.Action          // by action type
 	gate     *gate.Gate
 	observer *observer
 	logger   *zap.Logger
@@ -91,30 +91,34 @@ func (h *Handler) loadIdentity(ctx caddy.Context) error {
 		return fmt.Errorf("reading identity: %w", err)
 	}
 	h.source = compact.String()
-	module, err := ctx.LoadModule(h, "IdentityRaw")
+	var err error
+	h.identity, err = identitySource(ctx, h)
+	return err
+}
+
+// identitySource loads the guest of a handler's field IdentityRaw.
+func identitySource(ctx caddy.Context, handler any) (IdentitySource, error) {
+	module, err := ctx.LoadModule(handler, "IdentityRaw")
 	if err != nil {
-		return fmt.Errorf("loading identity: %w", err)
+		return nil, fmt.Errorf("loading identity: %w", err)
 	}
 	source, ok := module.(IdentitySource)
 	if !ok {
-		return fmt.Errorf("loading identity: %T is no identity source", module)
+		return nil, fmt.Errorf("loading identity: %T is no identity source", module)
 	}
-	h.identity = source
-	return nil
+	return source, nil
 }
 
 // build makes the gate and the pages behind it.
 func (h *Handler) build(ctx caddy.Context, app *App) error {
 	said := h.Site.WithDefaults()
 	h.tenant = said.Tenant
-	h.form = identity.Folded
-	if said.UserID == config.UserIDExact {
-		h.form = identity.Exact
-	}
+	h.form = formOf(said.UserID)
 	rules, actions, err := compileRules(ctx, said.Rules)
 	if err != nil {
 		return err
 	}
+	h.actions = actions
 	if said.ObservesOnly() {
 		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected", zap.String("tenant", h.tenant))
 	}

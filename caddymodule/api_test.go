@@ -1,0 +1,506 @@
+package caddymodule_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+)
+
+// withAPI adds a site with the API for servers, on the same port under another
+// name. What it does not answer itself would come to the application.
+func (b *bed) withAPI(text, settings string) string {
+	upstream := strings.TrimPrefix(b.app.URL, "http://")
+	return text + `
+http://127.0.0.1:{{port}} {
+	vars user {header.X-Test-User}
+	reverse_proxy ` + upstream + `
+	step_up_api {
+		` + settings + `
+	}
+	handle_errors {
+		reverse_proxy ` + upstream + `
+	}
+}
+`
+}
+
+// server is one with an API key.
+type server struct {
+	b       *bed
+	key, id string
+}
+
+// newServer makes a key by the command, through the admin endpoint.
+func (b *bed) newServer(args ...string) *server {
+	b.t.Helper()
+	made := b.mustRun(append([]string{"keys", "create"}, args...)...)
+	return &server{b: b, key: made["key"].(string), id: made["id"].(string)}
+}
+
+var anyVerb = []string{"--tenant", "default", "--scope", "enroll,verify,grants,read,reset", "--any-action"}
+
+func (s *server) do(method, path string, body any) (int, map[string]any) {
+	s.b.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		s.b.t.Fatal(err)
+	}
+	r, err := http.NewRequest(method, "http://127.0.0.1:"+s.b.Port+path, bytes.NewReader(text))
+	if err != nil {
+		s.b.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+s.key)
+	resp, answer := s.b.send(r)
+	if media := resp.Header.Get("Content-Type"); media != "application/json" {
+		s.b.t.Errorf("%s %s: answered with %q", method, path, media)
+	}
+	return resp.StatusCode, answer
+}
+
+type object = map[string]any
+
+// try sends a person's code, and win also takes the grant.
+func (s *server) try(user, action, use string, seconds int, code string) (int, map[string]any) {
+	s.b.t.Helper()
+	return s.do("POST", "/api/backend/v1/mfa/step-up/verify-totp",
+		object{"action_type": action, "user_id": user, "code": code, "grant_type": use, "valid_for_seconds": seconds})
+}
+
+func (s *server) win(p *person, action, use string, seconds int) string {
+	s.b.t.Helper()
+	status, answer := s.try(p.name, action, use, seconds, p.code())
+	if status != 200 {
+		s.b.t.Fatalf("winning %s for %s: %d %v", action, p.name, status, answer)
+	}
+	return answer["step_up_grant"].(string)
+}
+
+// check is verify-grant.
+func (s *server) check(user, action, grant string) int {
+	s.b.t.Helper()
+	status, answer := s.do("POST", "/api/backend/v1/mfa/step-up/verify-grant", object{"action_type": action, "user_id": user, "grant": grant})
+	if status != 200 && status != 401 && status != 403 && (status != 400 || answer["field_errors"].(map[string]any)["grant"] != "grant_not_found") {
+		s.b.t.Errorf("an unusable grant: %d %v", status, answer)
+	}
+	return status
+}
+
+// carried is the cookie in which a server hands a grant to its client.
+func carried(tenant, action, grant string) *http.Cookie {
+	return &http.Cookie{Name: cookies.Grant(tenant, action).On(false), Value: grant}
+}
+
+func rule(action, settings string) string {
+	return "protect " + action + " /" + strings.ToLower(action) + " {\n" + settings + "\n}\n"
+}
+
+const (
+	timeBased = "TIME_BASED"
+	once      = "ONE_TIME_USE"
+)
+
+// TestS02AcceptAPI: a grant that a server won opens what its user, its action type
+// and today's rule let it open, where the rule accepts such grants at all.
+func TestS02AcceptAPI(t *testing.T) {
+	b := newBed(t)
+	rules := rule("OPEN", "grant time_based 10m\naccept api") +
+		rule("CLOSED", "grant time_based 10m") +
+		rule("ONCE", "grant one_time 2m\naccept api") +
+		rule("BRIEF", "grant time_based 1s\naccept api") +
+		rule("CODES", "grant time_based 10m\nmethods recovery_code\naccept api")
+	other := "\nhttp://127.0.0.2:{{port}} {\nvars user {header.X-Test-User}\nstep_up {\ntenant other\nidentity placeholder {http.vars.user}\n" + rules + "}\nrespond ok\n}\n"
+	b.Load(b.withAPI(b.config(keyFile, rules, "")+other, ""))
+	ours := b.newServer(anyVerb...)
+	theirs := b.newServer("--tenant", "other", "--scope", "verify,grants", "--any-action")
+	apart := *b
+	bedApart := *b.Bed
+	bedApart.URL = "http://127.0.0.2:" + b.Port
+	apart.Bed = &bedApart
+
+	people := 0
+	enrol := func(b *bed) *person {
+		people++
+		return b.enrol(fmt.Sprintf("person%d", people))
+	}
+	for name, tc := range map[string]struct {
+		action, use string
+		seconds     int
+		at          string // the rule that the grant is brought to
+		wait        time.Duration
+		want        int
+	}{
+		"as the rule says":              {"OPEN", timeBased, 600, "OPEN", 0, 200},
+		"longer than the rule says":     {"OPEN", timeBased, 86400, "OPEN", 0, 200},
+		"one-time, as the rule says":    {"ONCE", once, 120, "ONCE", 0, 200},
+		"a rule without accept":         {"CLOSED", timeBased, 600, "CLOSED", 0, 401},
+		"another action type":           {"OPEN", timeBased, 600, "CODES", 0, 401},
+		"time-based for one-time":       {"ONCE", timeBased, 600, "ONCE", 0, 401},
+		"one-time for time-based":       {"OPEN", once, 120, "OPEN", 0, 401},
+		"older than the rule lets":      {"BRIEF", timeBased, 600, "BRIEF", 1100 * time.Millisecond, 401},
+		"older than the server said":    {"OPEN", timeBased, 1, "OPEN", 1100 * time.Millisecond, 401},
+		"by a means that does not do":   {"CODES", timeBased, 600, "CODES", 0, 401},
+		"for an action that no rule is": {"ELSE", timeBased, 600, "OPEN", 0, 401},
+	} {
+		p := enrol(b)
+		grant := ours.win(p, tc.action, tc.use, tc.seconds)
+		time.Sleep(tc.wait)
+		path := "/" + strings.ToLower(tc.at)
+		if resp, answer := p.do("GET", path, nil, carried("default", tc.at, grant)); resp.StatusCode != tc.want {
+			t.Errorf("%s: %d %v, want %d", name, resp.StatusCode, answer, tc.want)
+		}
+		if resp, _ := (&person{b: b, name: "mallory"}).do("GET", path, nil, carried("default", tc.at, grant)); resp.StatusCode != 401 {
+			t.Errorf("%s, for another user: %d", name, resp.StatusCode)
+		}
+	}
+
+	// The same name in two tenants is two people.
+	alice, namesake := b.enrol("alice"), apart.enrol("alice")
+	mine, hers := ours.win(alice, "OPEN", timeBased, 600), theirs.win(namesake, "OPEN", timeBased, 600)
+	for _, tc := range []struct {
+		p     *person
+		name  string // of the tenant whose cookie it is
+		grant string
+		want  int
+	}{
+		{alice, "default", mine, 200}, {namesake, "other", hers, 200},
+		{alice, "default", hers, 401}, {namesake, "other", mine, 401}, {alice, "other", mine, 401},
+	} {
+		if resp, _ := tc.p.do("GET", "/open", nil, carried(tc.name, "OPEN", tc.grant)); resp.StatusCode != tc.want {
+			t.Errorf("%s's cookie: %d, want %d", tc.name, resp.StatusCode, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		s     *server
+		grant string
+		want  int
+	}{{ours, mine, 200}, {theirs, hers, 200}, {ours, hers, 400}, {theirs, mine, 400}} {
+		if got := tc.s.check("alice", "OPEN", tc.grant); got != tc.want {
+			t.Errorf("checking across tenants: %d, want %d", got, tc.want)
+		}
+	}
+}
+
+// TestS02BrowserGrantOverAPI: a server can check what its user won on the pages,
+// within the rule of today.
+func TestS02BrowserGrantOverAPI(t *testing.T) {
+	b := newBed(t)
+	text := func(rules string) string { return b.withAPI(b.config(keyFile, rules, ""), "") }
+	b.Load(text(protectAdmin + protectTransfer))
+	s := b.newServer("--tenant", "default", "--scope", "grants")
+	alice := b.enrol("alice")
+	grant, single := alice.win("ADMIN").Value, alice.win("TRANSFER").Value
+	for name, tc := range map[string]struct {
+		user, action, grant string
+		want                int
+	}{
+		"hers":             {"alice", "ADMIN", grant, 200},
+		"again":            {" Alice ", "ADMIN", grant, 200},
+		"another user":     {"bob", "ADMIN", grant, 400},
+		"another action":   {"alice", "TRANSFER", grant, 400},
+		"no grant":         {"alice", "ADMIN", strings.Replace(grant, "sug_", "sug-", 1), 400},
+		"for her to use":   {"alice", "ADMIN", single, 400},
+		"for bob to waste": {"bob", "TRANSFER", single, 400},
+	} {
+		if got := s.check(tc.user, tc.action, tc.grant); got != tc.want {
+			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+	if got := s.check("alice", "TRANSFER", single); got != 200 {
+		t.Errorf("one-time: %d", got)
+	}
+	if got := s.check("alice", "TRANSFER", single); got != 400 {
+		t.Errorf("one-time, again: %d, want 400", got)
+	}
+	if resp, _ := alice.do("POST", "/transfer", object{}, carried("default", "TRANSFER", single)); resp.StatusCode != 401 {
+		t.Errorf("one-time, at the route after that: %d, want 401", resp.StatusCode)
+	}
+	// The rule becomes stricter; the grant is good for no more than it says now.
+	b.Load(text(rule("ADMIN", "grant time_based 10m\nmethods recovery_code")))
+	if got := s.check("alice", "ADMIN", grant); got != 400 {
+		t.Errorf("by a means that the rule takes no more: %d, want 400", got)
+	}
+}
+
+// TestS03OnceInAll: whichever side spends a one-time grant, and whoever won it, it
+// is spent once.
+func TestS03OnceInAll(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.withAPI(b.config(keyFile, rule("ONCE", "grant one_time 2m\naccept api"), ""), ""))
+	s := b.newServer(anyVerb...)
+	for round := range 4 {
+		p := b.enrol(fmt.Sprintf("racer%d", round))
+		var cookie *http.Cookie
+		if round%2 == 0 {
+			cookie = carried("default", "ONCE", s.win(p, "ONCE", once, 120))
+		} else {
+			cookie = p.win("ONCE")
+		}
+		before := len(b.app.requests())
+		var passed atomic.Int32
+		var all sync.WaitGroup
+		start := make(chan struct{})
+		for i := range 64 {
+			all.Go(func() {
+				<-start
+				status := 0
+				if i%2 == 0 {
+					status = s.check(p.name, "ONCE", cookie.Value)
+				} else {
+					resp, _ := p.do("GET", "/once", nil, cookie)
+					status = resp.StatusCode
+				}
+				if status < 400 {
+					passed.Add(1)
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+		if n := passed.Load(); n != 1 {
+			t.Errorf("round %d: %d of 64 passed, want 1", round, n)
+		}
+		if n := len(b.app.requests()) - before; n > 1 {
+			t.Errorf("round %d: %d requests reached the application", round, n)
+		}
+	}
+}
+
+// TestS01APIEndsEveryRequest: nothing that comes to the API is answered by an
+// application, neither the one beside it nor one that handles errors.
+func TestS01APIEndsEveryRequest(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.withAPI(b.config(keyFile, protectAdmin, ""), ""))
+	s := b.newServer(anyVerb...)
+	nobody := &server{b: b, key: "suk_nothing"}
+	for _, tc := range []struct {
+		s            *server
+		method, path string
+		want         int
+	}{
+		{s, "GET", "/", 404}, {s, "POST", "/api/backend/v1/mfa/step-up/verify-grant/", 404}, {s, "GET", "/.step-up/", 404},
+		{s, "GET", "/api/backend/v1/mfa/step-up/verify-grant", 405}, {s, "FROB", "/", 404},
+		{nobody, "POST", "/api/backend/v1/mfa/step-up/verify-grant", 401}, {nobody, "GET", "/admin/", 404},
+		{s, "POST", "/api/backend/v1/mfa/step-up/verify-grant", 400},
+	} {
+		if status, answer := tc.s.do(tc.method, tc.path, object{}); status != tc.want || answer["text"] != nil {
+			t.Errorf("%s %s: %d %v, want %d in JSON", tc.method, tc.path, status, answer, tc.want)
+		}
+	}
+	if err := caddy.Stop(); err != nil { // after that the store is closed, for what still runs too
+		t.Fatal(err)
+	}
+	if n := len(b.app.requests()); n > 0 {
+		t.Errorf("%d requests reached the application", n)
+	}
+}
+
+// TestS03KeysAndReloads: keys outlive reloads, which lose no call; a revoked one
+// stops at once.
+func TestS03KeysAndReloads(t *testing.T) {
+	b := newBed(t)
+	variants := []string{
+		b.withAPI(b.config(keyFile, rule("OPEN", "grant time_based 10m\naccept api"), ""), ""),
+		b.withAPI(b.config(keyFile, rule("OPEN", "grant time_based 10m\naccept api"), "header X-Variant 2"), "session_token SIGN_IN"),
+	}
+	b.Load(variants[0])
+	s := b.newServer(anyVerb...)
+	alice := b.enrol("alice")
+	grant := s.win(alice, "OPEN", timeBased, 600)
+	for i := range 6 {
+		b.Load(variants[(i+1)%2])
+		if got := s.check("alice", "OPEN", grant); got != 200 {
+			t.Fatalf("after %d reloads: %d", i+1, got)
+		}
+		if resp, _ := alice.do("GET", "/open", nil, carried("default", "OPEN", grant)); resp.StatusCode != 200 {
+			t.Fatalf("at the route after %d reloads: %d", i+1, resp.StatusCode)
+		}
+	}
+	if _, err := b.run("keys", "revoke", s.id); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.check("alice", "OPEN", grant); got != 401 {
+		t.Errorf("with a revoked key: %d, want 401", got)
+	}
+	b.Load(variants[1])
+	if got := s.check("alice", "OPEN", grant); got != 401 {
+		t.Errorf("with a revoked key after a reload: %d, want 401", got)
+	}
+	if resp, _ := alice.do("GET", "/open", nil, carried("default", "OPEN", grant)); resp.StatusCode != 200 {
+		t.Errorf("what the key won before: %d", resp.StatusCode)
+	}
+}
+
+// TestS05APIBudget: a server that guesses locks nobody out of their browser, nor
+// of another server.
+func TestS05APIBudget(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.withAPI(b.config(keyFile+"limits {\nattempts {\napi 5\n}\n}\n", rule("OPEN", "grant time_based 10m\naccept api"), ""), ""))
+	guesser, honest := b.newServer(anyVerb...), b.newServer(anyVerb...)
+	alice := b.enrol("alice")
+	for i := range 5 {
+		if status, answer := guesser.try("alice", "OPEN", timeBased, 600, "000000"); status != 400 {
+			t.Fatalf("guess %d: %d %v", i, status, answer)
+		}
+	}
+	if status, answer := guesser.try("alice", "OPEN", timeBased, 600, alice.code()); status != 429 {
+		t.Errorf("after five: %d %v, want 429 for a right code too", status, answer)
+	}
+	alice.used = alice.used.Add(-30 * time.Second) // that code was not looked at
+	honest.win(alice, "OPEN", timeBased, 600)
+	if locked := b.mustRun("users", "alice")["locked"]; fmt.Sprint(locked) != "[api "+guesser.id+"]" {
+		t.Errorf("locked: %v", locked)
+	}
+	if out, _ := b.run("users"); !strings.Contains(out, "API, with the key "+guesser.id) {
+		t.Errorf("users wrote %q", out)
+	}
+	b.mustRun("unlock", "alice")
+	if status, _ := guesser.try("alice", "OPEN", timeBased, 600, "000000"); status != 400 {
+		t.Errorf("after unlock: %d, want 400", status)
+	}
+	alice.win("OPEN")
+}
+
+// A Caddy that only has the API: its tenants are those of its keys, and its users
+// enrol, prove and are looked after all the same.
+func TestAPIAlone(t *testing.T) {
+	b := newBed(t)
+	global := strings.SplitN(b.config(keyFile, "", ""), "\nhttp://", 2)[0]
+	b.Load(b.withAPI(global, "base_url https://api.example.com\nsession_token SIGN_IN 5m\ntenant staff\nuser_id exact"))
+	if _, err := b.run("users", "Alice", "--tenant", "elsewhere"); err == nil || !strings.Contains(err.Error(), "no API key has the tenant") {
+		t.Errorf("a tenant that nobody has: %v", err)
+	}
+	args := append([]string{"keys", "create"}, anyVerb...)
+	args[3] = "staff"
+	made := b.mustRun(args...)
+	if warning, _ := made["warning"].(string); !strings.Contains(warning, "no site") {
+		t.Errorf("a tenant that no site has: %v", made)
+	}
+	s := &server{b: b, key: made["key"].(string)}
+
+	status, begun := s.do("POST", "/v1/mfa/enroll", object{"user_id": "Alice", "method": "totp"})
+	if status != 200 || !strings.HasPrefix(begun["qr_code_url"].(string), "https://api.example.com/qr/") {
+		t.Fatalf("enrolling: %d %v", status, begun)
+	}
+	uri, err := url.Parse(begun["totp_uri"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := &person{b: b, name: "Alice", secret: uri.Query().Get("secret")}
+	status, done := s.do("POST", "/v1/mfa/verify", object{"enrollment_id": begun["enrollment_id"], "totp_code": alice.code()})
+	if status != 200 || done["verified"] != true {
+		t.Fatalf("verifying: %d %v", status, done)
+	}
+	session := done["session_token"].(string)
+	for user, want := range map[string]int{"Alice": 200, "alice": 400, b.mustRun("users", "Alice")["user_uuid"].(string): 200} {
+		if got := s.check(user, "SIGN_IN", session); got != want {
+			t.Errorf("the session token of Alice for %s: %d, want %d", user, got, want)
+		}
+	}
+	if got := b.mustRun("users", "Alice")["user_uuid"]; got != ceremony.UserUUID(grants.Subject{Tenant: "staff", User: "Alice"}) {
+		t.Errorf("the user's UUID: %v", got)
+	}
+	if done := b.mustRun("reset", "Alice"); done["tenant"] != "staff" || done["user"] != "Alice" {
+		t.Errorf("reset: %v", done)
+	}
+	if got := s.check("Alice", "SIGN_IN", session); got != 400 {
+		t.Errorf("after the reset: %d, want 400", got)
+	}
+}
+
+// TestS10S21UsersOwnToken: whom a user's own token names is of the tenant that the
+// handler says, and no page of another site can speak for them.
+func TestS10S21UsersOwnToken(t *testing.T) {
+	b := newBed(t)
+	text := func(identity string) string {
+		return b.withAPI(b.config(keyFile, protectAdmin, ""), "tenant default\nidentity "+identity)
+	}
+	ask := func(fields ...string) (int, map[string]any) {
+		t.Helper()
+		r, err := http.NewRequest("POST", "http://127.0.0.1:"+b.Port+"/v1/users/me/mfa/totp", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(fields); i += 2 {
+			r.Header.Add(fields[i], fields[i+1])
+		}
+		resp, answer := b.send(r)
+		return resp.StatusCode, answer
+	}
+	tenant := []string{"X-Tenant-ID", ceremony.TenantUUID("default").String()}
+	b.Load(text("placeholder {http.vars.user}"))
+	for name, tc := range map[string]struct {
+		fields []string
+		want   int
+	}{
+		"alice":                   {append(tenant, "X-Test-User", "Alice"), 201},
+		"nobody":                  {tenant, 401},
+		"another tenant":          {[]string{"X-Tenant-ID", "other", "X-Test-User", "alice"}, 403},
+		"no id":                   {append(tenant, "X-Test-User", "a\tb"), 503},
+		"another site's page":     {append(tenant, "X-Test-User", "alice", "Sec-Fetch-Site", "cross-site"), 401},
+		"another origin":          {append(tenant, "X-Test-User", "alice", "Origin", "https://evil.example"), 401},
+		"two credentials":         {append(tenant, "X-Test-User", "alice", "Authorization", "Basic YTpi", "Authorization", "Basic Yjpj"), 400},
+		"an API key that is none": {append(tenant, "X-Test-User", "alice", "Authorization", "Bearer suk_none"), 401},
+	} {
+		if status, answer := ask(tc.fields...); status != tc.want || answer["text"] != nil {
+			t.Errorf("%s: %d %v, want %d in JSON", name, status, answer, tc.want)
+		}
+	}
+
+	secret := strings.Repeat("s", 32)
+	t.Setenv("STEP_UP_TEST_JWT", secret)
+	b.Load(text("jwt {\nbearer\nkey {env.STEP_UP_TEST_JWT}\nissuer any\naudience any\n}"))
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "bob", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for authorization, want := range map[string]int{
+		"Bearer " + token: 201, "jwt " + token: 201, "JWT " + token: 201, "Basic " + token: 401, "Bearer " + token + "x": 401, "jwt": 401, "jwt bearer " + token: 401,
+	} {
+		if status, answer := ask(append(tenant, "Authorization", authorization)...); status != want {
+			t.Errorf("%.12s…: %d %v, want %d", authorization, status, answer, want)
+		}
+	}
+}
+
+// JSON is held to what the Caddyfile is, also across handlers.
+func TestS20S21APIJSON(t *testing.T) {
+	b := newBed(t)
+	site := `{"handler":"step_up","tenant":"staff","identity":{"source":"placeholder","placeholder":"{http.auth.user.id}"},"rules":[{"action":"A","any":true,"grant":"one_time","accept":["api"]}]}`
+	for name, tc := range map[string]struct{ handlers, want string }{
+		"plain":                     {`{"handler":"step_up_api"}`, ""},
+		"beside a site":             {site + `,{"handler":"step_up_api","tenant":"staff","identity":{"source":"placeholder","placeholder":"{http.vars.user}"}}`, ""},
+		"users of nobody":           {`{"handler":"step_up_api","identity":{"source":"placeholder","placeholder":"{http.vars.user}"}}`, "whose users"},
+		"forged users":              {`{"handler":"step_up_api","tenant":"staff","identity":{"source":"placeholder","placeholder":"{http.request.header.X-User}"}}`, "written by the client"},
+		"misspelled":                {`{"handler":"step_up_api","tenants":"staff"}`, "tenants"},
+		"no address":                {`{"handler":"step_up_api","base_url":"/mfa"}`, "base_url"},
+		"reserved":                  {`{"handler":"step_up_api","session_token":{"action":"step_up.manage"}}`, "gateway's own"},
+		"too long":                  {`{"handler":"step_up_api","session_token":{"ttl":"48h"}}`, "session_token"},
+		"compares as the site":      {site + `,{"handler":"step_up_api","tenant":"staff","user_id":"folded"}`, ""},
+		"compares otherwise":        {site + `,{"handler":"step_up_api","tenant":"staff","user_id":"exact"}`, "compare user ids differently"},
+		"compares otherwise before": {`{"handler":"step_up_api","tenant":"staff","user_id":"exact"},` + site, "compare user ids differently"},
+		"accepts what is not known": {strings.Replace(site, `"api"`, `"cookie"`, 1), "accept"},
+		"another demand elsewhere":  {site + "," + strings.Replace(site, `,"accept":["api"]`, "", 1), "another site of the same tenant"},
+	} {
+		text := `{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"step_up":{"store":{"engine":"badger","dir":"` + b.Dir + `/data"},"key_file":"` + b.Dir + `/key"},` +
+			`"http":{"servers":{"s":{"listen":["localhost:` + b.Port + `"],"routes":[{"handle":[` + tc.handlers + `]}]}}}}}`
+		err := caddy.Load([]byte(text), true)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: got %v, want a sentence with %q", name, err, tc.want)
+		}
+	}
+}

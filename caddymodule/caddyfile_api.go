@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+// parseAPI reads the directive. Like step_up it takes no matcher.
+func parseAPI(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	handler := new(API)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, handler), nil
+}
+
+// UnmarshalCaddyfile reads the directive of the API for servers. Syntax:
+//
+//	step_up_api {
+//		base_url      URL
+//		session_token ACTION [DURATION]
+//		identity      jwt { … } | header NAME | placeholder {http.auth.user.id} | whoami URL { … }
+//		tenant        NAME
+//		user_id       folded | exact
+//	}
+//
+// The directive takes no matcher and ends every request: to mount it beside
+// something else, put it into a handle_path block, and say base_url. Everything may be left out, the block
+// too; tenant is required with identity. What each setting means stands at the
+// fields of config.API.
+func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	directive := d.Token()
+	if d.NextArg() {
+		return d.Errf("step_up_api takes no matcher, and %q looks like one: what it does not see an application would answer; to mount it beside something else write `handle_path /mfa/* { step_up_api }`", d.Val())
+	}
+	err := block{
+		name:  "step_up_api",
+		order: []string{"base_url", "session_token", "identity", "tenant", "user_id"},
+		settings: map[string]setting{
+			"base_url": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.BaseURL, "https://internal.example.com:8443"); err != nil {
+					return err
+				}
+				return checked(d, config.CheckBaseURL(h.BaseURL))
+			},
+			"session_token": func(d *caddyfile.Dispenser) error {
+				s := &h.SessionToken
+				if err := word(d, &s.Action, "SESSION 10m"); err != nil {
+					return err
+				}
+				if d.NextArg() {
+					ttl, err := config.ParseDuration(d.Val())
+					if err != nil {
+						return d.WrapErr(err)
+					}
+					if ttl == 0 {
+						return d.Err("a session token cannot last 0: write a duration such as 10m")
+					}
+					s.TTL = ttl
+				}
+				return checked(d, s.Validate())
+			},
+			"identity": func(d *caddyfile.Dispenser) error {
+				raw, err := guest(d, "step_up.identity", "source", "header X-Auth-User")
+				h.IdentityRaw = raw
+				return err
+			},
+			"tenant": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.Tenant, "staff"); err != nil {
+					return err
+				}
+				return checked(d, config.CheckTenant(h.Tenant))
+			},
+			"user_id": func(d *caddyfile.Dispenser) error {
+				if err := word(d, &h.UserID, config.UserIDExact); err != nil {
+					return err
+				}
+				return checked(d, config.CheckUserID(h.UserID))
+			},
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	if err := h.check(); err != nil {
+		return at(directive, err)
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*API)(nil)

@@ -1,0 +1,172 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/backendapi"
+)
+
+func init() {
+	caddy.RegisterModule(API{})
+}
+
+// API is the API for servers in one site: they enrol users, verify codes and
+// check grants with a key that `caddy step-up keys create` made. It ends every
+// request that it sees. Mount it where servers reach it and the public does not.
+type API struct {
+	config.API
+
+	// IdentityRaw tells whom a user's own token names, in the calls that take one
+	// beside an API key; a module of the namespace step_up.identity. Default:
+	// such tokens are not taken.
+	IdentityRaw json.RawMessage `json:"identity,omitempty" caddy:"namespace=step_up.identity inline_key=source"`
+
+	identity IdentitySource // nil where users' own tokens are not taken
+	form     func(user string) (string, error)
+	origins  *http.CrossOriginProtection
+	handler  http.Handler
+	logger   *zap.Logger
+}
+
+// CaddyModule returns the module's id.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.step_up_api", New: func() caddy.Module { return new(API) }}
+}
+
+var (
+	errWhoseUsers = errors.New("step_up_api does not know whose users `identity` names: add `tenant NAME`, that of your site, which is `tenant default` where it names none")
+	errNoUsers    = errors.New("tenant says whose users `identity` names, and there is no identity: a key has a tenant of its own; remove tenant")
+)
+
+// check returns the first thing that is wrong, as a sentence. Like the site's it
+// is not called Validate.
+func (h *API) check() error {
+	if err := h.API.Validate(); err != nil {
+		return err
+	}
+	switch identified := len(h.IdentityRaw) > 0; {
+	case identified && h.Tenant == "":
+		return errWhoseUsers
+	case !identified && h.Tenant != "" && h.UserID == "":
+		return errNoUsers
+	}
+	return nil
+}
+
+// Provision builds the API.
+func (h *API) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if err := h.check(); err != nil {
+		return err
+	}
+	module, err := ctx.App("step_up")
+	if err != nil {
+		return err
+	}
+	app := module.(*App)
+	if err := app.joinAPI(h); err != nil {
+		return err
+	}
+	said := h.API.WithDefaults()
+	session, err := sessionDemand(said.SessionToken)
+	if err != nil {
+		return err
+	}
+	options := backendapi.Options{
+		Service:   app.service,
+		Issuer:    app.App.WithDefaults().Issuer,
+		Form:      app.form,
+		Demand:    app.demand,
+		Address:   clientAddress,
+		BaseURL:   said.BaseURL,
+		Secure:    isSecure,
+		PlainHTTP: app.AllowPlainHTTP,
+		Session:   session,
+		Now:       time.Now,
+		Failed:    h.failed,
+	}
+	if len(h.IdentityRaw) > 0 {
+		if h.identity, err = identitySource(ctx, h); err != nil {
+			return err
+		}
+		h.form = func(user string) (string, error) { return app.form(said.Tenant, user) }
+		h.origins = http.NewCrossOriginProtection()
+		options.Identify = h.identify
+	}
+	h.handler, err = backendapi.New(options)
+	return err
+}
+
+func sessionDemand(s config.SessionToken) (grants.Demand, error) {
+	action, err := grants.NewAction(s.Action)
+	return grants.Demand{Action: action, Use: grants.TimeBased, TTL: time.Duration(s.TTL)}, err
+}
+
+func (h *API) failed(_ context.Context, err error) {
+	h.logger.Error("a call of the API for servers failed", zap.Error(err))
+}
+
+// ServeHTTP answers every request, and returns no error: one would run the site's
+// handle_errors, where a reverse_proxy would let an application answer a call that
+// was refused.
+func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h.handler.ServeHTTP(w, r)
+	return nil
+}
+
+// identify tells whom a user's own token names.
+func (h *API) identify(r *http.Request) (grants.Subject, error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return grants.Subject{}, backendapi.ErrAmbiguous
+	}
+	if h.origins.Check(r) != nil {
+		return grants.Subject{}, backendapi.ErrNobody // another site's page, by the user's cookie (S10)
+	}
+	if _, ok := h.identity.(*JWT); ok {
+		r = withBearer(r)
+	}
+	subject, _, err := h.identity.Identify(r)
+	switch {
+	case errors.Is(err, ErrNobody):
+		return grants.Subject{}, backendapi.ErrNobody
+	case errors.Is(err, ErrAmbiguous):
+		return grants.Subject{}, backendapi.ErrAmbiguous
+	case err != nil:
+		return grants.Subject{}, err
+	case subject.Tenant != "" && subject.Tenant != h.Tenant:
+		return grants.Subject{}, backendapi.ErrNobody // somebody, but not of this tenant
+	}
+	if subject.User, err = h.form(subject.User); err != nil {
+		return grants.Subject{}, err
+	}
+	return grants.Subject{Tenant: h.Tenant, User: subject.User}, nil
+}
+
+// withBearer gives the request with `Authorization: jwt TOKEN`, as clients of one
+// of the documented APIs write it, as `Authorization: Bearer TOKEN`.
+func withBearer(r *http.Request) *http.Request {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "jwt") {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*API)(nil)
+	_ caddyhttp.MiddlewareHandler = (*API)(nil)
+)
