@@ -24,7 +24,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
-	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
@@ -68,9 +67,6 @@ type site struct {
 	events  []ceremony.Event
 }
 
-// text is a message that a phone got.
-type text struct{ to, text string }
-
 // asUser is the header by which the tests' identity source tells who asks.
 const asUser = "X-Test-User"
 
@@ -84,55 +80,7 @@ func newSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Site)) 
 	return newSiteWith(t, func(*site, *ceremony.Options) {}, change...)
 }
 
-// newPhoneSite is a site that sends codes to phones.
-func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Site)) *site {
-	t.Helper()
-	return newSiteWith(t, withPhones, change...)
-}
-
-func withPhones(s *site, o *ceremony.Options) {
-	o.Factors = []ceremony.Factor{totpapp.Factor{}, sms.Factor{}, recovery.Factor{}}
-	o.SMS = &ceremony.SMS{
-		Number:  sms.Numbers{Country: "DE", Countries: []string{"DE"}}.Parse,
-		Send:    s.deliver,
-		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100,
-	}
-}
-
-// deliver is the network to the phones.
-func (s *site) deliver(_ context.Context, to, message string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.network == nil {
-		s.texts = append(s.texts, text{to, message})
-	}
-	return s.network
-}
-
-// down makes the network fail, or work with nil.
-func (s *site) down(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.network = err
-}
-
-// lastCode is the code in the message that came last.
-func (s *site) lastCode() string {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.texts) == 0 {
-		s.t.Fatal("no message came")
-	}
-	return s.texts[len(s.texts)-1].text[:6]
-}
-
-func (s *site) sentTexts() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.texts)
-}
-
+// newSiteWith is newSite with other options for the domain.
 func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...func(*ceremony.Settings, *Options, *Site)) *site {
 	t.Helper()
 	s := &site{t: t, clock: &clock{t: time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)}, failing: new(error)}
