@@ -47,11 +47,10 @@ var kinds = []struct {
 	method grants.Methods
 }{{pages.MethodPasskey, grants.Passkey}, {pages.MethodTOTP, grants.TOTP}, {pages.MethodSMS, grants.SMS}}
 
-// offeredKinds are those that may be enrolled here.
-func (v *visit) offeredKinds() (names []string) {
-	offers := v.service().Offers()
+// namesOf are the names of the kinds by which one can prove with the methods.
+func namesOf(methods grants.Methods) (names []string) {
 	for _, k := range kinds {
-		if offers&k.method == k.method {
+		if methods&k.method == k.method {
 			names = append(names, k.name)
 		}
 	}
@@ -90,7 +89,7 @@ func (v *visit) enrolStart(o outcome) error {
 		return err
 	}
 	view := pages.EnrolStart{
-		First: first, NeedsInvite: needsInvite, Kinds: v.offeredKinds(), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
+		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers()), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
 		FormURL: v.url("enroll"), CancelURL: v.url(""),
 	}
 	if o.wrong == pages.BadLabel {
@@ -98,6 +97,10 @@ func (v *visit) enrolStart(o outcome) error {
 	}
 	if d, ok := v.waiting(); ok {
 		view.Challenge, view.For = d.ID, d.Label
+		// What does not do for the action would lead nowhere.
+		if do := namesOf(v.service().Offers() & d.Demand.Methods); len(do) > 0 {
+			view.Kinds = do
+		}
 	}
 	if err := v.needToken(); err != nil {
 		return err
@@ -110,7 +113,7 @@ func (v *visit) enrolStart(o outcome) error {
 // beginEnrol begins the chosen kind.
 func (v *visit) beginEnrol() error {
 	kind := cmp.Or(v.form["kind"], pages.MethodTOTP)
-	if !slices.Contains(v.offeredKinds(), kind) {
+	if !slices.Contains(namesOf(v.service().Offers()), kind) {
 		return invalid("kind", "is none of those offered")
 	}
 	ctx, label, leave := v.r.Context(), v.form["label"], v.leave(v.form["invite"])

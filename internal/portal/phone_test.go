@@ -91,6 +91,24 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 	}
 }
 
+// Who comes from an action that takes messages only is not led to set up an app
+// that does not do for it.
+func TestEnrolmentOffersWhatDoesForTheAction(t *testing.T) {
+	s := newPhoneSite(t)
+	c := s.browser("alice")
+	d := withdraw
+	d.Methods = grants.SMS | grants.RecoveryCode
+	page := c.get(c.get(Prefix+"challenge/"+c.begin(d, "/transfer")).to(t)).wantPage(t, 200, "Set up your phone")
+	if !strings.Contains(page.body, `name="kind" value="sms"`) || strings.Contains(page.body, `value="totp"`) {
+		t.Errorf("offered: %s", page.body)
+	}
+	d.Methods = grants.Passkey // which nobody can set up here
+	page = c.get(c.get(Prefix+"challenge/"+c.begin(d, "/transfer")).to(t)).want(t, 200)
+	if !strings.Contains(page.body, `value="totp"`) {
+		t.Errorf("offered: %s", page.body)
+	}
+}
+
 // Opening pages sends nothing, and each form sends one message.
 func TestPeoplePassAChallengeByMessage(t *testing.T) {
 	s := newPhoneSite(t)
