@@ -8,15 +8,19 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
-// Offers are the means of proof that may be enrolled here.
-func (s *Service) Offers() grants.Methods {
+// Offers are the means of proof that may be enrolled on the site (scheme://host).
+func (s *Service) Offers(site string) grants.Methods {
 	offers := grants.Methods(0)
 	for _, m := range methodsOf {
-		switch {
-		case m == grants.SMS && s.sms == nil, m == grants.Passkey && s.passkeys() == nil, s.factor(m) == nil:
-		default:
+		if s.factor(m) != nil {
 			offers |= m
 		}
+	}
+	if s.sms == nil {
+		offers &^= grants.SMS
+	}
+	if f := s.passkeys(); f == nil || !f.Serves(site) {
+		offers &^= grants.Passkey
 	}
 	return offers
 }

@@ -62,8 +62,8 @@ func TestAccountTellsPhonesByTheirLastDigits(t *testing.T) {
 	if err != nil || len(a.Authenticators) != 1 || a.Authenticators[0].Suffix != "6789" {
 		t.Errorf("%+v %v", a.Authenticators, err)
 	}
-	if w.Offers()&(grants.TOTP|grants.SMS) != grants.TOTP|grants.SMS || w.Offers()&grants.RecoveryCode != 0 {
-		t.Error(w.Offers())
+	if offers := w.Offers("https://app.test"); offers&(grants.TOTP|grants.SMS) != grants.TOTP|grants.SMS || offers&grants.RecoveryCode != 0 {
+		t.Error(offers)
 	}
 }
 

@@ -75,7 +75,7 @@ func (v *visit) apiFinish(kind grants.Methods, answer string) error {
 
 // offered refuses to enrol what is not offered here.
 func (v *visit) offered(kind grants.Methods) error {
-	if v.service().Offers()&kind != kind {
+	if v.service().Offers(v.site.Origin)&kind != kind {
 		return &refusal{problem.Problem{Code: problem.Forbidden, Detail: "Authenticators of this kind are not set up here."}}
 	}
 	return nil

@@ -97,3 +97,21 @@ func TestCancelLeadsBackToWhereOneCameFrom(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOwnPage sends addresses to lead to; each must stay one of our own pages.
+func FuzzOwnPage(f *testing.F) {
+	for _, s := range []string{"", "enroll?challenge=a", "challenge/abc?method=totp&x=y", "//evil", "..%2f", "enroll?%zz", "challenge/a/../b"} {
+		f.Add(s)
+	}
+	p := &Portal{routes: routes()}
+	f.Fuzz(func(t *testing.T, address string) {
+		got := p.ownPage(address)
+		path, query, _ := strings.Cut(got, "?")
+		if serve, _, _ := p.find(false, "GET", path); serve == nil {
+			t.Errorf("%q leads to %q", address, got)
+		}
+		if strings.ContainsAny(got, "\r\n\t \\\"<>#") || strings.Contains(query, "/") {
+			t.Errorf("%q leads to %q", address, got)
+		}
+	})
+}

@@ -89,7 +89,7 @@ func (v *visit) enrolStart(o outcome) error {
 		return err
 	}
 	view := pages.EnrolStart{
-		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers()), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
+		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers(v.site.Origin)), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
 		FormURL: v.url("enroll"), CancelURL: v.url(""),
 	}
 	if o.wrong == pages.BadLabel {
@@ -98,7 +98,7 @@ func (v *visit) enrolStart(o outcome) error {
 	if d, ok := v.waiting(); ok {
 		view.Challenge, view.For = d.ID, d.Label
 		// What does not do for the action would lead nowhere.
-		if do := namesOf(v.service().Offers() & d.Demand.Methods); len(do) > 0 {
+		if do := namesOf(v.service().Offers(v.site.Origin) & d.Demand.Methods); len(do) > 0 {
 			view.Kinds = do
 		}
 	}
@@ -113,7 +113,7 @@ func (v *visit) enrolStart(o outcome) error {
 // beginEnrol begins the chosen kind.
 func (v *visit) beginEnrol() error {
 	kind := cmp.Or(v.form["kind"], pages.MethodTOTP)
-	if !slices.Contains(namesOf(v.service().Offers()), kind) {
+	if !slices.Contains(namesOf(v.service().Offers(v.site.Origin)), kind) {
 		return invalid("kind", "is none of those offered")
 	}
 	ctx, label, leave := v.r.Context(), v.form["label"], v.leave(v.form["invite"])

@@ -158,7 +158,10 @@ func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...fu
 	}))
 	t.Cleanup(server.Close)
 	s.server, s.url = server, server.URL
-	where.Origin, s.origin = server.URL, server.URL
+	if where.Origin == "" {
+		where.Origin = server.URL
+	}
+	s.origin = where.Origin
 
 	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
 	if err != nil {
