@@ -125,10 +125,11 @@ func (a *API) serve(c *call, path string) error {
 	case found == nil:
 		c.w.Header().Set("Allow", joinMethods(allowed))
 		return &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", detail: "This path does not take the method."}
-	case !a.o.PlainHTTP && !a.o.Secure(c.r):
-		return &refusal{status: http.StatusForbidden, code: "https_required", detail: "Use HTTPS."}
 	}
 	c.route, c.dialect, c.ids = found, found.dialect, ids
+	if !a.o.PlainHTTP && !a.o.Secure(c.r) {
+		return &refusal{status: http.StatusForbidden, code: "https_required", detail: "Use HTTPS."}
+	}
 	if err := c.authenticate(); err != nil {
 		return err
 	}
