@@ -29,7 +29,7 @@ const (
 
 // totpBody is a request for verify-totp.
 func totpBody(action, user, code string) string {
-	return fmt.Sprintf(`{"action_type":%q,"user_id":%q,"code":%q,"grant_type":"ONE_TIME_USE","valid_for_seconds":60}`, action, user, code)
+	return fmt.Sprintf(`{"action_type":%q,"user_id":%q,"code":%q,"grant_type":"ONE_TIME_USE","valid_for_seconds":600}`, action, user, code)
 }
 
 func sendBody(action, user, phone string) string {
