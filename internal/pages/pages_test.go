@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/colour"
 )
 
 var now = time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)
@@ -217,6 +219,59 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 			if got := h.Values(name); len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %s is %q, want %q", s.name, name, got, want)
 			}
+		}
+	}
+}
+
+// TestAccentsStandOnTheSheetsColours holds the grounds that package colour
+// reckons with against the style sheet.
+func TestAccentsStandOnTheSheetsColours(t *testing.T) {
+	light, dark, ok := strings.Cut(styleSheet, "@media (prefers-color-scheme: dark)")
+	if !ok {
+		t.Fatal("no dark scheme")
+	}
+	for _, c := range []struct {
+		in, name string
+		want     colour.RGB
+	}{
+		{light, "sheet", colour.LightPage}, {light, "tint", colour.LightTint},
+		{dark, "sheet", colour.DarkPage}, {dark, "tint", colour.DarkTint},
+	} {
+		m := regexp.MustCompile(`--` + c.name + `: (#[0-9a-f]+);`).FindStringSubmatch(c.in)
+		if m == nil {
+			t.Fatalf("no colour %s", c.name)
+		}
+		got := m[1]
+		if len(got) == 4 {
+			got = "#" + strings.Repeat(got[1:2], 2) + strings.Repeat(got[2:3], 2) + strings.Repeat(got[3:4], 2)
+		}
+		if got != c.want.String() {
+			t.Errorf("--%s is %s, and accents are made for %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestLayoutTurnsAround allows only properties that follow the direction of the
+// writing.
+func TestLayoutTurnsAround(t *testing.T) {
+	physical := regexp.MustCompile(`(?:^|[\s;{])(left|right|top|bottom|width|height)\s*:|(?:min|max)-(?:width|height)\s*:|(?:margin|padding|border)-(?:left|right|top|bottom)|text-align:\s*(?:left|right)|float:`)
+	for line := range strings.Lines(styleSheet) {
+		if m := physical.FindString(line); m != "" && !strings.HasPrefix(line, "@media") && !strings.Contains(line, "stroke-width") {
+			t.Errorf("%s in %s", m, strings.TrimSpace(line))
+		}
+	}
+}
+
+// TestScriptHasNoWords: what people read is in the catalogue.
+func TestScriptHasNoWords(t *testing.T) {
+	for _, m := range regexp.MustCompile(`'([^'\\\n]*)'`).FindAllStringSubmatch(compactScript, -1) {
+		if regexp.MustCompile(`^[A-Z][a-z]+\b|[a-z]+ [a-z]+`).MatchString(m[1]) && m[1] != "use strict" && m[1] != "InvalidStateError" {
+			t.Errorf("the script says %q", m[1])
+		}
+	}
+	for _, never := range []string{"fetch(", "XMLHttpRequest", "innerHTML", "eval(", "localStorage", "document.cookie"} {
+		if strings.Contains(compactScript, never) {
+			t.Errorf("the script uses %s", never)
 		}
 	}
 }

@@ -191,3 +191,15 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// FuzzChoose sends headers that browsers do not.
+func FuzzChoose(f *testing.F) {
+	f.Add("", "de-CH, fr;q=0.9, en;q=0.8, *;q=0.5")
+	f.Add("en", "x")
+	f.Add("\x00", "zh-Hant-TW-x-a;q=1.000000, ;;q=,")
+	f.Fuzz(func(t *testing.T, chosen, accept string) {
+		if got := Choose(chosen, accept); !IsLanguage(got) {
+			t.Errorf("Choose(%q, %q) = %q", chosen, accept, got)
+		}
+	})
+}
