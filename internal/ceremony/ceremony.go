@@ -80,10 +80,16 @@ var (
 )
 
 // WrongCode is ErrInvalidCode with what is left.
-type WrongCode struct{ AttemptsLeft int }
+type WrongCode struct {
+	AttemptsLeft int
+	// cause may be ErrCloned, for the audit. The text does not tell it:
+	// whoever has the copy would learn that it is known.
+	cause error
+}
 
 func (e *WrongCode) Error() string   { return ErrInvalidCode.Error() }
 func (e *WrongCode) Is(t error) bool { return t == ErrInvalidCode }
+func (e *WrongCode) Unwrap() error   { return e.cause }
 
 // Wait is ErrTooManyAttempts with what to wait for.
 type Wait struct {

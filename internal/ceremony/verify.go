@@ -159,7 +159,7 @@ func (s *Service) withAttemptsLeft(ctx context.Context, db *records.DB, p Princi
 	if berr != nil {
 		return berr
 	}
-	return &WrongCode{AttemptsLeft: b.left()}
+	return &WrongCode{AttemptsLeft: b.left(), cause: err}
 }
 
 // match asks the factor, on a copy of the account that it may mark, and holds
