@@ -229,7 +229,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"confirm.remove.last":   "It is your last one. To set up another you will need an invite from whoever runs this site.",
 	"confirm.remove.submit": "Remove it",
 	"confirm.renew.title":   "Make new recovery codes?",
-	"confirm.renew.text":    "You get ten new codes. All earlier ones become void at that moment.",
+	"confirm.renew.text":    "You get new codes. All earlier ones become void at that moment.",
 	"confirm.renew.last":    "",
 	"confirm.renew.submit":  "Make new codes",
 

@@ -113,8 +113,13 @@ func (c *camera) shootTo(name, dir string) {
 				scheme = "dark"
 			}
 			// Lower than every page: of one that is lower than its window and runs
-			// from right to left, the browser takes a picture beside it.
-			c.Resize(width, 200, dark)
+			// from right to left, the browser takes a picture beside it. A frame
+			// is as high as its window.
+			height := int64(200)
+			if len(c.Frames()) > 0 {
+				height = 740
+			}
+			c.Resize(width, height, dark)
 			path := filepath.Join(c.dir, fmt.Sprintf("%s-%s-%d-%s.png", name, dir, width, scheme))
 			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
 				c.s.Fatal(err)
