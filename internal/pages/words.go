@@ -28,10 +28,17 @@ type words struct {
 	digits string
 	// months are their names as they stand in "time.date"; empty: their numbers.
 	months [12]string
+	// dateWidth is how many digits days, and months that are numbers, have at
+	// least in "time.date".
+	dateWidth int
 }
 
 // catalogue holds every language there is, by its BCP 47 tag.
-var catalogue = map[string]*words{"en": english}
+var catalogue = map[string]*words{
+	"en": english,
+	"de": german,
+	"fr": french,
+}
 
 // Dir is the direction of the writing, as HTML names it.
 func (w *words) Dir() string {
@@ -173,10 +180,10 @@ func (w *words) date(t time.Time) string {
 	t = t.UTC()
 	month := w.months[t.Month()-1]
 	if month == "" {
-		month = w.number(int(t.Month()), 1)
+		month = w.number(int(t.Month()), w.dateWidth)
 	}
 	return strings.NewReplacer(
-		"{day}", w.number(t.Day(), 1), "{month}", month, "{year}", w.number(t.Year(), 1),
+		"{day}", w.number(t.Day(), w.dateWidth), "{month}", month, "{year}", w.number(t.Year(), 1),
 		"{hour}", w.number(t.Hour(), 2), "{minute}", w.number(t.Minute(), 2),
 	).Replace(w.sentence["time.date"])
 }

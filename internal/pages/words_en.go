@@ -166,7 +166,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"codes.copy":          "Copy",
 	"codes.copied":        "Copied",
 	"codes.download":      "Download",
-	"codes.file":          "recovery-codes-{host}.txt",
+	"codes.file":          "recovery-codes",
 	"codes.print_now":     "Print",
 	"codes.confirm":       "I keep these codes in a safe place.",
 	"codes.confirm_first": "Tick the box above first",
