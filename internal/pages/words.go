@@ -37,6 +37,7 @@ type words struct {
 var catalogue = map[string]*words{
 	"en": english,
 	"de": german,
+	"es": spanish,
 	"fr": french,
 }
 
