@@ -38,6 +38,9 @@ func (c *call) identify() error {
 	if key, ok := c.credential(); ok || c.route.admit == byKey || c.api.o.Identify == nil {
 		return c.identifyKey(key)
 	}
+	if len(c.r.Header["Authorization"]) > 1 {
+		return ErrAmbiguous // whichever of them the identity source would take (S21)
+	}
 	who, err := c.api.o.Identify(c.asBearer())
 	switch {
 	case errors.Is(err, ErrNobody), err == nil && who.IsZero():

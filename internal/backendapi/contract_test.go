@@ -211,6 +211,7 @@ func (c *contract) refuseAny(e example, key, attacker string, documented map[str
 			c.drive(403, e.operation, with(func(a *ask) { a.key = useless }))
 		}
 		c.drive(403, e.operation, with(func(a *ask) { a.header.Set("X-Tenant-ID", other) }))
+		c.drive(400, e.operation, with(func(a *ask) { a.header.Set("X-Tenant-ID", "") }))
 	}
 	if documented["413"] {
 		c.drive(413, e.operation, with(func(a *ask) { a.body = strings.Repeat(" ", maxBody+1) }))
