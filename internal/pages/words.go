@@ -39,6 +39,7 @@ var catalogue = map[string]*words{
 	"de": german,
 	"es": spanish,
 	"fr": french,
+	"ja": japanese,
 }
 
 // Dir is the direction of the writing, as HTML names it.
