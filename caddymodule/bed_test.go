@@ -139,6 +139,16 @@ func (b *bed) send(r *http.Request) (*http.Response, map[string]any) {
 	b.t.Helper()
 	resp, err := b.Client.Do(r)
 	if err != nil {
+		// Just after a reload two servers hold the port, and the kernel may
+		// hand a new connection to the one that is about to leave.
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		resp, err = b.Client.Do(r)
+	}
+	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer resp.Body.Close()

@@ -27,9 +27,9 @@ func parseAPI(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //	}
 //
 // The directive takes no matcher and ends every request: to mount it beside
-// something else, put it into a handle_path block, and say base_url. Everything may be left out, the block
-// too; tenant is required with identity. What each setting means stands at the
-// fields of config.API.
+// something else, put it into a handle_path block and say base_url. Everything may
+// be left out, the block too; tenant is required with identity. What each setting
+// means stands at the fields of config.API.
 func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()

@@ -56,8 +56,8 @@ to the standard error. It is shown this once: the running gateway is only told i
 The scopes are described by 'caddy step-up keys --help'. A key with the scope verify
 names the action types for which it wins grants, or --any-action; routes take such
 grants where their rule says 'accept api'.`,
-		Example: `  caddy step-up keys create --tenant staff --label payroll \
-      --scope verify,grants --action WITHDRAW_FUNDS --expires 90d > /etc/payroll/step-up.key`,
+		Example: `  (umask 077; caddy step-up keys create --tenant staff --label payroll --scope verify,grants \
+      --action WITHDRAW_FUNDS --expires 90d > /etc/payroll/step-up.key)`,
 		Args: cobra.NoArgs,
 	}
 	r.flags(c)
