@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -228,7 +229,7 @@ func (h *Handler) identify(r *http.Request) (ceremony.Principal, error) {
 	if p.User, err = h.form(subject.User); err != nil {
 		return p, err
 	}
-	p.Tenant = h.tenant
+	p.Tenant, p.Name = h.tenant, strings.TrimSpace(subject.User)
 	if session != "" {
 		p.Session = sessionFingerprint(session)
 	}

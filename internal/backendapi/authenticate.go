@@ -17,6 +17,8 @@ var errForbidden = &refusal{status: http.StatusForbidden, code: "forbidden", det
 
 var errTenantMismatch = &refusal{status: http.StatusForbidden, code: "tenant_mismatch", detail: "The credential belongs to another tenant."}
 
+var errCrossOrigin = &refusal{status: http.StatusForbidden, code: "cross_origin", detail: "The request came from another site."}
+
 // authenticate finds out who is asking, and whether they may.
 func (c *call) authenticate() error {
 	if c.route.admit == byAnybody {
@@ -40,6 +42,11 @@ func (c *call) identify() error {
 	}
 	if len(c.r.Header["Authorization"]) > 1 {
 		return ErrAmbiguous // whichever of them the identity source would take (S21)
+	}
+	// A key is sent by who has it. A user may be known by a cookie, which browsers
+	// send whoever asks (S10).
+	if c.api.cross.Check(c.r) != nil {
+		return errCrossOrigin
 	}
 	who, err := c.api.o.Identify(c.asBearer())
 	switch {
@@ -151,5 +158,9 @@ func (c *call) principal(who grants.Subject) ceremony.Principal {
 // actFor is the caller, acting for who is meant by a user id.
 func (c *call) actFor(field, user string) (ceremony.Principal, error) {
 	who, err := c.subject(field, user)
-	return c.principal(who), err
+	p := c.principal(who)
+	if form, ferr := c.api.o.Form(c.tenant(), user); ferr == nil && form == who.User {
+		p.Name = strings.TrimSpace(user) // else it is an alias, which people do not know
+	}
+	return p, err
 }

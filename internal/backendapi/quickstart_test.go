@@ -78,7 +78,7 @@ func TestDocument000(t *testing.T) {
 	// "Enrollment Request", "Enrollment Response — 200 OK".
 	got := w.want(w.post("/v1/mfa/enroll", key, `{ "user_id": "usr_01HXYZ", "method": "totp"}`), 200)
 	id, uri, image := got.string("enrollment_id"), got.string("totp_uri"), got.string("qr_code_url")
-	if len(got.body) != 3 || !strings.HasPrefix(id, "enr_") || !strings.HasPrefix(uri, "otpauth://totp/Test:usr_01hxyz?secret=") ||
+	if len(got.body) != 3 || !strings.HasPrefix(id, "enr_") || !strings.HasPrefix(uri, "otpauth://totp/Test:usr_01HXYZ?secret=") ||
 		image != "https://api.test/qr/"+id+".png" {
 		t.Error(got.text)
 	}

@@ -112,6 +112,10 @@ func (e *Field) Is(t error) bool { return t == ErrInvalid }
 // Principal is who is asking, and from where.
 type Principal struct {
 	grants.Subject
+	// Name is the user id as whoever identified the subject writes it, before
+	// it was folded, for people to read; empty: as in Subject. It decides
+	// nothing.
+	Name string
 	// Session is a fingerprint of the identity source's session; zero where
 	// that is not known.
 	Session [32]byte

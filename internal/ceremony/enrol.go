@@ -155,7 +155,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 		return nil, nil, err
 	}
 	holder, id := db.Holder(p.Subject), newEnrolmentID()
-	pending.Browser, pending.Expires = bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
+	pending.Name, pending.Browser, pending.Expires = p.Shown(), bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
 	err = again(func() error {
 		ops, err := s.takeLeave(ctx, db, p, pending, leave)
 		if err != nil {
@@ -241,7 +241,7 @@ func (s *Service) enrolment(ctx context.Context, db *records.DB, p Principal, id
 	switch pending.Type {
 	case records.TypeTOTP:
 		e.Key = s.key(&pending.TOTP)
-		e.URI = e.Key.URI(s.set.Issuer, p.User)
+		e.URI = e.Key.URI(s.set.Issuer, pending.Name)
 	case records.TypePhone:
 		e.Sent.Suffix = PhoneSuffix(pending.Phone.Number)
 		if s.sms == nil {

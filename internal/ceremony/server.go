@@ -28,6 +28,14 @@ func ServerPrincipal(who grants.Subject, client, address string) Principal {
 	return Principal{Subject: who, Client: client, Browser: serverBrowser, Address: address}
 }
 
+// Shown is the name by which people know the subject.
+func (p *Principal) Shown() string {
+	if p.Name == "" || len(p.Name) > MaxUserID || !isPlain(p.Name) {
+		return p.User
+	}
+	return p.Name
+}
+
 // isServer tells of a server with an API key.
 func (p *Principal) isServer() bool { return p.Client != "" && p.Client != UserClient }
 

@@ -45,7 +45,7 @@ func (v *visit) rememberBrowser() {
 func (v *visit) page() pages.Page {
 	p := pages.Page{
 		Lang: v.language(), Issuer: v.portal.o.Issuer, Brand: v.portal.o.Brand, Host: v.r.Host,
-		User: v.who.User, CSRF: v.csrf, Now: v.portal.o.Now(),
+		User: v.who.Shown(), CSRF: v.csrf, Now: v.portal.o.Now(),
 		LanguageURL: v.url("language"), Path: v.shownAt(),
 	}
 	if !v.who.IsZero() && v.r.URL.Path != Prefix {

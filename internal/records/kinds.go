@@ -186,7 +186,9 @@ type Pending struct {
 	Type    string `json:"type"`
 	Label   string `json:"label"`
 	Browser []byte `json:"browser"`
-	TOTP    TOTP   `json:"totp,omitzero"`
+	// Name is what the authenticator is to call the subject.
+	Name string `json:"name,omitempty"`
+	TOTP TOTP   `json:"totp,omitzero"`
 	// Phone is the number, with the code that was sent last, and Tries the codes
 	// that were compared with it.
 	Phone Phone `json:"phone,omitzero"`

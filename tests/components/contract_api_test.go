@@ -156,9 +156,8 @@ func TestAPIKeepsItsContract(t *testing.T) {
 		call(200, "POST", stepUp+"/phone/verify", answerTo(code))
 	}
 
-	// The ids of users are folded, as a site says nothing else.
 	{
-		whose := account{"Test", "usr_01hxyz"}
+		whose := account{"Test", "usr_01HXYZ"}
 		begun := call(200, "POST", "/v1/mfa/enroll", `{"user_id":"usr_01HXYZ","method":"totp"}`)
 		// A picture is no text: it comes straight from the gateway.
 		resp, err := http.Get(text(begun, "qr_code_url"))
