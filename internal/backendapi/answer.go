@@ -1,6 +1,7 @@
 package backendapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -147,11 +148,15 @@ func (c *call) fail(err error) {
 
 // answer sends JSON. The error is always nil: a call ends with it.
 func (c *call) answer(status int, body any) error {
-	out, err := json.Marshal(body)
-	if err != nil { // never happens: bodies hold strings, numbers and lists of them
-		status, out = http.StatusInternalServerError, []byte(`{"error":"unavailable","error_code":"unavailable","code":"unavailable"}`)
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)                 // addresses are copied out of answers that nothing decoded
+	if err := enc.Encode(body); err != nil { // never happens: bodies hold strings, numbers and lists of them
+		status = http.StatusInternalServerError
+		out.Reset()
+		out.WriteString(`{"error":"unavailable","error_code":"unavailable","code":"unavailable"}`)
 	}
-	return c.send(status, "application/json", out)
+	return c.send(status, "application/json", bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }
 
 func (c *call) send(status int, mediaType string, body []byte) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
@@ -240,4 +241,31 @@ func TestBadKeysNeedBoundedMemory(t *testing.T) {
 			t.Error(other)
 		}
 	}
+}
+
+// A user's own token may be a cookie: what another site has a browser send is
+// refused before anybody is identified.
+func TestS10UsersAreNotIdentifiedForOtherSites(t *testing.T) {
+	asked := 0
+	w := newWorld(t, func(o *Options) {
+		o.Identify = func(*http.Request) (grants.Subject, error) {
+			asked++
+			return grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, nil
+		}
+	})
+	enrol := func(header http.Header) answer {
+		header["X-Tenant-Id"] = []string{ceremonytest.Tenant}
+		return w.do(ask{method: "POST", path: "/v1/users/me/mfa/totp", header: header})
+	}
+	for _, header := range []http.Header{
+		{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}},
+	} {
+		if got := enrol(header); got.status != 403 || got.string("code") != "cross_origin" {
+			t.Errorf("%v: %d %s", header, got.status, got.text)
+		}
+	}
+	if asked != 0 {
+		t.Error("somebody was identified")
+	}
+	w.want(enrol(http.Header{}), 201)
 }

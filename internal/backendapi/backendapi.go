@@ -25,10 +25,8 @@ package backendapi
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -92,8 +90,7 @@ type API struct {
 	o      Options
 	routes []route
 	bad    *badKeys
-	// tokenKey is made when it is first asked for; see tokenVerificationKey.
-	tokenKey func() (*rsa.PublicKey, error)
+	cross  *http.CrossOriginProtection
 }
 
 // New makes an API.
@@ -101,9 +98,7 @@ func New(o Options) (*API, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	a := &API{o: o, bad: newBadKeys(), tokenKey: sync.OnceValues(newTokenKey)}
-	a.routes = routes()
-	return a, nil
+	return &API{o: o, routes: routes(), bad: newBadKeys(), cross: http.NewCrossOriginProtection()}, nil
 }
 
 // ServeHTTP answers every request; none is left for others.

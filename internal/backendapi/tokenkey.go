@@ -6,23 +6,24 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net/http"
+	"sync"
 )
 
-// newTokenKey makes a key whose private half nobody has: the gateway signs no
-// tokens, but clients of the step-up API fetch a key when they start, and end
-// where they get none.
-func newTokenKey() (*rsa.PublicKey, error) {
+// tokenKey is a key whose private half nobody has: the gateway signs no tokens,
+// but clients of the step-up API fetch a key when they start, and end where they
+// get none. It is made when it is first asked for, and is the process's own.
+var tokenKey = sync.OnceValues(func() (*rsa.PublicKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
 	return &key.PublicKey, nil
-}
+})
 
 // tokenVerificationMetadata tells the key, as SubjectPublicKeyInfo (RFC 5280
 // section 4.1.2.7) in PEM.
 func (c *call) tokenVerificationMetadata() error {
-	key, err := c.api.tokenKey()
+	key, err := tokenKey()
 	if err != nil {
 		return err
 	}
