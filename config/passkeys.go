@@ -80,7 +80,7 @@ func (p Passkeys) Validate() error {
 var domainForm = regexp.MustCompile(`\A([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z`)
 
 // CheckRelyingParty refuses what browsers would refuse later, when somebody wants
-// to make a passkey (WebAuthn level 3 section 5.1.3, step 8).
+// to make a passkey (WebAuthn level 3 section 5.1.3).
 func CheckRelyingParty(domain string) error {
 	const want = "write a domain alone, such as example.com"
 	switch {

@@ -70,6 +70,22 @@ func TestChallengeForPeople(t *testing.T) {
 	s.expect(s.do("GET", "/admin", "", "Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), 303, false)
 }
 
+// A program is told which means of proof would do: those of the rule and no others.
+func TestChallengeTellsTheMethods(t *testing.T) {
+	for methods, want := range map[grants.Methods]string{
+		grants.Passkey:               `"methods":["passkey"]`,
+		grants.Passkey | grants.TOTP: `"methods":["totp","passkey"]`,
+		0:                            `"methods":["totp","recovery_code","sms","passkey"]`,
+	} {
+		s := newSite(t, func(o *gate.Options) { o.Rules[0].Demand.Methods = methods })
+		a := s.do("GET", "/admin", "", "Accept", "application/json")
+		s.expect(a, 401, false)
+		if !strings.Contains(strings.ReplaceAll(a.body, `": [`, `":[`), want) {
+			t.Errorf("%s: %s", methods, a.body)
+		}
+	}
+}
+
 // A program is told in RFC 9470 and RFC 9457.
 func TestChallengeForPrograms(t *testing.T) {
 	s := newSite(t, func(o *gate.Options) { o.Rules[0].Demand.Methods = grants.TOTP })
