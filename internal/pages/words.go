@@ -36,6 +36,7 @@ type words struct {
 // catalogue holds every language there is, by its BCP 47 tag.
 var catalogue = map[string]*words{
 	"en": english,
+	"ar": arabic,
 	"de": german,
 	"es": spanish,
 	"fr": french,
