@@ -25,7 +25,8 @@ type Event struct {
 	Action string
 	// Method is the means of proof, where one was offered.
 	Method string
-	// Object is the id of the challenge, authenticator or grant concerned.
+	// Object is the id of the challenge, authenticator or grant concerned, or an
+	// enrolment's UUID, since its whole id may be a secret.
 	Object  string
 	Address string
 	// Client is the id of the API key that acted, or [UserClient]; empty for

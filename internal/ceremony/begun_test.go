@@ -47,6 +47,19 @@ func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 	shown("run out", late.ID, ceremony.ErrNotFound)
 }
 
+// The audit log names an enrolment by what shows nothing.
+func TestS13WholeIDOfAnEnrolmentIsInNoEvent(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	e, err := w.Service.Enrol(t.Context(), server(w.Stranger("alice")), "", ceremony.Leave{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := w.Events()
+	if got := events[len(events)-1]; got.Kind != "enrol" || got.Object != ceremony.EnrolmentUUID(e.ID) || strings.Contains(got.Object, e.ID) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestResetNotesWhoDidIt(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	alice := w.Enrol("alice")

@@ -133,7 +133,8 @@ func (s *Service) EnrolPhone(ctx context.Context, p Principal, label, number, si
 
 func (s *Service) reportEnrol(ctx context.Context, p Principal, begin func() (Enrolment, error)) (Enrolment, error) {
 	e, err := begin()
-	event := Event{Kind: "enrol", Outcome: "begun", Object: e.ID, Method: e.Method.String()}
+	// Who has the whole id of a server's is shown the secret: see Begun.
+	event := Event{Kind: "enrol", Outcome: "begun", Object: EnrolmentUUID(e.ID), Method: e.Method.String()}
 	if err != nil {
 		event.Outcome, event.Cause = "refused", causeOf(err)
 	}

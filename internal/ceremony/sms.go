@@ -269,7 +269,7 @@ func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal
 		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
 		return number, []store.Op{put}, err
 	})
-	e := Event{Kind: "sms", Outcome: "sent", Cause: "enrolment", Method: grants.SMS.String(), Object: enrolment}
+	e := Event{Kind: "sms", Outcome: "sent", Cause: "enrolment", Method: grants.SMS.String(), Object: EnrolmentUUID(enrolment)}
 	if err == nil {
 		if s.sms.Send(ctx, number, s.text(code, "", site)) != nil {
 			err = s.notSent(ctx, db, undo)
