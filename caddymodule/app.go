@@ -140,10 +140,20 @@ func (a *App) smsSettings() *ceremony.SMS {
 	said := a.SMS.WithDefaults()
 	numbers := sms.Numbers{Country: said.Country, Countries: said.Countries}
 	return &ceremony.SMS{
-		Number: numbers.Parse, Send: a.sender.Send,
+		Number: numbers.Parse, Send: a.send,
 		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
 		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
 	}
+}
+
+// send passes a text on. Why it failed is for the operator; whoever waits for the
+// code is told no more than that it did.
+func (a *App) send(ctx context.Context, to, text string) error {
+	err := a.sender.Send(ctx, to, text)
+	if err != nil {
+		a.logger.Error("a code could not be sent", zap.Error(err))
+	}
+	return err
 }
 
 var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA256, "sha512": totp.SHA512}

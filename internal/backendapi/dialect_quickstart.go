@@ -13,7 +13,7 @@ import (
 // backup codes, by the enrolment's id. A session token of it is a time-based grant
 // for the action type of Options.Session.
 var quickstart = dialect{
-	under:   []string{"/v1/mfa/", "/qr/"},
+	under:   []string{"/v1/mfa/", qrPath},
 	schemes: []string{"bearer"},
 	tell:    tellQuickstart,
 }
@@ -28,7 +28,7 @@ func quickstartRoutes() []route {
 		at("/v1/mfa/enroll", (*call).enroll, ceremony.ScopeEnroll),
 		at(quickstartVerify, (*call).verifyEnrollment, ceremony.ScopeEnroll, ceremony.ScopeVerify),
 		at("/v1/mfa/backup", (*call).backupCodes, ceremony.ScopeEnroll, ceremony.ScopeReset),
-		{method: http.MethodGet, pattern: "/qr/{enrollment_id}.png", dialect: &quickstart, admit: byAnybody, serve: (*call).qrImage},
+		{method: http.MethodGet, pattern: qrPath + "{enrollment_id}.png", dialect: &quickstart, admit: byAnybody, serve: (*call).qrImage},
 	}
 }
 
@@ -91,7 +91,7 @@ func (c *call) enroll() error {
 		ID  string `json:"enrollment_id"`
 		URI string `json:"totp_uri"`
 		QR  string `json:"qr_code_url"`
-	}{id, e.URI, c.address("/qr/" + id + ".png")})
+	}{id, e.URI, c.address(qrPath + id + ".png")})
 }
 
 // address is where clients reach the path.

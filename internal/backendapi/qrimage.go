@@ -15,6 +15,13 @@ import (
 // of that, but not from every screen.
 const moduleSize = 8
 
+// ShowsSecret tells that the target of the request is as good as the secret that
+// it shows, so it must not be logged.
+func ShowsSecret(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), qrPath) }
+
+// qrPath begins the addresses of images.
+const qrPath = "/qr/"
+
 // qrImage shows the secret of a pending enrolment as an image, to whoever has the
 // enrolment's id: an image in a page is asked for without a key. The id is as good
 // as one, with more than 128 random bits, and shows nothing any more once the
