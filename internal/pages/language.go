@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"golang.org/x/text/language"
 )
@@ -62,13 +64,33 @@ func Choose(chosen, acceptLanguage string) string {
 	if acceptLanguage == "" || len(acceptLanguage) > maxAcceptLanguage {
 		return languages[0].Tag
 	}
-	wanted, _, err := language.ParseAcceptLanguage(acceptLanguage)
-	if err != nil || len(wanted) == 0 {
-		return languages[0].Tag
-	}
-	_, i, confidence := matcher.Match(wanted...)
+	_, i, confidence := matcher.Match(preferred(acceptLanguage)...)
 	if confidence == language.No {
 		i = 0
 	}
 	return languages[i].Tag
+}
+
+// preferred are the languages that the header names, the most wanted first. They
+// are parsed one by one: one that nobody knows does not void the others.
+func preferred(acceptLanguage string) []language.Tag {
+	type wanted struct {
+		tag language.Tag
+		q   float32
+	}
+	var all []wanted
+	for one := range strings.SplitSeq(acceptLanguage, ",") {
+		tags, q, err := language.ParseAcceptLanguage(one)
+		for i := range tags {
+			if err == nil {
+				all = append(all, wanted{tags[i], q[i]})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b wanted) int { return cmp.Compare(b.q, a.q) })
+	tags := make([]language.Tag, len(all))
+	for i, w := range all {
+		tags[i] = w.tag
+	}
+	return tags
 }

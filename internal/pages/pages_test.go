@@ -25,16 +25,22 @@ func draw(v View) *httptest.ResponseRecorder {
 }
 
 func TestPagesAreSmallCompleteDocuments(t *testing.T) {
-	for _, s := range samples(t, "Withdraw funds") {
-		w := draw(s.view)
-		if w.Code != http.StatusOK {
-			t.Errorf("%s: status %d", s.name, w.Code)
+	for _, l := range languages {
+		for _, s := range samplesIn(t, l.Tag, "Withdraw funds") {
+			name := l.Tag + " " + s.name
+			w := draw(s.view)
+			if w.Code != http.StatusOK {
+				t.Errorf("%s: status %d", name, w.Code)
+			}
+			body := w.Body.String()
+			if len(body) > 30<<10 {
+				t.Errorf("%s: %d bytes, want less than 30 KB", name, len(body))
+			}
+			if head := `<html lang="` + l.Tag + `" dir="` + l.Dir + `">`; !strings.Contains(body, head) {
+				t.Errorf("%s: does not begin with %s", name, head)
+			}
+			checkDocument(t, name, body)
 		}
-		body := w.Body.String()
-		if len(body) > 30<<10 {
-			t.Errorf("%s: %d bytes, want less than 30 KB", s.name, len(body))
-		}
-		checkDocument(t, s.name, body)
 	}
 }
 

@@ -15,11 +15,19 @@ type sample struct {
 	view View
 }
 
-// samples is every page in every state that changes what is drawn. text fills
-// each field that may come from a request, a person or the operator.
+// samples are those in English.
 func samples(t testing.TB, text string) []sample {
 	t.Helper()
+	return samplesIn(t, "en", text)
+}
+
+// samplesIn is every page in every state that changes what is drawn, in a
+// language. text fills each field that may come from a request, a person or the
+// operator.
+func samplesIn(t testing.TB, lang, text string) []sample {
+	t.Helper()
 	p := Page{
+		Lang: lang, LanguageURL: "/.step-up/language", Path: "/.step-up/",
 		Issuer: "Acme Intranet", Host: "intranet.example.com", User: text,
 		HomeURL: "/.step-up/", CSRF: "mWJ0c3JmLXRva2Vu", Now: now,
 	}
@@ -136,7 +144,7 @@ func samples(t testing.TB, text string) []sample {
 		{"confirm-remove", Confirm{p, ConfirmRemove, text, true, "/f", "/c"}},
 		{"confirm-renew", Confirm{p, ConfirmRenew, "", false, "/f", "/c"}},
 		{"rename", Rename{p, text, BadLabel, "/f", "/c"}},
-		{"frame", Frame{Page{Host: p.Host, Now: now}, text, "/.step-up/challenge/abc"}},
+		{"frame", Frame{Page{Lang: lang, Host: p.Host, Now: now}, text, "/.step-up/challenge/abc"}},
 	}
 	for _, k := range messageKinds {
 		m := Message{Page: p, Kind: k, NextURL: "/"}

@@ -23,9 +23,6 @@ type words struct {
 	sentence map[string]string
 	// plural is the category of n, from 0 up.
 	plural func(n int) string
-	// digits are the ten digits from 0 to 9; empty: those of ASCII. Codes are
-	// shown in ASCII always.
-	digits string
 	// months are their names as they stand in "time.date"; empty: their numbers.
 	months [12]string
 	// dateWidth is how many digits days, and months that are numbers, have at
@@ -73,7 +70,7 @@ func (w *words) say(key string, pairs ...any) string {
 		fill[i] = fmt.Sprintf("{%v}", pairs[i])
 		switch v := pairs[i+1].(type) {
 		case int:
-			fill[i+1] = w.number(v, 1)
+			fill[i+1] = number(v, 1)
 		default:
 			fill[i+1] = w.isolate(fmt.Sprint(v))
 		}
@@ -116,19 +113,10 @@ func (w *words) count(key string, n int, pairs ...any) string {
 	return w.say(form, append(pairs, "n", n)...)
 }
 
-// number is n in the language's digits, with zeros in front up to a width.
-func (w *words) number(n, width int) string {
-	s := fmt.Sprintf("%0*d", width, n)
-	if w.digits == "" {
-		return s
-	}
-	digits := []rune(w.digits)
-	return strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return r
-		}
-		return digits[r-'0']
-	}, s)
+// number is n with zeros in front up to a width. Its digits are those of ASCII in
+// every language: codes are in them, and people compare.
+func number(n, width int) string {
+	return fmt.Sprintf("%0*d", width, n)
 }
 
 // span is a duration in words, rounded up to what a person needs to know: two
@@ -183,11 +171,11 @@ func (w *words) date(t time.Time) string {
 	t = t.UTC()
 	month := w.months[t.Month()-1]
 	if month == "" {
-		month = w.number(int(t.Month()), w.dateWidth)
+		month = number(int(t.Month()), w.dateWidth)
 	}
 	return strings.NewReplacer(
-		"{day}", w.number(t.Day(), w.dateWidth), "{month}", month, "{year}", w.number(t.Year(), 1),
-		"{hour}", w.number(t.Hour(), 2), "{minute}", w.number(t.Minute(), 2),
+		"{day}", number(t.Day(), w.dateWidth), "{month}", month, "{year}", number(t.Year(), 1),
+		"{hour}", number(t.Hour(), 2), "{minute}", number(t.Minute(), 2),
 	).Replace(w.sentence["time.date"])
 }
 
@@ -195,8 +183,8 @@ func ceil(d, unit time.Duration) int {
 	return int(math.Ceil(float64(d) / float64(unit)))
 }
 
-// oneOther is the plural of English, German and Spanish for whole numbers: one,
-// or any other number.
+// oneOther is the plural of English, German and Spanish for whole numbers that
+// are counted here: one, or any other.
 func oneOther(n int) string {
 	if n == 1 {
 		return "one"

@@ -31,15 +31,13 @@
 	}))
 
 	// What has to be waited for counts down; then what was waited for comes back.
-	const clock = new Intl.NumberFormat(document.documentElement.lang, {minimumIntegerDigits: 2, useGrouping: false})
-	const minutes = new Intl.NumberFormat(document.documentElement.lang, {useGrouping: false})
 	all('[data-seconds]').forEach(timer => {
 		const end = performance.now() + timer.dataset.seconds * 1000
 		const holder = timer.closest('[data-then]')
 		const tick = () => {
 			const left = Math.ceil((end - performance.now()) / 1000)
 			if (left > 0) {
-				timer.textContent = minutes.format(Math.floor(left / 60)) + ':' + clock.format(left % 60)
+				timer.textContent = Math.floor(left / 60) + ':' + String(left % 60).padStart(2, '0')
 				return
 			}
 			clearInterval(running)
