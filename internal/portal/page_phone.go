@@ -77,7 +77,7 @@ func (v *visit) unsent(err error) outcome {
 func (v *visit) phonePage(e ceremony.Enrolment, o outcome, challenge, confirm string) error {
 	v.render(o.status, pages.EnrolPhone{
 		Page: v.page(), SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
-		FormURL: confirm, Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
+		FormURL: confirm, ChangeURL: v.enrolFor("phone", challenge), Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
 }

@@ -56,6 +56,9 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 	if !strings.Contains(page.body, "6789") || strings.Contains(page.body, "3456789") || !strings.Contains(page.body, `data-seconds="30"`) {
 		t.Errorf("the page: %s", page.body)
 	}
+	if to := link(t, page.body, "Use another number"); to != "/.step-up/phone?challenge="+id {
+		t.Errorf("another number is given at %s", to)
+	}
 	if c.get(shown); s.sentTexts() != 1 {
 		t.Errorf("%d messages", s.sentTexts())
 	}
