@@ -87,7 +87,8 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		return Challenge{}, err
 	}
 	for _, row := range mine {
-		if ask.Held == nil && sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
+		// A server is about to send a code, which must not outlive the challenge.
+		if ask.Held == nil && p.Client == "" && sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
 			return challengeOf(db, row)
 		}
 	}

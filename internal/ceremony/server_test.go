@@ -332,3 +332,18 @@ func TestS02AliasIsNotShadowed(t *testing.T) {
 	}
 	want(t, "mallory's grant for the alias", w.VerifyGrant(t.Context(), ceremony.ServerPrincipal(who, "key_1", ""), view.Action, nil, token), ceremony.ErrNoGrant)
 }
+
+// A code that a server sends is good for as long as it says: the challenge that it
+// answers is a new one.
+func TestServersBeginAnew(t *testing.T) {
+	w := ceremonytest.New(t)
+	alice := withPhone(w, t, "alice", number)
+	first := w.Begin(server(alice), view)
+	w.Clock.Advance(3 * time.Minute)
+	if second := w.Begin(server(alice), view); second.ID == first.ID || !second.Expires.After(first.Expires) {
+		t.Error("a server is given the challenge of before")
+	}
+	if one, two := w.Begin(alice, view), w.Begin(alice, view); one.ID != two.ID {
+		t.Error("a browser is given another challenge for the same")
+	}
+}
