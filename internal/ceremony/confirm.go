@@ -155,16 +155,18 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 // authenticator will be checked with.
 func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id string, pending *records.Pending, answer string) (made records.Authenticator, proof Proof, err error) {
 	proof.Method = methodsOf[pending.Type]
-	if err := (Answer{Method: proof.Method, Code: answer}).check(); err != nil {
+	given := Answer{Method: proof.Method, Code: answer}
+	if err := given.check(); err != nil {
 		return made, proof, ErrInvalidCode
 	}
+	answer = given.typed()
 	switch pending.Type {
 	case records.TypeTOTP:
 		if made.TOTP, err = s.firstCode(pending, answer); err != nil {
 			return made, proof, err
 		}
 	case records.TypePhone:
-		if findCode(db, &pending.Phone, id, foldDigits(answer), s.now()) < 0 {
+		if findCode(db, &pending.Phone, id, answer, s.now()) < 0 {
 			return made, proof, ErrInvalidCode
 		}
 		made.Phone = &records.Phone{Number: pending.Phone.Number}

@@ -59,12 +59,12 @@ func Recover(db *records.DB, a *records.Account, code string, now time.Time) err
 	return nil
 }
 
-// foldRecoveryCode reads a code as people type it: in any case, with or without
-// the dash and spaces, and with the letters that are taken for digits.
+// foldRecoveryCode reads a code that was [Answer.typed] in any case, with the
+// letters that are taken for digits; or one as it is shown.
 func foldRecoveryCode(code string) string {
 	return strings.Map(func(r rune) rune {
 		switch r {
-		case ' ', '-', '\t':
+		case '-':
 			return -1
 		case 'o', 'O':
 			return '0'

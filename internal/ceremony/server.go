@@ -94,7 +94,7 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 	}
 	won := Won{Challenge: Challenge{Demand: d}}
 	err = again(func() error {
-		ops, err := s.win(ctx, db, p, factor, Attempt{Answer: a.Code}, attempt, nil, &won)
+		ops, err := s.win(ctx, db, p, factor, Attempt{Answer: a.typed()}, attempt, nil, &won)
 		if err != nil {
 			return err
 		}

@@ -181,13 +181,12 @@ func codeHash(db *records.DB, number, challenge, code string) []byte {
 // another, or was used, or ended. It is what an SMS Factor does with the database
 // that keys the codes' digests.
 func AnswerSMS(db *records.DB, a *records.Account, try Attempt) (authenticator string, err error) {
-	code := foldDigits(try.Answer)
 	for i := range a.Authenticators {
 		phone := a.Authenticators[i].Phone
 		if phone == nil {
 			continue
 		}
-		if at := findCode(db, phone, try.Challenge, code, try.Now); at >= 0 {
+		if at := findCode(db, phone, try.Challenge, try.Answer, try.Now); at >= 0 {
 			phone.Codes = slices.Delete(phone.Codes, at, at+1)
 			return a.Authenticators[i].ID, nil
 		}
@@ -205,16 +204,6 @@ func findCode(db *records.DB, phone *records.Phone, challenge, code string, now 
 		}
 	}
 	return found
-}
-
-// foldDigits reads a code as people type it.
-func foldDigits(code string) string {
-	return strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' || r == '\t' {
-			return -1
-		}
-		return r
-	}, code)
 }
 
 func newCode() string {

@@ -110,7 +110,7 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		if err != nil {
 			return err
 		}
-		ops, err := s.win(ctx, db, p, factor, Attempt{Challenge: c.ID, Site: c.Site, Answer: a.Code}, attempt, row.Value.Request, &won)
+		ops, err := s.win(ctx, db, p, factor, Attempt{Challenge: c.ID, Site: c.Site, Answer: a.typed()}, attempt, row.Value.Request, &won)
 		if err != nil {
 			return err
 		}
