@@ -237,15 +237,17 @@ func TestS20CheckShared(t *testing.T) {
 		other []config.Rule
 		ok    bool
 	}{
-		"the same":              {plain, true},
-		"its default, said":     {rule(func(r *config.Rule) { r.TTL = config.DefaultTimeBased }), true},
-		"methods, in any order": {rule(func(r *config.Rule) { r.Methods = []string{config.MethodRecoveryCode, config.MethodSMS, config.MethodTOTP, config.MethodPasskey} }), true},
-		"other requests":        {rule(func(r *config.Rule) { r.Any, r.Unsafe = false, true }), true},
-		"another action":        {rule(func(r *config.Rule) { r.Action, r.Grant = "B", config.GrantOneTime }), true},
-		"another grant type":    {rule(func(r *config.Rule) { r.Grant = config.GrantOneTime }), false},
-		"another duration":      {rule(func(r *config.Rule) { r.TTL = config.MaxGrant }), false},
-		"fewer methods":         {rule(func(r *config.Rule) { r.Methods = []string{config.MethodTOTP} }), false},
-		"accept":                {rule(func(r *config.Rule) { r.Accept = []string{config.AcceptAPI} }), false},
+		"the same":          {plain, true},
+		"its default, said": {rule(func(r *config.Rule) { r.TTL = config.DefaultTimeBased }), true},
+		"methods, in any order": {rule(func(r *config.Rule) {
+			r.Methods = []string{config.MethodRecoveryCode, config.MethodSMS, config.MethodTOTP, config.MethodPasskey}
+		}), true},
+		"other requests":     {rule(func(r *config.Rule) { r.Any, r.Unsafe = false, true }), true},
+		"another action":     {rule(func(r *config.Rule) { r.Action, r.Grant = "B", config.GrantOneTime }), true},
+		"another grant type": {rule(func(r *config.Rule) { r.Grant = config.GrantOneTime }), false},
+		"another duration":   {rule(func(r *config.Rule) { r.TTL = config.MaxGrant }), false},
+		"fewer methods":      {rule(func(r *config.Rule) { r.Methods = []string{config.MethodTOTP} }), false},
+		"accept":             {rule(func(r *config.Rule) { r.Accept = []string{config.AcceptAPI} }), false},
 	} {
 		err := config.CheckShared(plain, tc.other)
 		var at *config.RuleError
