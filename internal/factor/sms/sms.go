@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -48,13 +49,14 @@ type Numbers struct {
 	Countries []string
 }
 
-// maxNumber is longer than every phone number, however it is written.
+// maxNumber is longer than every phone number, however it is written, in
+// characters.
 const maxNumber = 40
 
 // Parse gives a number in E.164 form. The error is a ceremony.Field, which does
 // not hold the number.
 func (n Numbers) Parse(text string) (string, error) {
-	if len(text) > maxNumber {
+	if utf8.RuneCountInString(text) > maxNumber {
 		return "", &ceremony.Field{Name: "phone_number", Detail: "is too long"}
 	}
 	number, err := phonenumbers.Parse(strings.TrimSpace(text), n.Country)
