@@ -14,33 +14,28 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 )
 
-// fromRight is a language from right to left.
-const fromRight = "ar"
-
-// drawn shows the views that the flow does not come by, with scripts; those from
-// right to left in such a language, where there is one.
-func drawn(s *session, b *browser.Browser, dir string) error {
-	left, err := views("en")
-	if err != nil {
-		return err
-	}
-	right, err := views(fromRight)
-	if err != nil {
-		return err
-	}
+// drawn shows the views that the flow does not come by, with scripts, in the
+// languages.
+func drawn(s *session, b *browser.Browser, dir string, langs []string) error {
 	mux := http.NewServeMux()
-	for path, all := range map[string]map[string]pages.View{"ltr": left, "rtl": right} {
+	var names []string
+	for _, lang := range langs {
+		all, err := views(lang)
+		if err != nil {
+			return err
+		}
+		names = slices.Sorted(maps.Keys(all))
 		for name, v := range all {
-			mux.HandleFunc("/"+path+"/"+name, func(w http.ResponseWriter, _ *http.Request) { pages.Render(w, http.StatusOK, v) })
+			mux.HandleFunc("/"+lang+"/"+name, func(w http.ResponseWriter, _ *http.Request) { pages.Render(w, http.StatusOK, v) })
 		}
 	}
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	c := &camera{Window: b.Open(s, browser.Options{}), s: s, dir: dir}
-	for _, name := range slices.Sorted(maps.Keys(left)) {
-		for _, way := range []string{"ltr", "rtl"} {
-			c.Go(strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/" + way + "/" + name)
-			c.shootTo(name, way)
+	for _, name := range names {
+		for _, lang := range langs {
+			c.Go(strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/" + lang + "/" + name)
+			c.shootAs(name, lang)
 		}
 		fmt.Println(name)
 	}

@@ -2,7 +2,10 @@
 // dark, from left to right and from right to left, on a phone and on a screen, for
 // somebody to look at.
 //
-//	go run ./tests/screenshots DIR
+//	go run ./tests/screenshots DIR [LANGUAGE...]
+//
+// Without languages there are English and Arabic; with some, there are the pages
+// that are drawn, in these.
 //
 // The pages of the flow are those of the real binary in front of the sample bank,
 // in a real Chromium. What cannot be brought about in a minute, such as a failing
@@ -23,11 +26,11 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: screenshots DIR")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: screenshots DIR [LANGUAGE...]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -68,7 +71,7 @@ func (s *session) end(err *error) {
 	}
 }
 
-func run(dir string) (err error) {
+func run(dir string, langs []string) (err error) {
 	s := &session{}
 	defer s.end(&err)
 	defer gateway.Cleanup()
@@ -76,7 +79,10 @@ func run(dir string) (err error) {
 		return err
 	}
 	b := browser.Start(s)
-	if err := drawn(s, b, dir); err != nil {
+	if len(langs) > 0 {
+		return drawn(s, b, dir, langs)
+	}
+	if err := drawn(s, b, dir, []string{"en", "ar"}); err != nil {
 		return err
 	}
 	flow(s, b, dir)
@@ -94,7 +100,8 @@ type camera struct {
 // left has it: the words stay, and what is not laid out by itself shows.
 func (c *camera) shoot(name string) {
 	for _, dir := range []string{"ltr", "rtl"} {
-		c.shootTo(name, dir)
+		c.turn(dir)
+		c.shootAs(name, dir)
 	}
 	c.turn("ltr")
 	fmt.Println(name)
@@ -104,8 +111,8 @@ func (c *camera) turn(dir string) {
 	c.Ask(`() => document.documentElement.dir = '` + dir + `'`)
 }
 
-func (c *camera) shootTo(name, dir string) {
-	c.turn(dir)
+// shootAs takes the page as it is.
+func (c *camera) shootAs(name, as string) {
 	for _, width := range []int64{360, 1280} {
 		for _, dark := range []bool{false, true} {
 			scheme := "light"
@@ -120,7 +127,7 @@ func (c *camera) shootTo(name, dir string) {
 				height = 740
 			}
 			c.Resize(width, height, dark)
-			path := filepath.Join(c.dir, fmt.Sprintf("%s-%s-%d-%s.png", name, dir, width, scheme))
+			path := filepath.Join(c.dir, fmt.Sprintf("%s-%s-%d-%s.png", name, as, width, scheme))
 			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
 				c.s.Fatal(err)
 			}
