@@ -19,6 +19,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
@@ -127,9 +128,10 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 	s, err := ceremony.New(ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
 		Settings: w.settings,
-		Factors:  []ceremony.Factor{totpapp.Factor{Skew: w.settings.TOTP.Skew}, sms.Factor{}, recovery.Factor{}},
-		SMS:      w.phones.settings(),
-		Now:      w.Clock.Now,
+		Factors: []ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Skew: w.settings.TOTP.Skew},
+			sms.Factor{}, recovery.Factor{}},
+		SMS: w.phones.settings(),
+		Now: w.Clock.Now,
 		Audit: func(_ context.Context, e ceremony.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -149,11 +151,14 @@ func (w *World) Events() []ceremony.Event {
 	return append([]ceremony.Event(nil), w.events...)
 }
 
-// Person is a subject in a browser, with an authenticator app in hand.
+// Person is a subject in a browser, with one authenticator in hand: an app, a
+// device with a passkey, or a phone.
 type Person struct {
 	ceremony.Principal
 	Authenticator ceremony.Authenticator
-	Key           totp.Key
+	Key           totp.Key // the app's
+	Device        *Device  // nil for others
+	Number        string   // the phone's; empty for others
 	RecoveryCodes []string
 }
 
@@ -221,23 +226,37 @@ func (w *World) WrongCode(k totp.Key) string {
 // Begin begins a challenge.
 func (w *World) Begin(p ceremony.Principal, d grants.Demand) ceremony.Challenge {
 	w.t.Helper()
-	c, err := w.Service.Begin(w.t.Context(), p, ceremony.Ask{Demand: d, Site: "https://app.test", ReturnTo: "/"})
+	c, err := w.Service.Begin(w.t.Context(), p, ceremony.Ask{Demand: d, Site: Site, ReturnTo: "/"})
 	if err != nil {
 		w.t.Fatal("beginning a challenge:", err)
 	}
 	return c
 }
 
-// Win passes a challenge for the demand with the app's next code.
+// Answer is the person's right answer to the challenge, by the authenticator in
+// hand.
+func (w *World) Answer(who *Person, c ceremony.Challenge) ceremony.Answer {
+	w.t.Helper()
+	switch {
+	case who.Device != nil:
+		return ceremony.Answer{Method: grants.Passkey, Code: who.Device.Answer(w.Asked(who.Principal, c))}
+	case who.Number != "":
+		return ceremony.Answer{Method: grants.SMS, Code: w.sendCode(who, c)}
+	}
+	return ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(who.Key)}
+}
+
+// Win passes a challenge for the demand with the person's next answer.
 func (w *World) Win(who *Person, d grants.Demand) ceremony.Won {
 	w.t.Helper()
+	w.Rest(who)
 	return w.Pass(who, w.Begin(who.Principal, d))
 }
 
-// Pass passes a challenge with the app's next code.
+// Pass passes a challenge with the person's next answer.
 func (w *World) Pass(who *Person, c ceremony.Challenge) ceremony.Won {
 	w.t.Helper()
-	won, err := w.Verify(w.t.Context(), who.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(who.Key)})
+	won, err := w.Verify(w.t.Context(), who.Principal, c.ID, w.Answer(who, c))
 	if err != nil {
 		w.t.Fatal("verifying:", err)
 	}
@@ -248,7 +267,8 @@ func (w *World) Pass(who *Person, c ceremony.Challenge) ceremony.Won {
 // gives its token.
 func (w *World) Manage(who *Person, op ceremony.Operation) string {
 	w.t.Helper()
-	c, err := w.BeginManage(w.t.Context(), who.Principal, op, "", "https://app.test", "/.step-up/")
+	w.Rest(who)
+	c, err := w.BeginManage(w.t.Context(), who.Principal, op, "", Site, "/.step-up/")
 	if err != nil {
 		w.t.Fatal("beginning a challenge:", err)
 	}

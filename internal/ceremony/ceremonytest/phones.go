@@ -62,3 +62,44 @@ func (w *World) Texts(number string) []Text {
 	}
 	return got
 }
+
+// EnrolNumber enrols the phone of the number for p, who passes challenges with
+// the codes that it gets.
+func (w *World) EnrolNumber(p ceremony.Principal, number string, leave ceremony.Leave) *Person {
+	w.t.Helper()
+	w.Clock.Advance(w.phones.settings().ResendAfter)
+	begun, err := w.EnrolPhone(w.t.Context(), p, "phone", number, Site, leave)
+	if err != nil {
+		w.t.Fatal("enrolling:", err)
+	}
+	done, err := w.Service.Confirm(w.t.Context(), p, begun.ID, w.lastCode(number), "")
+	if err != nil {
+		w.t.Fatal("confirming:", err)
+	}
+	return &Person{Principal: p, Authenticator: done.Authenticator, Number: number, RecoveryCodes: done.RecoveryCodes}
+}
+
+// Rest waits until the person can be asked for a proof again: codes are sent to a
+// phone three times in ten minutes.
+func (w *World) Rest(who *Person) {
+	if who.Number != "" {
+		w.Clock.Advance(11 * time.Minute)
+	}
+}
+
+func (w *World) sendCode(who *Person, c ceremony.Challenge) string {
+	w.t.Helper()
+	if _, err := w.SendCode(w.t.Context(), who.Principal, c.ID, who.Authenticator.ID); err != nil {
+		w.t.Fatal("sending a code:", err)
+	}
+	return w.lastCode(who.Number)
+}
+
+func (w *World) lastCode(number string) string {
+	w.t.Helper()
+	texts := w.Texts(number)
+	if len(texts) == 0 {
+		w.t.Fatal("no message came")
+	}
+	return texts[len(texts)-1].Code()
+}
