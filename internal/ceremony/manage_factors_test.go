@@ -1,0 +1,173 @@
+package ceremony_test
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+)
+
+// kinds are the kinds of authenticators, each with how it is enrolled.
+var kinds = []struct {
+	name  string
+	enrol func(*ceremonytest.World, *testing.T, ceremony.Principal, ceremony.Leave) *ceremonytest.Person
+}{
+	{"app", func(w *ceremonytest.World, _ *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
+		return w.EnrolAs(p, l)
+	}},
+	{"passkey", func(w *ceremonytest.World, t *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
+		return w.EnrolDevice(p, device(t), l)
+	}},
+	{"phone", func(w *ceremonytest.World, _ *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
+		if l.Manage != "" {
+			return w.EnrolNumber(p, "+4915123456788", l)
+		}
+		return w.EnrolNumber(p, number, l)
+	}},
+}
+
+// pairs runs f for each kind of authenticator that a subject has, with each kind
+// that is added to it.
+func pairs(t *testing.T, f func(t *testing.T, w *ceremonytest.World, owner *ceremonytest.Person, add func(ceremony.Leave) *ceremonytest.Person)) {
+	for _, has := range kinds {
+		for _, gets := range kinds {
+			t.Run(has.name+" gets "+gets.name, func(t *testing.T) {
+				w := ceremonytest.New(t, lax)
+				owner := has.enrol(w, t, w.Stranger("alice"), ceremony.Leave{})
+				w.Clock.Advance(48 * time.Hour)
+				f(t, w, owner, func(l ceremony.Leave) *ceremonytest.Person {
+					added := gets.enrol(w, t, owner.Principal, l)
+					added.RecoveryCodes = nil
+					return added
+				})
+			})
+		}
+	}
+}
+
+// tryManage answers the challenge for an operation with what the person has in hand.
+func tryManage(w *ceremonytest.World, t *testing.T, who *ceremonytest.Person, op ceremony.Operation) error {
+	t.Helper()
+	w.Rest(who)
+	c := begin(w, t, who.Principal, op)
+	_, err := w.Verify(t.Context(), who.Principal, c.ID, w.Answer(who, c))
+	return err
+}
+
+// A recovery code may only add, whatever there is. Who added by one may neither
+// take away nor renew for a day, nor by whatever is added then; the owner may.
+func TestS14RecoveryCodeMayOnlyAddToAnyFactor(t *testing.T) {
+	pairs(t, func(t *testing.T, w *ceremonytest.World, owner *ceremonytest.Person, add func(ceremony.Leave) *ceremonytest.Person) {
+		mine := owner.Authenticator.ID
+		recover := func(n int, op ceremony.Operation) (ceremony.Won, error) {
+			return w.Verify(t.Context(), owner.Principal, begin(w, t, owner.Principal, op).ID,
+				ceremony.Answer{Method: grants.RecoveryCode, Code: owner.RecoveryCodes[n]})
+		}
+		for _, op := range []ceremony.Operation{ceremony.RenewOp, ceremony.RenameOp(mine), ceremony.RemoveOp(mine)} {
+			_, err := recover(0, op)
+			want(t, string(op), err, ceremony.ErrMethodNotAccepted)
+			d, err := w.Describe(t.Context(), owner.Principal, begin(w, t, owner.Principal, op).ID)
+			if err != nil || slices.Contains(d.Methods, grants.RecoveryCode) || len(d.Methods) != 1 {
+				t.Error(op, "offers", d.Methods, err)
+			}
+		}
+		won, err := recover(0, ceremony.AddOp) // it was not burned
+		if err != nil {
+			t.Fatal(err)
+		}
+		thief := add(ceremony.Leave{Manage: won.Token.Text()})
+		refused := []ceremony.Operation{ceremony.RenewOp, ceremony.RemoveOp(mine), ceremony.RemoveOp(thief.Authenticator.ID)}
+		for _, op := range refused {
+			want(t, string(op), tryManage(w, t, thief, op), ceremony.ErrAuthenticatorTooNew)
+		}
+		further := w.EnrolAs(owner.Principal, ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
+		w.Clock.Advance(20 * time.Hour)
+		for _, op := range refused {
+			want(t, "20 h later "+string(op), tryManage(w, t, thief, op), ceremony.ErrAuthenticatorTooNew)
+			want(t, "20 h later, by a third, "+string(op), tryManage(w, t, further, op), ceremony.ErrAuthenticatorTooNew)
+		}
+		last := refused[2]
+		want(t, "by the owner", change(w, t, owner.Principal, last, w.Manage(owner, last)), nil)
+		account, err := w.Account(t.Context(), owner.Principal)
+		if err != nil || len(account.Authenticators) != 2 || account.RecoveryCodesLeft != 9 {
+			t.Error(account, err)
+		}
+	})
+}
+
+// An authenticator that is younger than 24 hours may not remove an older one, nor
+// renew the recovery codes, however it came; on the dot of 24 hours it may.
+func TestS14NewAuthenticatorMayNotRemoveAnOlder(t *testing.T) {
+	pairs(t, func(t *testing.T, w *ceremonytest.World, owner *ceremonytest.Person, add func(ceremony.Leave) *ceremonytest.Person) {
+		added := add(ceremony.Leave{Manage: w.Manage(owner, ceremony.AddOp)})
+		remove, rename := ceremony.RemoveOp(owner.Authenticator.ID), ceremony.RenameOp(owner.Authenticator.ID)
+		want(t, "remove", tryManage(w, t, added, remove), ceremony.ErrAuthenticatorTooNew)
+		want(t, "renew", tryManage(w, t, added, ceremony.RenewOp), ceremony.ErrAuthenticatorTooNew)
+		want(t, "rename", change(w, t, owner.Principal, rename, w.Manage(added, rename)), nil)
+		w.Clock.Advance(added.Authenticator.CreatedAt.Add(24*time.Hour - 15*time.Minute).Sub(w.Clock.Now()))
+		want(t, "just before", tryManage(w, t, added, remove), ceremony.ErrAuthenticatorTooNew)
+		w.Clock.Advance(15 * time.Minute)
+		want(t, "a day later", change(w, t, owner.Principal, remove, w.Manage(added, remove)), nil)
+		w.Win(added, view)
+	})
+}
+
+// Of 64 changes at once on one grant exactly one is made, whatever proved it and
+// whatever it adds.
+func TestS14OneGrantIsGoodForOneChangeByAnyFactor(t *testing.T) {
+	for _, has := range kinds {
+		t.Run(has.name, func(t *testing.T) {
+			w := ceremonytest.New(t, lax)
+			owner := has.enrol(w, t, w.Stranger("alice"), ceremony.Leave{})
+			w.Clock.Advance(48 * time.Hour)
+			id := owner.Authenticator.ID
+			adds := []func(leave ceremony.Leave) error{
+				func(l ceremony.Leave) error {
+					_, err := w.Service.Enrol(t.Context(), owner.Principal, "", l)
+					return err
+				},
+				func(l ceremony.Leave) error {
+					_, err := w.Service.EnrolPasskey(t.Context(), owner.Principal, "", ceremonytest.Site, l)
+					return err
+				},
+				func(l ceremony.Leave) error {
+					e, err := w.EnrolPhone(t.Context(), owner.Principal, "", number, ceremonytest.Site, l)
+					if e.ID != "" {
+						return nil // it stands, also where no code can be sent yet
+					}
+					return err
+				},
+			}
+			ops := []ceremony.Operation{ceremony.AddOp, ceremony.RenameOp(id), ceremony.RenewOp, ceremony.RemoveOp(id)}
+			for _, op := range ops { // the removal last, since nothing is left to prove with then
+				token := w.Manage(owner, op)
+				var done atomic.Int64
+				atOnce(64, func(i int) {
+					var err error
+					if op == ceremony.AddOp {
+						err = adds[i%len(adds)](ceremony.Leave{Manage: token})
+					} else {
+						err = change(w, t, owner.Principal, op, token)
+					}
+					switch {
+					case err == nil:
+						done.Add(1)
+					case errors.Is(err, ceremony.ErrNotFound) && op == ceremony.RemoveOp(id): // it is gone
+					case !errors.Is(err, ceremony.ErrManageRequired):
+						t.Error(op, err)
+					}
+				})
+				if done.Load() != 1 {
+					t.Errorf("%s: %d changes", op, done.Load())
+				}
+				w.Reopen()
+				want(t, string(op)+" after a restart", change(w, t, owner.Principal, op, token), ceremony.ErrManageRequired)
+			}
+		})
+	}
+}
