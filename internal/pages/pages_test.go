@@ -162,12 +162,14 @@ func checkDocument(t *testing.T, name, body string) {
 
 func TestS11PagesEscapeWhatTheyAreGiven(t *testing.T) {
 	hostile := `"><script>alert(1)</script><img src=x onerror=a>'{{.}}javascript:` + "`\u2028"
-	for _, s := range samples(t, hostile) {
-		body := draw(s.view).Body.String()
-		checkDocument(t, s.name, body)
-		text := strings.ReplaceAll(strings.Replace(body, compactScript, "", 1), `<script nonce="`, "")
-		if strings.Contains(text, "<script") || strings.Contains(text, "<img src=x") || strings.Contains(text, `'{{`) {
-			t.Errorf("%s: not escaped", s.name)
+	for _, l := range languages {
+		for _, s := range samplesIn(t, l.Tag, hostile) {
+			name, body := l.Tag+" "+s.name, draw(s.view).Body.String()
+			checkDocument(t, name, body)
+			text := strings.ReplaceAll(strings.Replace(body, compactScript, "", 1), `<script nonce="`, "")
+			if strings.Contains(text, "<script") || strings.Contains(text, "<img src=x") || strings.Contains(text, `'{{`) {
+				t.Errorf("%s: not escaped", name)
+			}
 		}
 	}
 	for _, u := range []string{"javascript:alert(1)", "data:text/html,x", "otpauth://hotp/x", "https://evil.example/"} {
