@@ -252,8 +252,8 @@ func TestS10S21UsersOwnToken(t *testing.T) {
 		"nobody":                  {tenant, 401},
 		"another tenant":          {[]string{"X-Tenant-ID", "other", "X-Test-User", "alice"}, 403},
 		"no id":                   {append(tenant, "X-Test-User", "a\tb"), 503},
-		"another site's page":     {append(tenant, "X-Test-User", "alice", "Sec-Fetch-Site", "cross-site"), 401},
-		"another origin":          {append(tenant, "X-Test-User", "alice", "Origin", "https://evil.example"), 401},
+		"another site's page":     {append(tenant, "X-Test-User", "alice", "Sec-Fetch-Site", "cross-site"), 403},
+		"another origin":          {append(tenant, "X-Test-User", "alice", "Origin", "https://evil.example"), 403},
 		"two credentials":         {append(tenant, "X-Test-User", "alice", "Authorization", "Basic YTpi", "Authorization", "Basic Yjpj"), 400},
 		"an API key that is none": {append(tenant, "X-Test-User", "alice", "Authorization", "Bearer suk_none"), 401},
 	} {
@@ -270,7 +270,7 @@ func TestS10S21UsersOwnToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for authorization, want := range map[string]int{
-		"Bearer " + token: 201, "jwt " + token: 201, "JWT " + token: 201, "Basic " + token: 401, "Bearer " + token + "x": 401, "jwt": 401, "jwt bearer " + token: 401,
+		"Bearer " + token: 201, "jwt " + token: 401, "Basic " + token: 401, "Bearer " + token + "x": 401, "jwt": 401, "jwt bearer " + token: 400,
 	} {
 		if status, answer := ask(append(tenant, "Authorization", authorization)...); status != want {
 			t.Errorf("%.12s…: %d %v, want %d", authorization, status, answer, want)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
@@ -125,11 +126,23 @@ func (a *App) newService() (*ceremony.Service, error) {
 	return ceremony.New(ceremony.Options{
 		DB:       a.db.get,
 		Settings: settings,
-		Factors:  []ceremony.Factor{totpapp.Factor{Skew: settings.TOTP.Skew}, sms.Factor{}, recovery.Factor{}},
+		Factors:  a.factors(said, settings.TOTP.Skew),
 		SMS:      a.smsSettings(),
 		Now:      time.Now,
 		Audit:    a.audit,
 	})
+}
+
+// factors are the means of proof, the one that is asked for first at the front.
+func (a *App) factors(said config.App, skew int) []ceremony.Factor {
+	factors := []ceremony.Factor{totpapp.Factor{Skew: skew}, sms.Factor{}, recovery.Factor{}}
+	if said.Passkeys.Disabled {
+		return factors
+	}
+	return append([]ceremony.Factor{passkey.Factor{
+		RelyingParty: said.Passkeys.RelyingParty, Name: said.Issuer,
+		UserVerification: said.Passkeys.UserVerification, Attachment: said.Passkeys.Attachment,
+	}}, factors...)
 }
 
 // smsSettings are how codes are sent to phones, or nil.

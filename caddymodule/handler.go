@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,9 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 	said := h.Site.WithDefaults()
 	h.tenant = said.Tenant
 	h.form = formOf(said.UserID)
+	if err := offered(said.Rules, app.App.Methods()); err != nil {
+		return err
+	}
 	rules, actions, err := compileRules(ctx, said.Rules)
 	if err != nil {
 		return err
@@ -166,6 +170,18 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		Now:            time.Now,
 	})
 	return err
+}
+
+// offered leaves in each rule the methods that there are, and refuses one that
+// nobody could pass.
+func offered(rules []config.Rule, methods []string) error {
+	for i := range rules {
+		if err := rules[i].CheckOffered(methods); err != nil {
+			return err
+		}
+		rules[i].Methods = slices.DeleteFunc(slices.Clone(rules[i].Methods), func(m string) bool { return !slices.Contains(methods, m) })
+	}
+	return nil
 }
 
 // ServeHTTP asks for the proof, or passes the request on. It returns an error

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -34,7 +33,6 @@ type API struct {
 
 	identity IdentitySource // nil where users' own tokens are not taken
 	form     func(user string) (string, error)
-	origins  *http.CrossOriginProtection
 	handler  http.Handler
 	logger   *zap.Logger
 }
@@ -101,7 +99,6 @@ func (h *API) Provision(ctx caddy.Context) error {
 			return err
 		}
 		h.form = func(user string) (string, error) { return app.form(said.Tenant, user) }
-		h.origins = http.NewCrossOriginProtection()
 		options.Identify = h.identify
 	}
 	h.handler, err = backendapi.New(options)
@@ -139,15 +136,6 @@ func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 // identify tells whom a user's own token names.
 func (h *API) identify(r *http.Request) (grants.Subject, error) {
-	if len(r.Header["Authorization"]) > 1 {
-		return grants.Subject{}, backendapi.ErrAmbiguous
-	}
-	if h.origins.Check(r) != nil {
-		return grants.Subject{}, backendapi.ErrNobody // another site's page, by the user's cookie (S10)
-	}
-	if _, ok := h.identity.(*JWT); ok {
-		r = withBearer(r)
-	}
 	subject, _, err := h.identity.Identify(r)
 	switch {
 	case errors.Is(err, ErrNobody):
@@ -163,18 +151,6 @@ func (h *API) identify(r *http.Request) (grants.Subject, error) {
 		return grants.Subject{}, err
 	}
 	return grants.Subject{Tenant: h.Tenant, User: subject.User}, nil
-}
-
-// withBearer gives the request with `Authorization: jwt TOKEN`, as clients of one
-// of the documented APIs write it, as `Authorization: Bearer TOKEN`.
-func withBearer(r *http.Request) *http.Request {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "jwt") {
-		return r
-	}
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+token)
-	return r
 }
 
 // Interface guards

@@ -22,14 +22,15 @@ const (
 // says which it was.
 const Passkey = BoundPasskey | SyncedPasskey
 
+// methodNames are in the order in which they are offered.
 var methodNames = [...]struct {
 	set  Methods
 	name string
 }{
-	{TOTP, "totp"},
-	{RecoveryCode, "recovery_code"},
-	{SMS, "sms"},
 	{Passkey, "passkey"},
+	{TOTP, "totp"},
+	{SMS, "sms"},
+	{RecoveryCode, "recovery_code"},
 }
 
 // AllMethods are the means of proof that this gateway knows.

@@ -74,8 +74,8 @@ func TestChallengeForPeople(t *testing.T) {
 func TestChallengeTellsTheMethods(t *testing.T) {
 	for methods, want := range map[grants.Methods]string{
 		grants.Passkey:               `"methods":["passkey"]`,
-		grants.Passkey | grants.TOTP: `"methods":["totp","passkey"]`,
-		0:                            `"methods":["totp","recovery_code","sms","passkey"]`,
+		grants.Passkey | grants.TOTP: `"methods":["passkey","totp"]`,
+		0:                            `"methods":["passkey","totp","sms","recovery_code"]`,
 	} {
 		s := newSite(t, func(o *gate.Options) { o.Rules[0].Demand.Methods = methods })
 		a := s.do("GET", "/admin", "", "Accept", "application/json")
