@@ -12,6 +12,7 @@ import (
 
 func TestDescribeTellsOfCodesOnTheirWay(t *testing.T) {
 	w := ceremonytest.New(t)
+	w.Clock.Tick()
 	alice := withPhone(w, t, "alice", number)
 	w.Clock.Advance(10 * time.Minute)
 	first, other := w.Begin(alice, view), w.Begin(alice, withdraw)
@@ -69,6 +70,7 @@ func TestAccountTellsPhonesByTheirLastDigits(t *testing.T) {
 
 func TestPendingPhoneTellsWhetherACodeIsOnItsWay(t *testing.T) {
 	w := ceremonytest.New(t)
+	w.Clock.Tick()
 	bob := w.Stranger("bob")
 	w.Network(errors.New("down"))
 	e, err := w.EnrolPhone(t.Context(), bob, "", number, "", ceremony.Leave{})

@@ -12,26 +12,27 @@ import (
 
 // reserve counts one more code against every cap, together with the ops that
 // change gives for the number, and tells how to take back what must not be
-// charged where it cannot be sent.
-func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, change func() (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
+// charged where it cannot be sent. The code is known again by the time at which it
+// was counted, so there is one time for all that is written.
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, change func(now time.Time) (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
 	holder := db.Holder(p.Subject)
 	var sent Sent
 	var now time.Time
 	err := again(func() error {
 		now = s.now()
-		number, ops, err := change()
+		number, ops, err := change(now)
 		if err != nil {
 			return err
 		}
-		mine, err := s.oneMore(ctx, db, holder, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter)
+		mine, err := s.oneMore(ctx, db, holder, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter, now)
 		if err != nil {
 			return err
 		}
-		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, s.sms.PerDestination, 0)
+		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, s.sms.PerDestination, 0, now)
 		if err != nil {
 			return err
 		}
-		all, err := s.oneMoreInAll(ctx, db)
+		all, err := s.oneMoreInAll(ctx, db, now)
 		if err != nil {
 			return err
 		}
@@ -69,12 +70,11 @@ func (s *Service) notSent(ctx context.Context, db *records.DB, undo func(context
 }
 
 // oneMore is the op that counts one more code within a window, or a [SendWait].
-func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, window time.Duration, limit int, pause time.Duration) (store.Op, error) {
+func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, window time.Duration, limit int, pause time.Duration, now time.Time) (store.Op, error) {
 	row, err := db.Sends.Find(ctx, h, nil)
 	if err != nil {
 		return store.Op{}, err
 	}
-	now := s.now()
 	at := slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return now.Sub(t) >= window })
 	if next := nextSend(at, window, limit, pause); now.Before(next) {
 		return store.Op{}, &SendWait{For: next.Sub(now)}
@@ -96,12 +96,12 @@ func nextSend(at []time.Time, window time.Duration, limit int, pause time.Durati
 }
 
 // oneMoreInAll counts one more code of all.
-func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB) (store.Op, error) {
+func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB, now time.Time) (store.Op, error) {
 	row, err := db.Sends.Find(ctx, db.NameKey("sms total"), nil)
 	if err != nil {
 		return store.Op{}, err
 	}
-	now, next := s.now(), records.Sends{Since: row.Value.Since, Count: row.Value.Count + 1}
+	next := records.Sends{Since: row.Value.Since, Count: row.Value.Count + 1}
 	if age := now.Sub(next.Since); age >= TotalWindow || age < 0 {
 		next = records.Sends{Since: now, Count: 1}
 	}

@@ -124,7 +124,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	}
 	code := newCode()
 	var number string
-	sent, undo, err := s.reserve(ctx, db, p, func() (string, []store.Op, error) {
+	sent, undo, err := s.reserve(ctx, db, p, func(now time.Time) (string, []store.Op, error) {
 		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		if err != nil {
 			return "", nil, err
@@ -135,7 +135,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 			return "", nil, ErrNotFound
 		}
 		number = phone.Number
-		s.remind(db, phone, number, c.ID, code)
+		s.remind(db, phone, number, c.ID, code, now)
 		put, err := db.Accounts.Update(account, changed, never)
 		return number, []store.Op{put}, err
 	})
@@ -158,8 +158,7 @@ func phoneOf(a *records.Account, id string) *records.Phone {
 }
 
 // remind makes the code the one that answers the challenge.
-func (s *Service) remind(db *records.DB, phone *records.Phone, number, challenge, code string) {
-	now := s.now()
+func (s *Service) remind(db *records.DB, phone *records.Phone, number, challenge, code string, now time.Time) {
 	phone.Codes = slices.DeleteFunc(phone.Codes, func(c records.SentCode) bool {
 		return c.Challenge == challenge || !now.Before(c.Expires)
 	})
@@ -244,7 +243,7 @@ func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrolment stri
 func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrolment string) (Sent, error) {
 	code := newCode()
 	var number, site string
-	sent, undo, err := s.reserve(ctx, db, p, func() (string, []store.Op, error) {
+	sent, undo, err := s.reserve(ctx, db, p, func(now time.Time) (string, []store.Op, error) {
 		pending, err := s.findPending(ctx, db, p, enrolment)
 		if err != nil {
 			return "", nil, err
@@ -254,7 +253,7 @@ func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal
 		}
 		next := pending.Value
 		next.Phone.Codes, number, site = nil, next.Phone.Number, next.Site
-		s.remind(db, &next.Phone, number, enrolment, code)
+		s.remind(db, &next.Phone, number, enrolment, code, now)
 		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
 		return number, []store.Op{put}, err
 	})

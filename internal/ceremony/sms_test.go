@@ -183,6 +183,7 @@ func TestS19ConcurrentSendsAreCapped(t *testing.T) {
 
 func TestFailureToSendBurnsNothing(t *testing.T) {
 	w := ceremonytest.New(t)
+	w.Clock.Tick()
 	alice := withPhone(w, t, "alice", number)
 	c := w.Begin(alice, view)
 	w.Network(fmt.Errorf("no route to %s", number))

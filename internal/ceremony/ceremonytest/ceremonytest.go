@@ -35,15 +35,25 @@ const Tenant = "test"
 
 // Clock is a clock that moves only when told. It may be used concurrently.
 type Clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu   sync.Mutex
+	at   time.Time
+	tick time.Duration
 }
 
 // Now is the time it shows.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.at = c.at.Add(c.tick)
 	return c.at
+}
+
+// Tick moves it on with each reading from now on, as no two readings of a real
+// clock are the same.
+func (c *Clock) Tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick = time.Microsecond
 }
 
 // Advance moves it on, or with a negative d back.
