@@ -3,6 +3,10 @@
 package components
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,6 +18,7 @@ import (
 
 	"rsc.io/qr"
 
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -21,10 +26,11 @@ import (
 type account struct{ Issuer, User string }
 
 // awkward are names that one app or another is known to read wrongly. An issuer
-// has no colon: the Key Uri Format forbids it, and apps part the label there.
+// has no colon: the Key Uri Format forbids it, and apps part the label there. No
+// two have one user id, as it is kept.
 var awkward = map[string]account{
 	"plain":                   {"Example", "alice"},
-	"Unicode issuer":          {"Bücher & Söhne 株式会社 🏦", "alice"},
+	"Unicode issuer":          {"Bücher & Söhne 株式会社 🏦", "bob"},
 	"spaces":                  {"Acme  Intranet", "alice van der Berg"},
 	"plus":                    {"A+B", "alice+bank@example.com"},
 	"colon in the user":       {"Acme", "corp:alice: x"},
@@ -86,32 +92,84 @@ func codeFromQR(t *testing.T, png []byte, whose account, when time.Time) string 
 	return code
 }
 
-// TestQRIsReadAlike draws the keys of the domain as QR codes. What scanners and
-// apps make of them is what the domain accepts.
-func TestQRIsReadAlike(t *testing.T) {
-	when := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
-	draw := func(t *testing.T, p totp.Params, whose account) {
+// TestQRImageIsReadAlike enrols everybody with an awkward name over the API. What
+// scanners and apps make of the images is what the gateway then accepts.
+func TestQRImageIsReadAlike(t *testing.T) {
+	api := "http://127.0.0.1:" + gateway.FreePort(t)
+	config := func(issuer string) string {
+		return strings.Replace(bank(""), `issuer "Test"`, `issuer "`+issuer+`"`, 1) + "\n" + api + " {\n\tbind 127.0.0.1\n\tstep_up_api\n}\n"
+	}
+	g := gateway.Start(t, config("Test"), gateway.Options{Upstream: newCounter(t).addr})
+	key := newKey(t, g, []string{"enroll", "verify"}, "SESSION")
+	call := func(t *testing.T, path string, body map[string]string) (answer struct {
+		ID       string `json:"enrollment_id"`
+		URL      string `json:"qr_code_url"`
+		Verified bool
+	}) {
 		t.Helper()
-		key, err := totp.NewKey(p)
+		text, err := json.Marshal(body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		picture, err := qr.Encode(key.URI(whose.Issuer, whose.User), qr.M)
+		r, err := http.NewRequest("POST", api+path, bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		code := codeFromQR(t, picture.PNG(), whose, when)
-		if step, err := totp.Match(key, code, when, 0); err != nil || step != totp.At(when) {
-			t.Errorf("the apps' code %s matches step %d: %v", code, step, err)
+		r.Header.Set("Authorization", "Bearer "+key)
+		r.Header.Set("Content-Type", "application/json")
+		r.Close = true // a connection that waits would end with the next reload
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(path, resp.Status, err)
+		}
+		return answer
 	}
 	for name, whose := range awkward {
-		t.Run(name, func(t *testing.T) { draw(t, totp.Default(), whose) })
+		t.Run(name, func(t *testing.T) {
+			if err := g.Load(config(whose.Issuer)); err != nil {
+				t.Fatal(err)
+			}
+			begun := call(t, "/v1/mfa/enroll", map[string]string{"user_id": whose.User, "method": "totp"})
+			resp, err := http.Get(begun.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			picture, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatal(resp.Status, err)
+			}
+			code := codeFromQR(t, picture, whose, time.Now())
+			if !call(t, "/v1/mfa/verify", map[string]string{"enrollment_id": begun.ID, "totp_code": code}).Verified {
+				t.Error("the apps' code is not accepted")
+			}
+		})
 	}
+}
+
+// TestQRIsReadAlike draws keys of every kind as QR codes.
+func TestQRIsReadAlike(t *testing.T) {
+	when := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, a := range []totp.Algorithm{totp.SHA1, totp.SHA256, totp.SHA512} {
 		for _, digits := range []int{6, 8} {
 			t.Run(string(a)+", "+strconv.Itoa(digits)+" digits", func(t *testing.T) {
-				draw(t, totp.Params{Algorithm: a, Digits: digits}, awkward["plain"])
+				whose := awkward["plain"]
+				key, err := totp.NewKey(totp.Params{Algorithm: a, Digits: digits})
+				if err != nil {
+					t.Fatal(err)
+				}
+				picture, err := qr.Encode(key.URI(whose.Issuer, whose.User), qr.M)
+				if err != nil {
+					t.Fatal(err)
+				}
+				code := codeFromQR(t, picture.PNG(), whose, when)
+				if step, err := totp.Match(key, code, when, 0); err != nil || step != totp.At(when) {
+					t.Errorf("the apps' code %s matches step %d: %v", code, step, err)
+				}
 			})
 		}
 	}
