@@ -60,20 +60,22 @@ func (c *call) identify() error {
 }
 
 // identifyKey looks the key up, unless too many that were none came from the
-// address. Requests without any are no guesses.
+// address and it is not known to be good. Requests without any are no guesses.
 func (c *call) identifyKey(key string) error {
 	address, now := c.api.o.Address(c.r), c.api.o.Now()
-	if wait := c.api.bad.wait(address, now); wait > 0 {
+	if wait := c.api.bad.wait(address, now); wait > 0 && !knownKeys.has(key) {
 		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
 	}
 	found, err := c.api.o.Service.KeyOf(c.r.Context(), key)
 	if errors.Is(err, ceremony.ErrNotFound) {
+		knownKeys.forget(key)
 		if len(c.r.Header["Authorization"]) > 0 {
 			c.api.bad.count(address, now)
 		}
 		return errInvalidKey
 	}
 	if err == nil {
+		knownKeys.add(key)
 		c.key = &found
 	}
 	return err

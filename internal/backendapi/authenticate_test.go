@@ -197,8 +197,9 @@ func TestBadKeysAreLimitedByAddress(t *testing.T) {
 	for i := range badBurst {
 		w.want(with("suk_wrong", fmt.Sprintf("[2001:db8:1:2::%x]:1", i)), 401)
 	}
-	// The address is not listened to, not even with a good one.
-	for _, k := range []string{"suk_wrong", key} {
+	// The address is not listened to, not even with a good one that was not seen
+	// before.
+	for _, k := range []string{"suk_wrong", w.fullKey()} {
 		got := with(k, "[2001:db8:1:2:ffff::9]:80")
 		w.mustBe(got, 429, "too_many_requests")
 		if got.header.Get("Retry-After") != "3" {
@@ -207,13 +208,61 @@ func TestBadKeysAreLimitedByAddress(t *testing.T) {
 	}
 	w.want(with(key, neighbour), 200)
 	w.want(with(key, "192.0.2.1:5"), 200)
-	w.isError(w.do(ask{method: "POST", path: verifyPath, key: key, from: here, body: `{}`}), 429, "too_many_requests")
+	w.isError(w.do(ask{method: "POST", path: verifyPath, key: "suk_wrong", from: here, body: `{}`}), 429, "too_many_requests")
 	// One more in each interval.
 	w.Clock.Advance(badInterval)
 	w.want(with("suk_wrong", here), 401)
 	w.want(with("suk_wrong", here), 429)
 	w.Clock.Advance(badInterval)
 	w.want(with(key, here), 200)
+}
+
+// Whoever shares an address with a server, such as all clients of a proxy that the
+// gateway was not told of, cannot silence it with bad keys.
+func TestS05BadKeysDoNotSilenceGoodOnes(t *testing.T) {
+	w := newWorld(t)
+	key, old := w.fullKey(), w.fullKey()
+	w.Enrol("alice")
+	with := func(key string) answer { return w.do(ask{method: "GET", path: userPath + "alice/mfa", key: key}) }
+	w.want(with(key), 200)
+	w.want(with(old), 200)
+	flood := func() {
+		t.Helper()
+		for range badBurst {
+			with("suk_wrong")
+		}
+		w.want(with("suk_wrong"), 429)
+	}
+	flood()
+	w.want(with(key), 200)
+	w.serve() // a reload in the midst of it
+	flood()
+	w.want(with(key), 200)
+	// One that is none any more is a bad key like others.
+	keys, err := w.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RevokeKey(t.Context(), keys[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	statuses := func() map[int]int { return map[int]int{with(key).status: 1, with(old).status: 2} }
+	if got := statuses(); got[200] == 0 || got[401] == 0 {
+		t.Error(got)
+	}
+	if got := statuses(); got[200] == 0 || got[429] == 0 {
+		t.Error(got)
+	}
+}
+
+func TestGoodKeysNeedBoundedMemory(t *testing.T) {
+	g := goodKeys{seen: make(map[[32]byte]struct{})}
+	for i := range maxGoodKeys + 10 {
+		g.add(fmt.Sprint(i))
+	}
+	if len(g.seen) > maxGoodKeys || !g.has(fmt.Sprint(maxGoodKeys+9)) {
+		t.Error(len(g.seen))
+	}
 }
 
 func TestBadKeysNeedBoundedMemory(t *testing.T) {

@@ -10,7 +10,7 @@
 //   - a refusal is 400 or above, whatever the cause, and says nothing that is not
 //     the caller's to know (S02, S18);
 //   - keys that are none are few: those of one address are limited before any is
-//     looked up;
+//     looked up, but for keys that were good before;
 //   - nothing is cached, and no code, token, secret or phone number gets into an
 //     error (S13).
 //
@@ -19,7 +19,8 @@
 // files: finding the route (routes.go), who is asking (authenticate.go), what was
 // sent (body.go) and what is answered (answer.go).
 //
-// It holds no state but the addresses that bad keys came from. Package ceremony
+// It holds no state but the addresses that bad keys came from, and the digests of
+// good ones. Package ceremony
 // decides; browsers and people are package portal's.
 package backendapi
 

@@ -202,7 +202,7 @@ func (c *contract) refuseAny(e example, key, attacker string, documented map[str
 	c.drive(405, e.operation, with(func(a *ask) { a.method = http.MethodPatch }))
 	if documented["401"] {
 		c.drive(401, e.operation, with(func(a *ask) { a.key = "" }))
-		c.drive(429, e.operation, with(func(a *ask) { a.from = attacker }))
+		c.drive(429, e.operation, with(func(a *ask) { a.from, a.key = attacker, "suk_bad" }))
 		if e.path != metadataPath { // which takes every key
 			useless := c.key(ceremonytest.Tenant, []string{"OTHER"}, ceremony.ScopeVerify)
 			if strings.Contains(e.operation, "step-up") || e.path == verifyPath {
