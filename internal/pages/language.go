@@ -33,6 +33,9 @@ var languages = func() []Language {
 	return all
 }()
 
+// Languages are all that the pages can be had in, English first.
+func Languages() []Language { return slices.Clone(languages) }
+
 // matcher holds the languages in the same order, since English is what it
 // falls back to.
 var matcher = func() language.Matcher {

@@ -1,34 +1,59 @@
-package pages
+package pages_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages/pagestest"
 )
 
-var now = time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)
-
-func draw(v View) *httptest.ResponseRecorder {
+func draw(v pages.View) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	Render(w, http.StatusOK, v)
+	pages.Render(w, http.StatusOK, v)
 	return w
 }
 
+// TestSamplesAreComplete: whoever looks at the samples looks at every page.
+func TestSamplesAreComplete(t *testing.T) {
+	names, views, said := map[string]bool{}, map[string]bool{}, ""
+	for _, s := range pagestest.Samples(pagestest.Everyday("en")) {
+		if names[s.Name] || !regexp.MustCompile(`^[a-z0-9-]+$`).MatchString(s.Name) {
+			t.Errorf("a sample is called %q", s.Name)
+		}
+		names[s.Name], views[reflect.TypeOf(s.View).Name()] = true, true
+		said += fmt.Sprintf(" %+v ", s.View)
+	}
+	for _, name := range pages.Views(t) {
+		if !views[name] {
+			t.Errorf("no sample of %s", name)
+		}
+	}
+	for _, of := range []string{"MessageKind", "ConfirmKind", "ActivityKind"} {
+		for _, value := range pages.Constants(t, of) {
+			if !strings.Contains(said, ":"+value+" ") {
+				t.Errorf("no sample of %s %s", of, value)
+			}
+		}
+	}
+}
+
 func TestPagesAreSmallCompleteDocuments(t *testing.T) {
-	for _, l := range languages {
-		for _, s := range samplesIn(t, l.Tag, "Withdraw funds") {
-			name := l.Tag + " " + s.name
-			w := draw(s.view)
+	for _, l := range pages.Languages() {
+		for _, s := range pagestest.Samples(pagestest.Long(l.Tag)) {
+			name := l.Tag + " " + s.Name
+			w := draw(s.View)
 			if w.Code != http.StatusOK {
 				t.Errorf("%s: status %d", name, w.Code)
 			}
@@ -86,7 +111,7 @@ func checkDocument(t *testing.T, name, body string) {
 				}
 			case atom.Script:
 				scripts++
-				if z.Next(); string(z.Raw()) != compactScript {
+				if z.Next(); string(z.Raw()) != pages.CompactScript {
 					t.Errorf("%s: a script that is not ours", name)
 				}
 			case atom.Html:
@@ -148,7 +173,7 @@ func checkDocument(t *testing.T, name, body string) {
 	if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Errorf("%s: ids occur twice: %v", name, ids)
 	}
-	if strings.Count(body, `method="post"`) != strings.Count(body, `name="`+CSRFField+`"`) {
+	if strings.Count(body, `method="post"`) != strings.Count(body, `name="`+pages.CSRFField+`"`) {
 		t.Errorf("%s: a form without a CSRF token", name)
 	}
 	if strings.Contains(body, "ZgotmplZ") || strings.Contains(body, "<no value>") || strings.Contains(body, "%!") {
@@ -162,23 +187,23 @@ func checkDocument(t *testing.T, name, body string) {
 
 func TestS11PagesEscapeWhatTheyAreGiven(t *testing.T) {
 	hostile := `"><script>alert(1)</script><img src=x onerror=a>'{{.}}javascript:` + "`\u2028"
-	for _, l := range languages {
-		for _, s := range samplesIn(t, l.Tag, hostile) {
-			name, body := l.Tag+" "+s.name, draw(s.view).Body.String()
+	for _, l := range pages.Languages() {
+		for _, s := range pagestest.Samples(pagestest.Only(l.Tag, hostile)) {
+			name, body := l.Tag+" "+s.Name, draw(s.View).Body.String()
 			checkDocument(t, name, body)
-			text := strings.ReplaceAll(strings.Replace(body, compactScript, "", 1), `<script nonce="`, "")
+			text := strings.ReplaceAll(strings.Replace(body, pages.CompactScript, "", 1), `<script nonce="`, "")
 			if strings.Contains(text, "<script") || strings.Contains(text, "<img src=x") || strings.Contains(text, `'{{`) {
 				t.Errorf("%s: not escaped", name)
 			}
 		}
 	}
 	for _, u := range []string{"javascript:alert(1)", "data:text/html,x", "otpauth://hotp/x", "https://evil.example/"} {
-		e := Enrol{Page: Page{Now: now}, OTPAuthURI: u}
+		e := pages.Enrol{Page: pages.Page{Now: pagestest.Now}, OTPAuthURI: u}
 		if body := draw(e).Body.String(); strings.Contains(body, u) {
 			t.Errorf("otpauth link to %q", u)
 		}
 	}
-	m := Message{Kind: NotFound, NextURL: "javascript:alert(1)"}
+	m := pages.Message{Kind: pages.NotFound, NextURL: "javascript:alert(1)"}
 	if body := draw(m).Body.String(); strings.Contains(body, "javascript:") {
 		t.Error("javascript: link")
 	}
@@ -186,38 +211,38 @@ func TestS11PagesEscapeWhatTheyAreGiven(t *testing.T) {
 
 func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 	nonces := map[string]bool{}
-	for _, s := range samples(t, "x") {
+	for _, s := range pagestest.Samples(pagestest.Everyday("en")) {
 		w := httptest.NewRecorder()
 		w.Header().Set("Cache-Control", "public")
 		w.Header().Set("Set-Cookie", "a=b")
-		Render(w, http.StatusForbidden, s.view)
+		pages.Render(w, http.StatusForbidden, s.View)
 		h := w.Result().Header
 		csp := h.Get("Content-Security-Policy")
 		m := regexp.MustCompile(`^default-src 'none'; style-src 'nonce-([A-Z2-7]{26})'; (?:script-src 'nonce-([A-Z2-7]{26})'; )?(img-src data:; )?form-action 'self'; frame-ancestors '(none|self)'; base-uri 'none'$`).FindStringSubmatch(csp)
 		if m == nil {
-			t.Fatalf("%s: CSP %q", s.name, csp)
+			t.Fatalf("%s: CSP %q", s.Name, csp)
 		}
 		if nonces[m[1]] {
-			t.Errorf("%s: nonce used twice", s.name)
+			t.Errorf("%s: nonce used twice", s.Name)
 		}
 		nonces[m[1]] = true
 		want := 1
 		if script := strings.Contains(w.Body.String(), "<script nonce="); script != (m[2] != "") {
-			t.Errorf("%s: script %v, allowed by %q", s.name, script, csp)
+			t.Errorf("%s: script %v, allowed by %q", s.Name, script, csp)
 		} else if script {
 			want = 2
 			if m[2] != m[1] {
-				t.Errorf("%s: two nonces: %q", s.name, csp)
+				t.Errorf("%s: two nonces: %q", s.Name, csp)
 			}
 		}
 		if got := strings.Count(w.Body.String(), `nonce="`+m[1]+`"`); got != want {
-			t.Errorf("%s: nonce %d times in the page", s.name, got)
+			t.Errorf("%s: nonce %d times in the page", s.Name, got)
 		}
 		if logo := strings.Contains(w.Body.String(), "<img "); logo != (m[3] != "") {
-			t.Errorf("%s: image %v, allowed by %q", s.name, logo, csp)
+			t.Errorf("%s: image %v, allowed by %q", s.Name, logo, csp)
 		}
-		if _, frame := s.view.(Frame); frame != (m[4] == "self") {
-			t.Errorf("%s: frame-ancestors %s", s.name, m[4])
+		if _, frame := s.View.(pages.Frame); frame != (m[4] == "self") {
+			t.Errorf("%s: frame-ancestors %s", s.Name, m[4])
 		}
 		for name, want := range map[string]string{
 			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
@@ -225,7 +250,7 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 			"Content-Type": "text/html; charset=utf-8", "Content-Language": "en", "Set-Cookie": "a=b",
 		} {
 			if got := h.Values(name); len(got) != 1 || got[0] != want {
-				t.Errorf("%s: %s is %q, want %q", s.name, name, got, want)
+				t.Errorf("%s: %s is %q, want %q", s.Name, name, got, want)
 			}
 		}
 	}
@@ -234,7 +259,7 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 // TestAccentsStandOnTheSheetsColours holds the grounds that package colour
 // reckons with against the style sheet.
 func TestAccentsStandOnTheSheetsColours(t *testing.T) {
-	light, dark, ok := strings.Cut(styleSheet, "@media (prefers-color-scheme: dark)")
+	light, dark, ok := strings.Cut(pages.StyleSheet, "@media (prefers-color-scheme: dark)")
 	if !ok {
 		t.Fatal("no dark scheme")
 	}
@@ -263,7 +288,7 @@ func TestAccentsStandOnTheSheetsColours(t *testing.T) {
 // writing.
 func TestLayoutTurnsAround(t *testing.T) {
 	physical := regexp.MustCompile(`(?:^|[\s;{])(left|right|top|bottom|width|height)\s*:|(?:min|max)-(?:width|height)\s*:|(?:margin|padding|border)-(?:left|right|top|bottom)|text-align:\s*(?:left|right)|float:`)
-	for line := range strings.Lines(styleSheet) {
+	for line := range strings.Lines(pages.StyleSheet) {
 		if m := physical.FindString(line); m != "" && !strings.HasPrefix(line, "@media") && !strings.Contains(line, "stroke-width") {
 			t.Errorf("%s in %s", m, strings.TrimSpace(line))
 		}
@@ -272,13 +297,13 @@ func TestLayoutTurnsAround(t *testing.T) {
 
 // TestScriptHasNoWords: what people read is in the catalogue.
 func TestScriptHasNoWords(t *testing.T) {
-	for _, m := range regexp.MustCompile(`'([^'\\\n]*)'`).FindAllStringSubmatch(compactScript, -1) {
+	for _, m := range regexp.MustCompile(`'([^'\\\n]*)'`).FindAllStringSubmatch(pages.CompactScript, -1) {
 		if regexp.MustCompile(`^[A-Z][a-z]+\b|[a-z]+ [a-z]+`).MatchString(m[1]) && m[1] != "use strict" && m[1] != "InvalidStateError" {
 			t.Errorf("the script says %q", m[1])
 		}
 	}
 	for _, never := range []string{"fetch(", "XMLHttpRequest", "innerHTML", "eval(", "localStorage", "document.cookie"} {
-		if strings.Contains(compactScript, never) {
+		if strings.Contains(pages.CompactScript, never) {
 			t.Errorf("the script uses %s", never)
 		}
 	}
