@@ -577,8 +577,8 @@ func (w *Window) ClickInFrame(name string) {
 
 // Cookie is one that the browser keeps.
 type Cookie struct {
-	Name, Path, SameSite string
-	Secure, HTTPOnly     bool
+	Name, Value, Path, SameSite string
+	Secure, HTTPOnly            bool
 }
 
 // Cookies are those that the browser would send to the page's address.
@@ -591,7 +591,7 @@ func (w *Window) Cookies() []Cookie {
 			return err
 		}
 		for _, c := range got.Cookies {
-			all = append(all, Cookie{Name: c.Name, Path: c.Path, SameSite: string(c.SameSite), Secure: c.Secure, HTTPOnly: c.HTTPOnly})
+			all = append(all, Cookie{Name: c.Name, Value: c.Value, Path: c.Path, SameSite: string(c.SameSite), Secure: c.Secure, HTTPOnly: c.HTTPOnly})
 		}
 		return nil
 	}))
