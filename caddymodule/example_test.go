@@ -15,7 +15,7 @@ func TestCaddyfileExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBed(t)
-	b.Load(strings.NewReplacer("localhost:8080", "localhost:{{port}}", "localhost:9080", "localhost:{{admin}}", "step-up-demo", "{{dir}}").Replace(string(text)))
+	b.Load(strings.NewReplacer("localhost:8080", "localhost:{{port}}", "localhost:9080", "localhost:{{admin}}", "localhost:8081", "127.0.0.1:{{port}}", "{\n\tbind localhost\n\tstep_up_api\n", "{\n\tstep_up_api\n", "step-up-demo", "{{dir}}").Replace(string(text)))
 	ask := func(method, path string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequest(method, b.URL+path, nil)
@@ -42,7 +42,7 @@ func TestCaddyfileExample(t *testing.T) {
 		{"POST", "/api/transfer", 401, "WITHDRAW_FUNDS"},
 		{"PUT", "/transfer", 401, "CHANGE_ANYTHING"},
 		{"POST", "/login", 200, "reached the application"},
-		{"GET", "/.step-up/", 200, "Acme Intranet"},
+		{"GET", "/.step-up/", 200, "<bdi>Acme</bdi>"},
 	} {
 		if status, says := ask(tc.method, tc.path); status != tc.status || !strings.Contains(says, tc.says) {
 			t.Errorf("%s %s: %d %.80q, want %d %q", tc.method, tc.path, status, says, tc.status, tc.says)
