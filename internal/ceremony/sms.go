@@ -135,6 +135,9 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 			return "", nil, ErrNotFound
 		}
 		number = phone.Number
+		for i := range changed.Authenticators {
+			forgetCodes(changed.Authenticators[i].Phone, c.ID, now)
+		}
 		s.remind(db, phone, number, c.ID, code, now)
 		put, err := db.Accounts.Update(account, changed, never)
 		return number, []store.Op{put}, err
@@ -157,11 +160,21 @@ func phoneOf(a *records.Account, id string) *records.Phone {
 	return nil
 }
 
-// remind makes the code the one that answers the challenge.
-func (s *Service) remind(db *records.DB, phone *records.Phone, number, challenge, code string, now time.Time) {
+// forgetCodes makes void what the phone, if it is one, was sent for the challenge,
+// and lets go of what ran out.
+func forgetCodes(phone *records.Phone, challenge string, now time.Time) {
+	if phone == nil {
+		return
+	}
 	phone.Codes = slices.DeleteFunc(phone.Codes, func(c records.SentCode) bool {
 		return c.Challenge == challenge || !now.Before(c.Expires)
 	})
+}
+
+// remind makes the code the one that answers the challenge, of those that went to
+// the phone.
+func (s *Service) remind(db *records.DB, phone *records.Phone, number, challenge, code string, now time.Time) {
+	forgetCodes(phone, challenge, now)
 	if over := len(phone.Codes) - (maxCodes - 1); over > 0 {
 		phone.Codes = slices.Delete(phone.Codes, 0, over)
 	}

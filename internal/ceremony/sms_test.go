@@ -101,6 +101,41 @@ func TestS04SentCodeEndsAndIsReplaced(t *testing.T) {
 	want(t, "of a challenge that is over", answerTo(w, t, alice, c.ID, second), ceremony.ErrInvalidCode)
 }
 
+// With several phones, too, one code answers a challenge at a time: two would double
+// the chance of a guess.
+func TestS05OneCodeAnswersAChallengeAtATime(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	numbers := []string{number, "+4915123456780"}
+	var phones []string
+	for _, n := range numbers {
+		w.Clock.Advance(10 * time.Minute)
+		e, err := w.EnrolPhone(t.Context(), alice.Principal, "", n, "https://app.test", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, err := w.Confirm(t.Context(), alice.Principal, e.ID, lastCode(w, t, n), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		phones = append(phones, done.Authenticator.ID)
+	}
+	w.Clock.Advance(10 * time.Minute)
+	c := w.Begin(alice.Principal, view)
+	var codes []string
+	for i, id := range phones {
+		w.Clock.Advance(31 * time.Second)
+		if _, err := w.SendCode(t.Context(), alice.Principal, c.ID, id); err != nil {
+			t.Fatal(err)
+		}
+		codes = append(codes, lastCode(w, t, numbers[i]))
+	}
+	if codes[0] != codes[1] {
+		want(t, "the code of the first phone", answerTo(w, t, alice.Principal, c.ID, codes[0]), ceremony.ErrInvalidCode)
+	}
+	want(t, "the code of the second", answerTo(w, t, alice.Principal, c.ID, codes[1]), nil)
+}
+
 func answerTo(w *ceremonytest.World, t *testing.T, p ceremony.Principal, challenge, code string) error {
 	t.Helper()
 	_, err := w.Verify(t.Context(), p, challenge, ceremony.Answer{Method: grants.SMS, Code: code})
