@@ -1,6 +1,7 @@
 package backendapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -222,9 +223,15 @@ func (c *call) sendPhoneCode() error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.api.o.Service.SendCode(c.r.Context(), p, challenge.ID, id); errors.Is(err, ceremony.ErrNotFound) {
-		return wrongField("mfa_phone_id", "phone_not_found") // removed since
-	} else if err != nil {
+	if _, err := c.api.o.Service.SendCode(c.r.Context(), p, challenge.ID, id); err != nil {
+		// Nobody is told of it, and kept it would in the end take the place of one
+		// whose code is on its way.
+		if err := c.api.o.Service.Cancel(context.WithoutCancel(c.r.Context()), p, challenge.ID); err != nil {
+			return err
+		}
+		if errors.Is(err, ceremony.ErrNotFound) {
+			return wrongField("mfa_phone_id", "phone_not_found") // removed since
+		}
 		return ofUser(err)
 	}
 	return c.answer(http.StatusOK, struct {

@@ -418,3 +418,16 @@ func TestS19EveryInputHasALimit(t *testing.T) {
 	w.want(w.get(userPath+strings.Repeat("u", 5000)+"/mfa", key), 404)
 	w.want(w.get(userPath+"alice/mfa", "suk_"+strings.Repeat("k", 5000)), 401)
 }
+
+// Codes that are asked for too soon take nothing from the one that was sent.
+func TestS19RefusedSendsLeaveTheChallenge(t *testing.T) {
+	w := newWorld(t)
+	key := w.fullKey()
+	_, phone := w.withPhone("bob", phoneNumber)
+	challenge := w.want(w.post(sendPath, key, sendBody("PAY", "bob", phone)), 200).string("challenge_id")
+	for range 25 {
+		w.mustBe(w.post(sendPath, key, sendBody("PAY", "bob", phone)), 429, "too_many_sends")
+		w.Clock.Advance(time.Second / 2)
+	}
+	w.want(w.post(verifyPhonePath, key, phoneBody("bob", challenge, w.lastCode(phoneNumber))), 200)
+}
