@@ -33,6 +33,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -112,6 +113,7 @@ type Window struct {
 	downloads string
 	close     func() // of a popup; see Close
 	leaving   int
+	device    webauthn.AuthenticatorID // see Device
 
 	mu         sync.Mutex
 	complaints []string
