@@ -9,11 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages/pagestest"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
@@ -33,12 +34,19 @@ func newInspector(t *testing.T, b *browser.Browser) *inspector {
 	return &inspector{Window: b.Open(t, browser.Options{}), axe: string(source)}
 }
 
+// What axe-core is to look for. Of a page that is only shown in other colours it
+// need not look for anything else again.
+const (
+	allRules    = `{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}`
+	colourRules = `{type: 'rule', values: ['color-contrast', 'link-in-text-block']}`
+)
+
 // violations are what axe-core finds on the page as it is shown now: each rule
 // with the element and what helps.
-func (i *inspector) violations(t *testing.T) []string {
+func (i *inspector) violations(t *testing.T, rules string) []string {
 	t.Helper()
 	i.Inject("if (!window.axe) {" + i.axe + "\n}")
-	answer := i.Await(`() => axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify({
+	answer := i.Await(`() => axe.run(document, {resultTypes: ['violations'], preload: false, runOnly: ` + rules + `, rules: {'target-size': {enabled: true}}}).then(r => JSON.stringify({
 		rules: r.passes.length,
 		violations: r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.target.join(' ') + ': ' + n.failureSummary)})),
 	}))`)
@@ -64,47 +72,79 @@ func (i *inspector) violations(t *testing.T) []string {
 	return all
 }
 
-// appearance is a window in which a page is looked at.
-type appearance struct {
-	width int64
-	dark  bool
-}
+// unreadable is what cannot be read on the page as it is shown now.
+func (i *inspector) unreadable() []string { return append(i.Overflow(), i.Cut()...) }
 
-// everywhere is how people look at pages: by day and night, on a phone and on
-// a screen.
-var everywhere = []appearance{{360, false}, {360, true}, {1280, false}, {1280, true}}
+// Windows: a phone's, and a screen's. Enlarged to 200 %, a window of 1280 pixels
+// shows as much as one of 640 did.
+var (
+	onPhone    = browser.Appearance{Width: 360, Height: 740}
+	onScreen   = browser.Appearance{Width: 1280, Height: 740}
+	onEnlarged = browser.Appearance{Width: 640, Height: 370}
+)
 
-// inspect looks at the page in each appearance, and then with all of it, and
-// with its text alone, enlarged to 200 % (WCAG 2.2, 1.4.4 and 1.4.10).
-func (i *inspector) inspect(t *testing.T, name string, in ...appearance) {
+// dark is the same window by night.
+func dark(a browser.Appearance) browser.Appearance { a.Dark = true; return a }
+
+// inspect looks at the page by day and night on a phone and on a screen, with
+// colours of one's own, and with all of it, and its text alone, enlarged to 200 %
+// (WCAG 2.2, 1.4.4 and 1.4.10).
+func (i *inspector) inspect(t *testing.T, name string) {
 	t.Helper()
 	i.OpenAll()
-	for _, a := range in {
-		scheme := "light"
-		if a.dark {
-			scheme = "dark"
+	for _, window := range []browser.Appearance{onPhone, onScreen} {
+		for rules, a := range map[string]browser.Appearance{allRules: window, colourRules: dark(window)} {
+			i.Appear(a)
+			for _, fault := range append(i.violations(t, rules), i.unreadable()...) {
+				t.Errorf("%s, %+v: %s", name, a, fault)
+			}
 		}
-		i.Resize(a.width, 740, a.dark)
+	}
+	i.inspectEnlarged(t, name)
+}
+
+func (i *inspector) inspectEnlarged(t *testing.T, name string) {
+	t.Helper()
+	i.OpenAll()
+	for _, a := range []browser.Appearance{onEnlarged, dark(onEnlarged)} {
+		i.Appear(a)
+		for _, fault := range i.unreadable() {
+			t.Errorf("%s, enlarged, %+v: %s", name, a, fault)
+		}
+	}
+	for _, a := range []browser.Appearance{onPhone, dark(onPhone)} {
+		i.Appear(a)
+		for _, fault := range i.unreadable() {
+			t.Errorf("%s, %+v: %s", name, a, fault)
+		}
+		if by := i.EnlargeText(); by < 1.99 {
+			t.Errorf("%s: text of 200 %% grows by %.2f only", name, by)
+		}
 		i.Settle()
-		for _, fault := range append(i.violations(t), i.Overflow()...) {
-			t.Errorf("%s, %s, %d px: %s", name, scheme, a.width, fault)
+		for _, fault := range i.unreadable() {
+			t.Errorf("%s, with text of 200 %%, %+v: %s", name, a, fault)
 		}
+		i.ResetText()
 	}
-	// Enlarged, a window of 1280 pixels shows as much as one of 640 did.
-	i.Resize(640, 370, false)
-	i.Settle()
-	for _, fault := range i.Overflow() {
-		t.Errorf("%s, at 200 %%: %s", name, fault)
+}
+
+// inspectForced looks at the page with colours of one's own.
+func (i *inspector) inspectForced(t *testing.T, name string) {
+	t.Helper()
+	a := onPhone
+	a.ForcedColours, a.StillPictures = true, true
+	i.Appear(a)
+	for _, fault := range append(i.violations(t, colourRules), i.unreadable()...) {
+		t.Errorf("%s, %+v: %s", name, a, fault)
 	}
-	i.Resize(360, 740, false)
-	if by := i.EnlargeText(); by < 1.99 {
-		t.Errorf("%s: text of 200 %% grows by %.2f only", name, by)
+	// Grounds are gone: what is to be pressed or filled in has an edge instead.
+	if bare := i.Ask(`() => [...document.querySelectorAll('button:not(.link), .button, input:not([type=hidden]), select, .error, .done')].
+		filter(e => e.checkVisibility() && getComputedStyle(e).borderTopStyle === 'none').map(e => e.outerHTML).join('\n')`); bare != "" {
+		t.Errorf("%s, forced colours: without an edge: %s", name, bare)
 	}
-	i.Settle()
-	for _, fault := range i.Overflow() {
-		t.Errorf("%s, with text of 200 %%: %s", name, fault)
+	if moves := i.Ask(`() => document.getAnimations().length + [...document.querySelectorAll('*')].filter(e => parseFloat(getComputedStyle(e).transitionDuration) > 0).map(e => e.tagName).join()`); moves != "0" {
+		t.Errorf("%s, reduced motion: moves: %s", name, moves)
 	}
-	i.ResetText()
 }
 
 // TestFaultsOfPagesAreSeen tries the inspector on pages that are not usable.
@@ -116,6 +156,11 @@ func TestFaultsOfPagesAreSeen(t *testing.T) {
 		"/label":    `<main><h1>A page</h1><p><input></p></main>`,
 		"/wide":     `<main><h1>A page</h1><p style="width:500px">Words</p></main>`,
 		"/long":     `<main><h1>A page</h1><p style="font-size:1.2rem">` + strings.Repeat("Word", 5) + `</p></main>`,
+		"/small":    `<main><h1>A page</h1><p><button style="padding:0;border:0;width:12px;height:12px">a</button><button style="padding:0;border:0;width:12px;height:12px">b</button></p></main>`,
+		"/outside":  `<main><h1>A page</h1></main><p>Words</p>`,
+		"/hidden":   `<main><h1>A page</h1><p style="width:6em;overflow:hidden;white-space:nowrap;text-overflow:ellipsis">Many words that have no room</p></main>`,
+		"/low":      `<main><h1>A page</h1><p style="height:8px;overflow:hidden">Words</p></main>`,
+		"/over":     `<main><h1>A page</h1><p style="margin:0">Words</p><p style="margin:-20px 0 0">Others</p></main>`,
 		"/fixed":    `<main><h1>A page</h1><p style="font-size:16px">Words</p></main>`,
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,32 +170,38 @@ func TestFaultsOfPagesAreSeen(t *testing.T) {
 	}))
 	defer server.Close()
 	i := newInspector(t, browser.Start(t))
-	see := func(path string, a appearance) string {
+	see := func(path string, a browser.Appearance) string {
 		t.Helper()
 		i.Go(server.URL + path)
-		i.Resize(a.width, 740, a.dark)
-		i.Settle()
-		return strings.Join(append(i.violations(t), i.Overflow()...), "\n")
+		i.Appear(a)
+		return strings.Join(append(i.violations(t, allRules), i.unreadable()...), "\n")
 	}
 	for _, c := range []struct {
 		path string
-		in   appearance
+		in   browser.Appearance
 		want string // empty: nothing is wrong
 	}{
-		{"/good", appearance{360, true}, ""},
-		{"/contrast", appearance{1280, false}, "color-contrast ("},
-		{"/dark", appearance{1280, false}, ""},
-		{"/dark", appearance{1280, true}, "color-contrast ("},
-		{"/label", appearance{1280, false}, "label ("},
-		{"/wide", appearance{1280, false}, ""},
-		{"/wide", appearance{360, false}, "the page is 500 wide in 360\np"},
-		{"/long", appearance{360, false}, ""},
+		{"/good", dark(onPhone), ""},
+		{"/contrast", onScreen, "color-contrast ("},
+		{"/dark", onScreen, ""},
+		{"/dark", dark(onScreen), "color-contrast ("},
+		{"/label", onScreen, "label ("},
+		{"/small", onScreen, "target-size ("},
+		{"/outside", onScreen, "region ("},
+		{"/wide", onScreen, ""},
+		{"/wide", onPhone, "the page is 500 wide in 360\np"},
+		{"/long", onPhone, ""},
+		{"/hidden", onPhone, `"Many words that have no room" leaves P. sideways`},
+		{"/low", onPhone, `"Words" leaves P.`},
+		{"/over", onPhone, `"Others" lies on "Words"`},
 	} {
 		got := see(c.path, c.in)
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s in %+v: found %q, want %q", c.path, c.in, got, c.want)
 		}
 	}
+	i.Go(server.URL + "/long")
+	i.Appear(onPhone)
 	if by := i.EnlargeText(); by < 1.99 || len(i.Overflow()) == 0 {
 		t.Errorf("a long word grows by %.2f and overflows: %q", by, i.Overflow())
 	}
@@ -161,33 +212,44 @@ func TestFaultsOfPagesAreSeen(t *testing.T) {
 	}
 }
 
-// TestEveryViewIsAccessible looks at every page in every state that looks
-// different: English and a language from right to left in every appearance, the
-// others on a phone, where long words have the least room.
-func TestEveryViewIsAccessible(t *testing.T) {
-	all := views(t)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := pages.Page{
-			Lang: r.URL.Query().Get("lang"), Issuer: "Old Bank", Host: "bank.example.com", User: "alice", HomeURL: "/home", CSRF: "token", Now: time.Now(),
-			LanguageURL: "/language", Path: "/",
-		}
-		if draw := all[strings.TrimPrefix(r.URL.Path, "/")]; draw != nil {
-			pages.Render(w, http.StatusOK, draw(page))
-			return
-		}
-		http.NotFound(w, r)
-	}))
+// TestEveryPageIsAccessible looks at every page in every state: in languages of
+// both directions with everything, in the others for whether there is room for
+// their words; and for whether there is for long names.
+func TestEveryPageIsAccessible(t *testing.T) {
+	server := httptest.NewServer(pagestest.Handler())
 	t.Cleanup(server.Close)
 	b := browser.Start(t)
-	for lang, in := range map[string][]appearance{"en": everywhere, "ar": everywhere, "de": everywhere[:1], "fr": everywhere[:1], "es": everywhere[:1], "ja": everywhere[:1]} {
-		if !pages.IsLanguage(lang) {
-			continue
-		}
-		t.Run(lang, func(t *testing.T) {
+	thorough := []string{"en", "de", "ar"}
+	// Two windows have half of the pages each.
+	for half := range 2 {
+		t.Run(fmt.Sprint(half), func(t *testing.T) {
+			t.Parallel()
 			i := newInspector(t, b)
-			for name := range all {
-				i.Go(server.URL + "/" + name + "?lang=" + lang)
-				i.inspect(t, name, in...)
+			for n, name := range pagestest.Names() {
+				if n%2 != half {
+					continue
+				}
+				at := func(lang, long string) string {
+					i.Go(server.URL + "/" + name + "?lang=" + lang + "&long=" + long)
+					return lang + " " + name + " " + long
+				}
+				for _, l := range pages.Languages() {
+					page := at(l.Tag, "")
+					if slices.Contains(thorough, l.Tag) {
+						i.inspect(t, page)
+					} else {
+						i.inspectEnlarged(t, page)
+					}
+					if l.Tag == "en" {
+						i.inspectForced(t, page)
+					}
+				}
+				if strings.HasPrefix(name, "message-") {
+					continue // what everybody reads
+				}
+				for _, lang := range []string{"de", "ar"} {
+					i.inspectEnlarged(t, at(lang, "long"))
+				}
 			}
 		})
 	}
@@ -205,7 +267,7 @@ func TestJourneyIsAccessible(t *testing.T) {
 	}{
 		{"security page, empty", func() { c.signIn("alice", "wonderland"); c.Go(c.site + "/.step-up/") }},
 		{"enrolment", func() { c.Click("Set up an authenticator") }},
-		{"QR code", func() { c.Click("Continue") }},
+		{"QR code", c.picksApp},
 		{"recovery codes", func() {
 			c.app = c.readApp()
 			c.Fill("Enter the code", c.app.Code(t)) // the page sends it by itself
@@ -217,6 +279,6 @@ func TestJourneyIsAccessible(t *testing.T) {
 		{"nothing there", func() { c.Go(c.site + "/.step-up/nothing") }},
 	} {
 		step.goes()
-		i.inspect(t, step.name, everywhere...)
+		i.inspect(t, step.name)
 	}
 }

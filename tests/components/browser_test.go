@@ -116,12 +116,21 @@ func (c *customer) transfers(to, amount, note string) {
 	c.Click("Transfer now")
 }
 
+// picksApp chooses the authenticator app, where a script has marked the passkey
+// too, and goes on to its QR code.
+func (c *customer) picksApp() {
+	c.t.Helper()
+	c.Sees("How do you want to confirm that it’s you?")
+	c.Fill("Authenticator app", " ")
+	c.Click("Continue")
+}
+
 // setUp enrols on the security page.
 func (c *customer) setUp() {
 	c.t.Helper()
 	c.Go(c.site + "/.step-up/")
 	c.Click("Set up an authenticator")
-	c.Click("Continue")
+	c.picksApp()
 	c.enrol()
 	c.saveCodes()
 	c.keeps()
@@ -181,8 +190,8 @@ func TestBankInBrowser(t *testing.T) {
 
 			// Not enrolled: from the statement to the challenge, and on to enrolment.
 			c.Click(statement)
-			c.Sees("Set up an authenticator app", "Account statements")
-			c.Click("Continue")
+			c.Sees("Set up an authenticator", "Account statements")
+			c.picksApp()
 			c.enrol()
 			c.saveCodes()
 			c.Sees("Then you go on with: Account statements")
@@ -264,8 +273,9 @@ func TestBankInBrowser(t *testing.T) {
 			c.Enter()
 		}
 		transfer()
-		c.Sees("Set up an authenticator app", "Transfer money")
-		c.StartsOn("Name for this device")
+		c.Sees("Set up an authenticator", "Transfer money")
+		c.Tab("Authenticator app")
+		c.Tab("Name for this device")
 		c.Type("Phone")
 		c.Enter()
 		c.Tab("Cannot scan it?")
@@ -450,7 +460,7 @@ func TestBankInBrowser(t *testing.T) {
 			}
 		}
 		c.Sees("Too many wrong answers.", "right answers are refused too")
-		if fields := c.Texts("label"); len(fields) != 0 {
+		if fields := c.Texts("main label"); len(fields) != 0 {
 			t.Errorf("the page still asks for %q", fields)
 		}
 		// Somebody else's challenge is none.
@@ -532,8 +542,8 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		// The first proof is the enrolment.
 		c.Go(elsewhere)
 		c.Click("Look at the customers")
-		c.Sees("Set up an authenticator app", "Administration")
-		c.Click("Continue")
+		c.Sees("Set up an authenticator", "Administration")
+		c.picksApp()
 		c.enrol()
 		c.saveCodes()
 		c.keeps()
@@ -600,11 +610,11 @@ http://framed.localhost:GW_PORT {
 	}
 	c.calm()
 	c.ClickInFrame("Continue there")
-	c.Sees("Set up an authenticator app", "The secret")
+	c.Sees("Set up an authenticator", "The secret")
 	if !strings.HasPrefix(c.URL(), at+"/.step-up/") {
 		t.Fatalf("the link leads to %s", c.URL())
 	}
-	c.Click("Continue")
+	c.picksApp()
 	c.enrol()
 	c.saveCodes()
 	c.keeps()
