@@ -1,8 +1,10 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -13,10 +15,33 @@ import (
 // them, as the subject sees it. The words are those of [Event].
 type Activity = records.Activity
 
+const activityTTL = 90 * 24 * time.Hour
+
+// activityClass parts what is kept, so that nobody can make the gateway forget
+// what they did by doing much of what is easy: wrong answers cost nothing, and who
+// has an authenticator passes as often as they like.
+type activityClass byte
+
+// The classes. Each stands before the ids of its records.
 const (
-	maxActivity = 50
-	activityTTL = 90 * 24 * time.Hour
+	classChange  activityClass = 'c'
+	classPass    activityClass = 'p'
+	classRefused activityClass = 'r' // and codes that were sent
 )
+
+// keptActivity is how many of each class are kept, of which the latest are shown
+// first.
+var keptActivity = map[activityClass]int{classChange: 40, classPass: 40, classRefused: 20}
+
+func classOf(a *Activity) activityClass {
+	switch {
+	case a.Outcome == "refused", a.Kind == "sms":
+		return classRefused
+	case a.Kind == "verify", a.Kind == "revoke":
+		return classPass
+	}
+	return classChange
+}
 
 // Activity lists what was done of late, the latest first.
 func (s *Service) Activity(ctx context.Context, p Principal) ([]Activity, error) {
@@ -24,17 +49,48 @@ func (s *Service) Activity(ctx context.Context, p Principal) ([]Activity, error)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.Activities.List(ctx, db.Holder(p.Subject), nil, maxActivity)
-	if err != nil {
-		return nil, err
-	}
 	var list []Activity
-	for _, row := range rows {
-		if s.now().Sub(row.Value.Time) < activityTTL {
-			list = append(list, row.Value)
+	for class, kept := range keptActivity {
+		rows, err := db.Activities.List(ctx, db.Holder(p.Subject), []byte{byte(class)}, kept)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if s.now().Sub(row.Value.Time) < activityTTL {
+				list = append(list, row.Value)
+			}
 		}
 	}
+	slices.SortFunc(list, func(a, b Activity) int {
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Kind, b.Kind))
+	})
 	return list, nil
+}
+
+// LatestActivity picks at most room of a list of what was done, with the latest of
+// each class among them: a page full of wrong answers would hide the right one.
+func LatestActivity(list []Activity, room int) []Activity {
+	seen := make(map[activityClass]int)
+	sure := make([]bool, len(list))
+	rest := room
+	for i := range list {
+		class := classOf(&list[i])
+		if seen[class]++; seen[class] <= room/len(keptActivity) {
+			sure[i] = true
+			rest--
+		}
+	}
+	var picked []Activity
+	for i := range list {
+		if !sure[i] {
+			if rest == 0 {
+				continue
+			}
+			rest--
+		}
+		picked = append(picked, list[i])
+	}
+	return picked
 }
 
 // isActivity tells which events their subject sees. Answers that were not looked
@@ -61,20 +117,22 @@ func (s *Service) keepActivity(ctx context.Context, p Principal, e *Event) {
 	if err != nil {
 		return
 	}
-	// The latest come first in the order of ids.
-	holder, id := db.Holder(p.Subject), append(binary.BigEndian.AppendUint64(nil, ^uint64(e.Time.UnixNano())), newID(4)...)
-	put, err := db.Activities.Set(holder, id, Activity{
+	a := Activity{
 		Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Cause: e.Cause, Action: e.Action, Method: e.Method, Address: p.Address, Client: p.Client,
-	}, e.Time.Add(activityTTL))
+	}
+	// The latest of a class come first in the order of ids.
+	holder, class := db.Holder(p.Subject), classOf(&a)
+	id := append(binary.BigEndian.AppendUint64([]byte{byte(class)}, ^uint64(e.Time.UnixNano())), newID(4)...)
+	put, err := db.Activities.Set(holder, id, a, e.Time.Add(activityTTL))
 	if err != nil {
 		return
 	}
-	ops := []store.Op{put}
-	rows, err := db.Activities.List(ctx, holder, nil, 2*maxActivity)
+	ops, kept := []store.Op{put}, keptActivity[class]
+	rows, err := db.Activities.List(ctx, holder, []byte{byte(class)}, 2*kept)
 	if err != nil {
 		return
 	}
-	for _, row := range rows[min(len(rows), maxActivity-1):] {
+	for _, row := range rows[min(len(rows), kept-1):] {
 		ops = append(ops, db.Activities.Drop(row))
 	}
 	_ = db.Apply(ctx, ops...)

@@ -32,9 +32,8 @@ func (v *visit) activity() ([]pages.Activity, error) {
 		return nil, err
 	}
 	var shown []pages.Activity
-	for i := range list {
-		a := &list[i]
-		kind := activityOf(a)
+	for _, a := range ceremony.LatestActivity(list, shownActivity) {
+		kind := activityOf(&a)
 		if kind == "" {
 			continue
 		}
@@ -43,9 +42,7 @@ func (v *visit) activity() ([]pages.Activity, error) {
 		if a.Action != "" && a.Action != grants.ManageAction {
 			line.Action = v.actionLabel(a.Action)
 		}
-		if shown = append(shown, line); len(shown) == shownActivity {
-			break
-		}
+		shown = append(shown, line)
 	}
 	return shown, nil
 }
