@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,9 +79,11 @@ func foldRecoveryCode(code string) string {
 // ErrHasCodes tells that the subject was given recovery codes already.
 var ErrHasCodes = errors.New("recovery codes were given already")
 
-// FirstRecoveryCodes gives recovery codes to a subject that enrolled without any,
-// on a server's behalf; with renew set, to any, in the place of those it has.
-// It fails with [ErrNotFound], [ErrNotEnrolled] or [ErrHasCodes].
+// FirstRecoveryCodes gives recovery codes to a subject that a server enrolled
+// without any, on a server's behalf; with renew set, to any, in the place of those
+// it has. Of who enrolled in a browser the first ones are no server's to have
+// (S14): that fails with [ErrManageRequired]. Other errors: [ErrNotFound],
+// [ErrNotEnrolled] and [ErrHasCodes].
 func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Renewal) ([]string, error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
@@ -98,6 +101,8 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 			return ErrNotEnrolled
 		case len(row.Value.RecoveryCodes) > 0 && renew == FirstOnly:
 			return ErrHasCodes
+		case renew == FirstOnly && !slices.ContainsFunc(row.Value.Authenticators, func(a records.Authenticator) bool { return a.Enrolment != "" }):
+			return ErrManageRequired
 		}
 		account := cloneAccount(row.Value)
 		codes = s.giveRecoveryCodes(db, &account)

@@ -285,6 +285,18 @@ func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 	want(t, "deny", err, ceremony.ErrEnrolmentDenied)
 }
 
+// A key that may enrol gives recovery codes to whom it enrolled. Somebody who did so
+// in a browser, while nobody was given any, has none either, and is not the key's.
+func TestS14FirstCodesAreForWhomAServerEnrolled(t *testing.T) {
+	w := ceremonytest.New(t, func(s *ceremony.Settings) { s.RecoveryCodes = 0 })
+	alice := w.Enrol("alice")
+	w.Configure(func(s *ceremony.Settings) { s.RecoveryCodes = 10 })
+	_, err := w.FirstRecoveryCodes(t.Context(), server(alice.Principal), ceremony.FirstOnly)
+	want(t, "of who enrolled in a browser", err, ceremony.ErrManageRequired)
+	_, err = w.FirstRecoveryCodes(t.Context(), server(alice.Principal), ceremony.Renew)
+	want(t, "by a key that may reset", err, nil)
+}
+
 // A subject's own token is no key: the policy holds.
 func TestS15OwnTokenIsNoLeave(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
