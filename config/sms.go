@@ -38,7 +38,9 @@ type SMS struct {
 	PerSubject int `json:"per_subject,omitempty"`
 
 	// PerDestination is how many texts go to one number in a day, whoever
-	// asks for them. 1 to 200. Default: 10.
+	// asks for them. Half of them, rounded up, may go to it before somebody
+	// confirmed it, so that claiming a number does not silence it. 1 to 200.
+	// Default: 10.
 	PerDestination int `json:"per_destination,omitempty"`
 
 	// Total is how many texts are sent in an hour to all numbers together. 1

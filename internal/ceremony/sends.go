@@ -10,11 +10,16 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
-// reserve counts one more code against every cap, together with the ops that
+// claimed is how many of the codes to one number in a day may be sent before it was
+// confirmed: else whoever claims another's number could use up the owner's.
+func (m *SMS) claimed() int { return (m.PerDestination + 1) / 2 }
+
+// reserve counts one more code against every cap, of which perDestination is the
+// number's, together with the ops that
 // change gives for the number, and tells how to take back what must not be
 // charged where it cannot be sent. The code is known again by the time at which it
 // was counted, so there is one time for all that is written.
-func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, change func(now time.Time) (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, perDestination int, change func(now time.Time) (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
 	holder := db.Holder(p.Subject)
 	var sent Sent
 	var now time.Time
@@ -28,7 +33,7 @@ func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, chan
 		if err != nil {
 			return err
 		}
-		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, s.sms.PerDestination, 0, now)
+		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, perDestination, 0, now)
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,8 @@ type SMS struct {
 	// the next.
 	CodeTTL, ResendAfter time.Duration
 	// PerSubject, PerDestination and Total bound what is sent in
-	// [SubjectWindow], [DestinationWindow] and [TotalWindow].
+	// [SubjectWindow], [DestinationWindow] and [TotalWindow]. Half of
+	// PerDestination is for phones that are confirmed.
 	PerSubject, PerDestination, Total int
 }
 
@@ -48,8 +49,8 @@ func (m *SMS) check() error {
 }
 
 var (
-	// ErrNotSent tells that a code could not be sent. Nothing is burned by it:
-	// the next may be sent at once.
+	// ErrNotSent tells that a code could not be sent. Nothing is burned by it,
+	// and the next may be sent at once; but not without end.
 	ErrNotSent = errors.New("the code could not be sent")
 	// ErrNumberRefused tells that a phone number is one to which no codes are
 	// sent, such as of a country that the operator did not name.
@@ -124,7 +125,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	}
 	code := newCode()
 	var number string
-	sent, undo, err := s.reserve(ctx, db, p, func(now time.Time) (string, []store.Op, error) {
+	sent, undo, err := s.reserve(ctx, db, p, s.sms.PerDestination, func(now time.Time) (string, []store.Op, error) {
 		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		if err != nil {
 			return "", nil, err
@@ -256,7 +257,7 @@ func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrolment stri
 func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrolment string) (Sent, error) {
 	code := newCode()
 	var number, site string
-	sent, undo, err := s.reserve(ctx, db, p, func(now time.Time) (string, []store.Op, error) {
+	sent, undo, err := s.reserve(ctx, db, p, s.sms.claimed(), func(now time.Time) (string, []store.Op, error) {
 		pending, err := s.findPending(ctx, db, p, enrolment)
 		if err != nil {
 			return "", nil, err

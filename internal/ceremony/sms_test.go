@@ -175,13 +175,22 @@ func TestS19SendsAreCapped(t *testing.T) {
 		t.Error(n, "messages")
 	}
 
-	// The same number, claimed by ever new subjects.
+	// The same number, claimed by ever new subjects: half of what goes there in a
+	// day, and the owner has the other half.
 	for i := range 20 {
 		_, err := w.EnrolPhone(t.Context(), w.Stranger(fmt.Sprint("eve", i)), "", number, "", ceremony.Leave{})
-		if refused := errors.Is(err, ceremony.ErrTooManySends); refused != (i >= 7) {
+		if refused := errors.Is(err, ceremony.ErrTooManySends); refused != (i >= 2) {
 			t.Fatal(i, err)
 		}
 	}
+	for i := range 6 {
+		w.Clock.Advance(10 * time.Minute)
+		c = w.Begin(alice, view)
+		if refused := send() != 0; refused != (i >= 5) {
+			t.Fatal("the owner's", i, refused)
+		}
+	}
+	w.Clock.Advance(time.Hour)
 	// Ever new numbers.
 	sent := 0
 	for i := range 60 {
@@ -192,8 +201,8 @@ func TestS19SendsAreCapped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if sent != 30 {
-		t.Error(sent, "of 60 numbers got a message; 40 may in an hour, and 10 had been sent")
+	if sent != 40 {
+		t.Error(sent, "of 60 numbers got a message; 40 may in an hour")
 	}
 	w.Clock.Advance(time.Hour)
 	if _, err := w.EnrolPhone(t.Context(), w.Stranger("bob"), "", "+49 1512 3456999", "", ceremony.Leave{}); err != nil {
@@ -250,6 +259,36 @@ func TestFailureToSendBurnsNothing(t *testing.T) {
 	}
 	_, err = w.Confirm(t.Context(), w.Stranger("bob"), e.ID, lastCode(w, t, "+4915123456000"), "")
 	want(t, "confirming", err, nil)
+}
+
+// Whoever can make sending fail, by numbers that do not exist or by hanging up, has
+// no more of what is for all than others.
+func TestS19FailingSendsAreCapped(t *testing.T) {
+	w := ceremonytest.New(t)
+	w.Clock.Tick()
+	mallory := w.Stranger("mallory")
+	w.Network(errors.New("no such number"))
+	charged := 0
+	for i := range 60 {
+		_, err := w.EnrolPhone(t.Context(), mallory, "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
+		if errors.Is(err, ceremony.ErrNotSent) {
+			charged++
+		} else if !errors.Is(err, ceremony.ErrTooManySends) {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Second)
+	}
+	if charged > 13 {
+		t.Error(charged, "codes of one person were taken off what is for all")
+	}
+	w.Network(nil)
+	if _, err := w.EnrolPhone(t.Context(), w.Stranger("bob"), "", number, "", ceremony.Leave{}); err != nil {
+		t.Error("somebody else:", err)
+	}
+	w.Clock.Advance(10 * time.Minute)
+	if _, err := w.EnrolPhone(t.Context(), mallory, "", number, "", ceremony.Leave{}); err != nil {
+		t.Error("ten minutes later:", err)
+	}
 }
 
 // Who claims another's number may not guess the code that went there.
