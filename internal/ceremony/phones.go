@@ -58,7 +58,7 @@ func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal) (sent
 	if err != nil {
 		return sent, err
 	}
-	sent.at = slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return sent.now.Sub(t) >= SubjectWindow })
+	sent.at = within(row.Value.At, SubjectWindow, sent.now)
 	sent.next = nextSend(sent.at, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter)
 	return sent, nil
 }

@@ -14,6 +14,12 @@ import (
 // confirmed: else whoever claims another's number could use up the owner's.
 func (m *SMS) claimed() int { return (m.PerDestination + 1) / 2 }
 
+// maxGivenBack bounds the codes that are not charged within [SubjectWindow] since
+// they were not sent. Whoever can make sending fail, by a number that does not exist or by
+// hanging up on us in the middle, would have no cap of their own otherwise, and
+// would use up that of all.
+const maxGivenBack = 10
+
 // reserve counts one more code against every cap, of which perDestination is the
 // number's, together with the ops that
 // change gives for the number, and tells how to take back what must not be
@@ -54,7 +60,12 @@ func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, perD
 			if at < 0 {
 				return nil
 			}
-			put, err := db.Sends.Update(row, records.Sends{At: slices.Delete(slices.Clone(row.Value.At), at, at+1)}, now.Add(SubjectWindow))
+			back := within(row.Value.GivenBack, SubjectWindow, now)
+			if len(back) >= maxGivenBack {
+				return nil
+			}
+			next := records.Sends{At: slices.Delete(slices.Clone(row.Value.At), at, at+1), GivenBack: append(back, now)}
+			put, err := db.Sends.Update(row, next, now.Add(SubjectWindow))
 			if err != nil {
 				return err
 			}
@@ -80,11 +91,16 @@ func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, 
 	if err != nil {
 		return store.Op{}, err
 	}
-	at := slices.DeleteFunc(slices.Clone(row.Value.At), func(t time.Time) bool { return now.Sub(t) >= window })
+	at := within(row.Value.At, window, now)
 	if next := nextSend(at, window, limit, pause); now.Before(next) {
 		return store.Op{}, &SendWait{For: next.Sub(now)}
 	}
-	return db.Sends.Update(row, records.Sends{At: append(at, now)}, now.Add(window))
+	return db.Sends.Update(row, records.Sends{At: append(at, now), GivenBack: within(row.Value.GivenBack, window, now)}, now.Add(window))
+}
+
+// within gives those of the times that lie in the window which ends now.
+func within(times []time.Time, window time.Duration, now time.Time) []time.Time {
+	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return now.Sub(t) >= window })
 }
 
 // nextSend is when one more code may be sent after those sent at the times, of

@@ -11,4 +11,7 @@ type Sends struct {
 	At    []time.Time `json:"at,omitempty"`
 	Since time.Time   `json:"since,omitzero"`
 	Count int         `json:"count,omitempty"`
+	// GivenBack are the times of those of a subject that were not charged,
+	// since they could not be sent.
+	GivenBack []time.Time `json:"given_back,omitempty"`
 }
