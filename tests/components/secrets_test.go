@@ -107,6 +107,7 @@ func (s *secrets) found(text string) (found []string) {
 			}
 			if where >= 0 {
 				found = append(found, fmt.Sprintf("%s %q, in …%q…", name, as, text[max(0, where-120):min(len(text), where+len(as)+40)]))
+				break
 			}
 		}
 	}
@@ -121,7 +122,7 @@ func (s *secrets) search(t *testing.T, texts map[string]string) {
 	}
 	for where, text := range texts {
 		for _, found := range s.found(text) {
-			t.Errorf("%s holds a %s", where, found)
+			t.Errorf("%s holds: %s", where, found)
 		}
 	}
 }

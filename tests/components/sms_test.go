@@ -229,59 +229,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 	}
 	server.must("POST", stepUp+"/verify-grant", map[string]any{"action_type": "VIEW", "user_id": "cy", "grant": grant}, "")
 
-	t.Run("caps", func(t *testing.T) {
-		// A third code in 10 min, and no fourth.
-		challenge := ann.wants(201, "POST", "/challenges", map[string]string{"action_type": "WIRE"}, "challenge_id")
-		status, header, out := ann.ask("POST", "/challenges/"+challenge+"/send", map[string]string{})
-		time.Sleep(waits(t, status, header, out, "too_many_sends"))
-		ann.wants(200, "POST", "/challenges/"+challenge+"/send", map[string]string{}, "resend_at")
-		before := c.got(ann.number)
-		status, header, out = ann.ask("POST", "/challenges/"+challenge+"/send", map[string]string{})
-		if wait := waits(t, status, header, out, "too_many_sends"); wait < 4*time.Minute || wait > 10*time.Minute {
-			t.Errorf("a fourth code may be sent after %s", wait)
-		}
-		if c.got(ann.number) != before {
-			t.Error("a fourth code was sent")
-		}
-
-		// One number, whoever asks for it.
-		crowd := person("first")
-		for n := range 9 {
-			crowd.Person = g.NewPerson(fmt.Sprintf("crowd%d", n))
-			status, header, out := crowd.ask("POST", "/phones", map[string]string{"phone_number": crowd.number})
-			if n < 8 && status != http.StatusCreated {
-				t.Fatalf("text %d to one number: %d %v", n+1, status, out)
-			}
-			if n == 8 {
-				if wait := waits(t, status, header, out, "too_many_sends"); wait < 23*time.Hour {
-					t.Errorf("a ninth text to one number after %s", wait)
-				}
-			}
-		}
-		if got := c.got(crowd.number); got != 8 {
-			t.Errorf("one number was sent %d texts", got)
-		}
-
-		// Numbers to which nothing is sent.
-		for name, number := range map[string]string{"another country": "+33612345678", "premium": "+499001234567", "toll-free": "+498001234567", "none": "12", "words": "call me"} {
-			if len(number) > 7 {
-				told.phone(number)
-			}
-			_, _, out := person("lost").ask("POST", "/phones", map[string]string{"phone_number": number})
-			if out["code"] != "invalid_request" || c.got(number) != 0 {
-				t.Errorf("%s: %v", name, out)
-			}
-		}
-
-		// All together, within the hour.
-		if err := g.Load(strings.Replace(site, limits, limits+"\ntotal 3", 1)); err != nil {
-			t.Fatal(err)
-		}
-		status, header, out = person("late").ask("POST", "/phones", map[string]string{"phone_number": "+4915117000000"})
-		if wait := waits(t, status, header, out, "too_many_sends"); wait > time.Hour || c.got("+4915117000000") != 0 {
-			t.Errorf("beyond the total: after %s", wait)
-		}
-	})
+	testCaps(t, c, ann, person, g, strings.Replace(site, limits, limits+"\ntotal 3", 1))
 
 	for _, text := range c.texts {
 		for _, one := range text {
@@ -289,6 +237,61 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 		}
 	}
 	told.search(t, gather(t, g))
+}
+
+// testCaps asks for more than may be sent: by ann, who was sent two codes of late,
+// to one number, to numbers that are not served, and in all. The Caddyfile of which
+// nobody may be sent any more is fewer.
+func testCaps(t *testing.T, c *carrier, ann *owner, person func(string) *owner, g *gateway.Gateway, fewer string) {
+	t.Helper()
+	// A third code in 10 min, and no fourth.
+	challenge := ann.wants(201, "POST", "/challenges", map[string]string{"action_type": "WIRE"}, "challenge_id")
+	status, header, out := ann.ask("POST", "/challenges/"+challenge+"/send", map[string]string{})
+	time.Sleep(waits(t, status, header, out, "too_many_sends"))
+	ann.wants(200, "POST", "/challenges/"+challenge+"/send", map[string]string{}, "resend_at")
+	before := c.got(ann.number)
+	status, header, out = ann.ask("POST", "/challenges/"+challenge+"/send", map[string]string{})
+	if wait := waits(t, status, header, out, "too_many_sends"); wait < 4*time.Minute || wait > 10*time.Minute {
+		t.Errorf("a fourth code may be sent after %s", wait)
+	}
+	if c.got(ann.number) != before {
+		t.Error("a fourth code was sent")
+	}
+
+	// One number, whoever asks for it.
+	crowd := person("first")
+	for n := range 9 {
+		crowd.Person = g.NewPerson(fmt.Sprintf("crowd%d", n))
+		status, header, out := crowd.ask("POST", "/phones", map[string]string{"phone_number": crowd.number})
+		if n < 8 && status != http.StatusCreated {
+			t.Fatalf("text %d to one number: %d %v", n+1, status, out)
+		}
+		if n == 8 {
+			if wait := waits(t, status, header, out, "too_many_sends"); wait < 23*time.Hour {
+				t.Errorf("a ninth text to one number after %s", wait)
+			}
+		}
+	}
+	if got := c.got(crowd.number); got != 8 {
+		t.Errorf("one number was sent %d texts", got)
+	}
+
+	// Numbers to which nothing is sent.
+	for name, number := range map[string]string{"another country": "+33612345678", "premium": "+499001234567", "toll-free": "+498001234567", "none": "12", "words": "call me"} {
+		_, _, out := person("lost").ask("POST", "/phones", map[string]string{"phone_number": number})
+		if out["code"] != "invalid_request" || c.got(number) != 0 {
+			t.Errorf("%s: %v", name, out)
+		}
+	}
+
+	// All together, within the hour.
+	if err := g.Load(fewer); err != nil {
+		t.Fatal(err)
+	}
+	status, header, out = person("late").ask("POST", "/phones", map[string]string{"phone_number": "+4915117000000"})
+	if wait := waits(t, status, header, out, "too_many_sends"); wait > time.Hour || c.got("+4915117000000") != 0 {
+		t.Errorf("beyond the total: after %s", wait)
+	}
 }
 
 // metric sums the series that a pattern matches, as Prometheus scrapes them.
