@@ -94,6 +94,15 @@
 		})
 	}
 
+	// A browser keeps whole pages for its back button, "no-store" or not, and
+	// whoever sits down next would see what was shown once. It goes with the page,
+	// and where that comes back it leads on.
+	addEventListener('pagehide', () => all('[data-once]').forEach(e => e.replaceChildren()))
+	addEventListener('pageshow', e => {
+		const [once] = all('[data-once]')
+		if (e.persisted && once) location.replace(once.dataset.once)
+	})
+
 	// Copying, saving and printing what is shown once.
 	const lines = name => {
 		const items = all('li', id(name))
