@@ -108,6 +108,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.recoverPanic()
 	path := r.URL.EscapedPath()
 	c.dialect = dialectOf(path)
+	c.limitBody()
 	if err := a.serve(c, path); err != nil {
 		c.fail(err)
 	}

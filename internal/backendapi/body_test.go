@@ -1,15 +1,22 @@
 package backendapi
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
 
 func TestBodies(t *testing.T) {
@@ -104,3 +111,54 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Bodies that do not end are not waited for, whoever sends them.
+func TestS19BodiesMustEnd(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.PlainHTTP = true
+		o.Identify = func(*http.Request) (grants.Subject, error) {
+			return grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, nil
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		for call, status := range map[string]int{
+			"POST /users/alice/secrets":      400, // the body is read
+			"POST /v1/users/me/mfa/totp":     400,
+			"POST " + verifyGrantPath:        401, // and here it is not
+			"POST /nowhere":                  404,
+			"DELETE /users/alice/secrets":    405,
+			"POST " + userPath + "alice/mfa": 405,
+		} {
+			theirs, ours := net.Pipe()
+			server := &http.Server{Handler: w.API, ErrorLog: log.New(io.Discard, "", 0)}
+			listener := oneConn{make(chan net.Conn, 1)}
+			listener.conns <- ours
+			go server.Serve(listener)
+			begun := time.Now()
+			go fmt.Fprintf(theirs, "%s HTTP/1.1\r\nHost: api.test\r\nX-Tenant-ID: %s\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+				call, ceremonytest.Tenant)
+			got, err := http.ReadResponse(bufio.NewReader(theirs), nil)
+			if err != nil {
+				t.Fatal(call, err)
+			}
+			if took := time.Since(begun); got.StatusCode != status || took > bodyTimeout {
+				t.Error(call, got.Status, took)
+			}
+			theirs.Close()
+			server.Close()
+		}
+	})
+}
+
+// oneConn is a listener with a connection of a test's own.
+type oneConn struct{ conns chan net.Conn }
+
+func (l oneConn) Accept() (net.Conn, error) {
+	c, open := <-l.conns
+	if !open {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (l oneConn) Close() error   { close(l.conns); return nil }
+func (l oneConn) Addr() net.Addr { return &net.TCPAddr{} }
