@@ -117,6 +117,7 @@ var templates = func() map[string]*template.Template {
 		t := template.New("").Funcs(template.FuncMap{
 			"say":     w.say,
 			"count":   w.count,
+			"space":   w.space,
 			"span":    w.span,
 			"ago":     w.ago,
 			"left":    w.left,

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages/pagestest"
 )
@@ -252,34 +251,6 @@ func TestS11PagesHaveTheHeadersThatProtectThem(t *testing.T) {
 			if got := h.Values(name); len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %s is %q, want %q", s.Name, name, got, want)
 			}
-		}
-	}
-}
-
-// TestAccentsStandOnTheSheetsColours holds the grounds that package colour
-// reckons with against the style sheet.
-func TestAccentsStandOnTheSheetsColours(t *testing.T) {
-	light, dark, ok := strings.Cut(pages.StyleSheet, "@media (prefers-color-scheme: dark)")
-	if !ok {
-		t.Fatal("no dark scheme")
-	}
-	for _, c := range []struct {
-		in, name string
-		want     colour.RGB
-	}{
-		{light, "sheet", colour.LightPage}, {light, "tint", colour.LightTint},
-		{dark, "sheet", colour.DarkPage}, {dark, "tint", colour.DarkTint},
-	} {
-		m := regexp.MustCompile(`--` + c.name + `: (#[0-9a-f]+);`).FindStringSubmatch(c.in)
-		if m == nil {
-			t.Fatalf("no colour %s", c.name)
-		}
-		got := m[1]
-		if len(got) == 4 {
-			got = "#" + strings.Repeat(got[1:2], 2) + strings.Repeat(got[2:3], 2) + strings.Repeat(got[3:4], 2)
-		}
-		if got != c.want.String() {
-			t.Errorf("--%s is %s, and accents are made for %s", c.name, got, c.want)
 		}
 	}
 }

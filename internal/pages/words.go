@@ -20,6 +20,7 @@ type words struct {
 	lang     string // BCP 47
 	name     string // in the language itself
 	rtl      bool   // written from right to left
+	solid    bool   // written without spaces
 	sentence map[string]string
 	// plural is the category of n, from 0 up.
 	plural func(n int) string
@@ -46,6 +47,14 @@ func (w *words) Dir() string {
 		return "rtl"
 	}
 	return "ltr"
+}
+
+// space is what stands between two sentences or parts of one.
+func (w *words) space() string {
+	if w.solid {
+		return ""
+	}
+	return " "
 }
 
 // wordsFor finds the words for a language tag, by its primary subtag.

@@ -2,7 +2,7 @@ package pages
 
 // japanese speaks in です and ます. What English calls a proof is 本人確認, and an
 // authenticator a 認証方法. Nouns have no plural.
-var japanese = &words{lang: "ja", name: "日本語", plural: onlyOther, dateWidth: 2, sentence: map[string]string{
+var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOther, dateWidth: 2, sentence: map[string]string{
 	"layout.title_error":  "エラー：{title}",
 	"layout.signed_in":    "{user} としてログイン中",
 	"layout.home":         "セキュリティ設定",
