@@ -23,7 +23,7 @@ func TestAPIExample(t *testing.T) {
 	}
 	up := newCounter(t)
 	api := gateway.FreePort(t)
-	g := gateway.Start(t, strings.Replace(example(t, "api", "localhost:9000"), "localhost:8081", "127.0.0.1:"+api, 1), gateway.Options{Upstream: up.addr})
+	g := gateway.Start(t, strings.Replace(example(t, "api", "localhost:9000"), "http://:8081", "http://:"+api, 1), gateway.Options{Upstream: up.addr})
 	readme, err := os.ReadFile("../../examples/api/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +65,16 @@ func TestAPIExample(t *testing.T) {
 	}
 	if up.count("/reports/1") != 1 {
 		t.Errorf("the application was asked for the report %d times\n%s", up.count("/reports/1"), out)
+	}
+	// By whatever name it is asked, it refuses: clients take what is below 400 for a
+	// yes.
+	verify, err := http.NewRequest("POST", "http://127.0.0.1:"+api+"/api/backend/v1/mfa/step-up/verify-grant", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify.Host = "propelauth-api.com"
+	if resp, err := http.DefaultClient.Do(verify); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Error("by another name:", resp, err)
 	}
 	if resp, err := http.Get(g.URL + "/reports/1"); err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Error("nobody:", resp, err)
