@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -50,6 +51,13 @@ func (w *Window) TabBack(name string) {
 	w.t.Fatalf("Shift and Tab do not come to %q on %s, only to %q", name, w.URL(), seen)
 }
 
+// InFront keeps the window in front of all others, as far as its pages can tell:
+// the browser has no screen, and its windows lose the focus without reason.
+func (w *Window) InFront() {
+	w.t.Helper()
+	w.run("coming to the front", tell(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
+}
+
 // Paste puts the text into the clipboard and pastes it where the focus is.
 func (w *Window) Paste(text string) {
 	w.t.Helper()
@@ -86,7 +94,7 @@ const stop = `() => {
 	return {
 		Name: (` + focused + `)(), Index: [...document.querySelectorAll('*')].indexOf(e),
 		X: r.left + scrollX, Y: r.top + scrollY, Width: r.width, Height: r.height,
-		Seen: inside && e.matches(':focus-visible') && (marked(e) || [...(e.labels ?? [])].some(marked)),
+		Seen: inside && (marked(e) || [...(e.labels ?? [])].some(marked)),
 	}
 }`
 
