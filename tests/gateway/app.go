@@ -26,10 +26,13 @@ func NewApp(secret string) (App, error) {
 	return App{Key: totp.Key{Secret: raw, Params: totp.Params{Algorithm: totp.SHA1, Digits: 6, Skew: totp.MaxSkew}}}, nil
 }
 
+// typing is how long a code is good at least, so that there is time to enter it.
+const typing = 10 * time.Second
+
 // Code is a code that was not used yet.
 func (a *App) Code(t T) string {
 	t.Helper()
-	step := max(a.last+1, totp.At(time.Now())-totp.MaxSkew)
+	step := max(a.last+1, totp.At(time.Now().Add(typing))-totp.MaxSkew)
 	for step > totp.At(time.Now())+totp.MaxSkew {
 		time.Sleep(200 * time.Millisecond)
 	}
