@@ -41,7 +41,25 @@ func (w *Window) DeviceOf(other *Window) {
 		w.Device()
 	}
 	w.run("handing over a device", tell(webauthn.ClearCredentials, webauthn.ClearCredentialsParams{AuthenticatorID: w.device}))
-	for _, key := range keys {
-		w.run("handing over a passkey", tell(webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: w.device, Credential: key}))
+	for _, k := range keys {
+		w.run("handing over a passkey", tell(addCredential, given{w.device, credential{k.CredentialID, true, k.RpID, k.PrivateKey, k.UserHandle, k.SignCount}}))
 	}
+}
+
+// addCredential is webauthn.AddCredential without what devices of this kind have
+// no word for: where that is said at all, the browser refuses.
+var addCredential = cdp.Command[given, cdp.Empty]{Method: webauthn.CommandAddCredential}
+
+type given struct {
+	AuthenticatorID webauthn.AuthenticatorID `json:"authenticatorId"`
+	Credential      credential               `json:"credential"`
+}
+
+type credential struct {
+	CredentialID         []byte  `json:"credentialId"`
+	IsResidentCredential bool    `json:"isResidentCredential"`
+	RpID                 string  `json:"rpId"`
+	PrivateKey           []byte  `json:"privateKey"`
+	UserHandle           []byte  `json:"userHandle"`
+	SignCount            float64 `json:"signCount"`
 }
