@@ -230,16 +230,33 @@ func dropsBut(ctx context.Context, db *records.DB, p Principal, token string, wh
 }
 
 // RenewRecoveryCodes replaces all recovery codes and gives the new ones, which
-// nobody is told again. It spends the grant in token.
+// nobody is told again. It ends the grants that were won with the old ones, and
+// voids the enrolments that are pending, which one of them may have allowed:
+// whoever renews codes because somebody has them means both. It spends the grant in
+// token.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token string) ([]string, error) {
-	var codes []string
-	err := s.change(ctx, p, RenewOp, token, func(db *records.DB, a *records.Account) ([]store.Op, error) {
+	var (
+		db    *records.DB
+		codes []string
+		late  []store.Op
+	)
+	err := s.change(ctx, p, RenewOp, token, func(opened *records.DB, a *records.Account) ([]store.Op, error) {
+		db = opened
 		if a.State != records.StateEnrolled {
 			return nil, ErrNotEnrolled
 		}
 		codes = s.giveRecoveryCodes(db, a)
-		return nil, nil
+		a.Set++
+		ops, err := dropsBut(ctx, db, p, token, func(g *records.GrantRow) bool {
+			return grants.Methods(g.Methods)&grants.RecoveryCode != 0
+		})
+		n := min(len(ops), store.MaxOps/2)
+		late = ops[n:]
+		return ops[:n], err
 	})
+	if err == nil {
+		err = applyInParts(ctx, db, late)
+	}
 	s.reportChange(ctx, p, "recovery_codes", "", err)
 	if err != nil {
 		return nil, err

@@ -171,3 +171,60 @@ func TestS14OneGrantIsGoodForOneChangeByAnyFactor(t *testing.T) {
 		})
 	}
 }
+
+// Whoever was let in by a recovery code is out again when the owner renews the
+// codes, or the operator ends the grants: with an enrolment under way too, and with
+// a grant that was not used yet.
+func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	w.Clock.Advance(48 * time.Hour)
+	thief := *alice
+	thief.Principal = browser(alice.Principal, 1)
+	byCode := func(n int, op ceremony.Operation) string {
+		t.Helper()
+		c, err := w.BeginManage(t.Context(), thief.Principal, op, "", ceremonytest.Site, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		won, err := w.Verify(t.Context(), thief.Principal, c.ID, ceremony.Answer{Method: grants.RecoveryCode, Code: alice.RecoveryCodes[n]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return won.Token.Text()
+	}
+	begin := func(token string) ceremony.Enrolment {
+		t.Helper()
+		e, err := w.Service.Enrol(t.Context(), thief.Principal, "", ceremony.Leave{Manage: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	confirm := func(e ceremony.Enrolment) error {
+		_, err := w.Confirm(t.Context(), thief.Principal, e.ID, w.NextCode(e.Key), "")
+		return err
+	}
+	e, unused := begin(byCode(0, ceremony.AddOp)), byCode(1, ceremony.AddOp)
+	codes, err := w.RenewRecoveryCodes(t.Context(), alice.Principal, w.Manage(alice, ceremony.RenewOp))
+	if err != nil || len(codes) != 10 {
+		t.Fatal(len(codes), err)
+	}
+	alice.RecoveryCodes = codes
+	want(t, "begun before the renewal", confirm(e), ceremony.ErrVoided)
+	_, err = w.Service.Enrol(t.Context(), thief.Principal, "", ceremony.Leave{Manage: unused})
+	want(t, "won before the renewal", err, ceremony.ErrManageRequired)
+
+	for n, action := range []string{"", "step_up.manage"} {
+		e = begin(byCode(n, ceremony.AddOp))
+		if _, err := w.Revoke(t.Context(), alice.Subject, action); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "begun before the revocation of "+action, confirm(e), ceremony.ErrNotFound)
+	}
+	e = begin(byCode(2, ceremony.AddOp))
+	if _, err := w.Revoke(t.Context(), alice.Subject, "VIEW_REPORTS"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "another action's", confirm(e), nil)
+}

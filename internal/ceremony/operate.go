@@ -224,7 +224,8 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 }
 
 // Revoke ends all of a subject's grants, or those for one action type, and
-// counts them. Challenges that are pending stay: they need a proof yet.
+// counts them. Challenges that are pending stay: they need a proof yet. Enrolments
+// that a grant for step_up.manage allowed need none, and end with those.
 func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string) (int, error) {
 	db, err := s.openFor(ctx, who)
 	if err != nil {
@@ -236,6 +237,26 @@ func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string)
 	if err != nil {
 		return 0, err
 	}
+	if action == "" || action == grants.ManageAction {
+		if err := dropManaged(ctx, db, db.Holder(who)); err != nil {
+			return 0, err
+		}
+	}
 	s.report(ctx, Principal{Subject: who}, Event{Kind: "revoke", Outcome: "done", Action: action, Cause: "operator"})
 	return n, nil
+}
+
+// dropManaged drops the pending enrolments that a grant for step_up.manage allowed.
+func dropManaged(ctx context.Context, db *records.DB, h grants.Holder) error {
+	rows, err := db.Pendings.List(ctx, h, nil, maxListed)
+	if err != nil {
+		return err
+	}
+	var ops []store.Op
+	for _, row := range rows {
+		if row.Value.Managed {
+			ops = append(ops, db.Pendings.Drop(row))
+		}
+	}
+	return applyInParts(ctx, db, ops)
 }
