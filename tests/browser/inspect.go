@@ -3,8 +3,36 @@ package browser
 import (
 	"context"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
+
+// Appearance is how somebody looks at pages.
+type Appearance struct {
+	Width, Height int64 // of the window, in CSS pixels
+	Dark          bool  // they prefer dark pages
+	ForcedColours bool  // they have colours of their own for all pages
+	StillPictures bool  // they prefer that nothing moves
+}
+
+// Appear shows the page so, until the next Appear or Resize, and waits until it is
+// drawn.
+func (w *Window) Appear(a Appearance) {
+	w.t.Helper()
+	choose := func(name string, on bool, yes, no string) *emulation.MediaFeature {
+		if on {
+			no = yes
+		}
+		return &emulation.MediaFeature{Name: name, Value: no}
+	}
+	w.run("changing the appearance", chromedp.EmulateViewport(a.Width, a.Height),
+		tell(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			choose("prefers-color-scheme", a.Dark, "dark", "light"),
+			choose("forced-colors", a.ForcedColours, "active", "none"),
+			choose("prefers-reduced-motion", a.StillPictures, "reduce", "no-preference"),
+		}}))
+	w.Settle()
+}
 
 // Inject runs a script on the page that is not the page's own: what the page's
 // policy says of scripts does not hold for it.
@@ -46,6 +74,70 @@ func (w *Window) Overflow() []string {
 			return r.right > width + 0.5 || r.left < -0.5
 		}).map(e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + [...e.classList].map(c => '.' + c).join(''))
 		return ['the page is ' + root.scrollWidth + ' wide in ' + width, ...wide]
+	}`)
+}
+
+// Cut are the texts that cannot be read where they stand: that leave the window
+// or the box that they are in, or that another text lies on.
+func (w *Window) Cut() []string {
+	w.t.Helper()
+	return must[[]string](w, `() => {
+		const width = document.documentElement.clientWidth, cut = new Set(), seen = []
+		const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+		for (let node; node = walker.nextNode();) {
+			const holder = node.parentElement
+			if (!node.data.trim() || !holder.checkVisibility() || holder.closest('script, style, select')) continue
+			const range = document.createRange()
+			range.selectNodeContents(node)
+			const rects = [...range.getClientRects()].filter(r => r.width > 0.5 && r.height > 0.5)
+			const tell = what => cut.add(JSON.stringify(node.data.trim().slice(0, 40)) + ' ' + what)
+			if (rects.length === 0) tell('is not drawn')
+			for (let e = holder, own = true; e !== document.documentElement; e = e.parentElement) {
+				const style = getComputedStyle(e)
+				if (style.display === 'inline' || style.display === 'contents') continue
+				const box = e.getBoundingClientRect(), clips = style.overflowX !== 'visible' || style.overflowY !== 'visible'
+				for (const r of rects) {
+					if (r.left < box.left - 1 || r.right > box.right + 1) tell('leaves ' + e.tagName + '.' + e.className + ' sideways')
+					if ((clips || own) && (r.top + r.height / 4 < box.top || r.bottom - r.height / 4 > box.bottom)) tell('leaves ' + e.tagName + '.' + e.className)
+				}
+				own = false
+			}
+			for (const r of rects) {
+				if (r.left < -0.5 || r.right > width + 0.5) tell('leaves the window')
+				for (const [other, o] of seen) {
+					const across = Math.min(r.right, o.right) - Math.max(r.left, o.left), down = Math.min(r.bottom, o.bottom) - Math.max(r.top, o.top)
+					if (across > 2 && down > Math.min(r.height, o.height) / 2) tell('lies on ' + JSON.stringify(other.data.trim().slice(0, 40)))
+				}
+			}
+			rects.forEach(r => seen.push([node, r]))
+		}
+		for (const e of document.querySelectorAll('button, a, p, h1, h2, label, legend, li, td, th, summary, select')) {
+			if (e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1) cut.add(e.tagName + '.' + e.className + ' is ' + e.scrollWidth + ' wide in ' + e.clientWidth)
+		}
+		return [...cut]
+	}`)
+}
+
+// Broken are the words of titles, labels and buttons that go on in the next line
+// where no hyphen shows it.
+func (w *Window) Broken() []string {
+	w.t.Helper()
+	return must[[]string](w, `() => {
+		const broken = []
+		for (const e of document.querySelectorAll('h1, h2, label, legend, summary, button, .button, .action')) {
+			const walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT)
+			for (let node; node = walker.nextNode();) {
+				if (!node.parentElement.checkVisibility()) continue
+				for (const word of node.data.matchAll(/[^\s\u00ad\-\/]{2,}/gu)) {
+					const range = document.createRange()
+					// Before the first letter there may be a hyphen in the line above.
+					range.setStart(node, word.index + 1)
+					range.setEnd(node, word.index + word[0].length)
+					if (new Set([...range.getClientRects()].filter(r => r.width > 0.5).map(r => Math.round(r.top))).size > 1) broken.push(word[0])
+				}
+			}
+		}
+		return broken
 	}`)
 }
 

@@ -112,6 +112,10 @@ func (c *camera) shoot(name string) {
 				height = 740
 			}
 			c.Resize(width, height, dark)
+			// The page may stand where its field has the focus, and of what is far
+			// above or below pictures lack parts.
+			c.Ask("() => { scrollTo(0, 0); return '' }")
+			c.Settle()
 			path := filepath.Join(c.dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
 			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
 				c.s.Fatal(err)
