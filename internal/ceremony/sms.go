@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -146,7 +147,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	if err != nil {
 		return c, Sent{}, err
 	}
-	if err := s.sms.Send(ctx, number, s.text(code, c.Label, c.Site)); err != nil {
+	if err := s.sms.Send(ctx, number, s.text(code, cmp.Or(c.Label, c.Demand.Action.String()), c.Site)); err != nil {
 		return c, Sent{}, s.notSent(ctx, db, undo)
 	}
 	return c, sent, nil

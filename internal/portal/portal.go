@@ -99,6 +99,7 @@ func New(o Options) (*Portal, error) {
 
 // ServeHTTP answers every request; none is left for others.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limitBody(w, r)
 	pages.ProtectHeaders(w.Header())
 	v := &visit{portal: p, w: w, r: r, site: p.o.Site(r)}
 	path, under := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
