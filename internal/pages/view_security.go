@@ -31,6 +31,7 @@ type Activity struct {
 	Method  string // by what, a Method constant; may be empty
 	Action  string // what the action, or the authenticator, is called; may be empty
 	Address string // from where; may be empty
+	Key     string // the id of the API key that did it; empty: the person themselves, or the operator
 }
 
 // ActivityKind is what happened. Its values are keys of the catalogue.

@@ -139,9 +139,10 @@ func (w *words) span(d time.Duration) string {
 
 // long is span for what is not told in seconds.
 func (w *words) long(d time.Duration) string {
+	minutes := ceil(d, time.Minute)
 	switch {
-	case d < 90*time.Minute:
-		return w.count("span.minutes", ceil(d, time.Minute))
+	case minutes < 90 && minutes != 60:
+		return w.count("span.minutes", minutes)
 	case d < 36*time.Hour:
 		return w.count("span.hours", ceil(d, time.Hour))
 	default:
@@ -152,27 +153,23 @@ func (w *words) long(d time.Duration) string {
 // ago is how long before now t was; the zero time was never. What is past is
 // rounded down: two hours are not over before they are.
 func (w *words) ago(t, now time.Time) string {
-	d, unit := now.Sub(t), time.Minute
+	d, unit, key := now.Sub(t), time.Minute, "span.minutes"
 	switch {
 	case t.IsZero():
 		return w.say("time.never")
 	case d < time.Minute:
 		return w.say("time.just_now")
 	case d >= 36*time.Hour:
-		unit = 24 * time.Hour
-	case d >= 90*time.Minute:
-		unit = time.Hour
+		unit, key = 24*time.Hour, "span.days"
+	case d >= time.Hour:
+		unit, key = time.Hour, "span.hours"
 	}
-	return w.say("time.ago", "span", w.long(d.Truncate(unit)))
+	return w.say("time.ago", "span", w.count(key, int(d/unit)))
 }
 
-// left is how long after now t will be.
-func (w *words) left(t, now time.Time) string {
-	if d := t.Sub(now); d > 0 {
-		return w.span(d)
-	}
-	return w.say("time.over")
-}
+// left is how long after now t will be. What ran out while its page was drawn is
+// told as about to: the sentences around it speak of what is still there.
+func (w *words) left(t, now time.Time) string { return w.span(t.Sub(now)) }
 
 // date is t to the minute. It names its zone: without a script a page cannot
 // know the reader's.

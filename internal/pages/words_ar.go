@@ -42,7 +42,6 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"time.never":         "أبدًا",
 	"time.just_now":      "الآن",
 	"time.ago":           "قبل {span}",
-	"time.over":          "انتهى",
 	"time.date":          "{day}\u200f/{month}\u200f/{year} {hour}:{minute} UTC",
 
 	"method.totp":          "تطبيق المصادقة",
@@ -206,6 +205,7 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"security.activity":         "النشاط الأخير",
 	"security.activity_note":    "إذا لم يكن أحد هذه الأنشطة منك، فأزل وسيلة التحقّق المذكورة فيه وأبلغ إدارة هذا الموقع.",
 	"security.activity_of":      "{what}: {action}",
+	"security.activity_key":     "مفتاح واجهة API {key}",
 	"security.codes_left.zero":  "لم يبقَ أي رمز.",
 	"security.codes_left.one":   "بقي رمز واحد.",
 	"security.codes_left.two":   "بقي رمزان.",

@@ -29,7 +29,6 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"time.never":         "never",
 	"time.just_now":      "just now",
 	"time.ago":           "{span} ago",
-	"time.over":          "over",
 	"time.date":          "{day} {month} {year}, {hour}:{minute} UTC",
 
 	"method.totp":          "Authenticator app",
@@ -193,6 +192,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"security.activity":         "Recent activity",
 	"security.activity_note":    "If something here was not you, remove the authenticator it names and tell whoever runs this site.",
 	"security.activity_of":      "{what}: {action}",
+	"security.activity_key":     "API key {key}",
 	"security.codes_left.one":   "1 code left.",
 	"security.codes_left.other": "{n} codes left.",
 	"security.codes_low":        "Make new ones while you can.",

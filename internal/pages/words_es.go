@@ -22,7 +22,6 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: m
 	"time.never":         "nunca",
 	"time.just_now":      "ahora mismo",
 	"time.ago":           "hace {span}",
-	"time.over":          "terminado",
 	"time.date":          "{day}/{month}/{year} {hour}:{minute} UTC",
 
 	"method.totp":          "Aplicación de autenticación",
@@ -182,6 +181,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: m
 	"security.activity":         "Actividad reciente",
 	"security.activity_note":    "Si algo de esto no lo hizo usted, elimine el método de verificación que se indica y avise a la administración de este sitio.",
 	"security.activity_of":      "{what}: {action}",
+	"security.activity_key":     "Clave de API {key}",
 	"security.codes_left.one":   "Queda 1 código.",
 	"security.codes_left.other": "Quedan {n} códigos.",
 	"security.codes_low":        "Cree otros nuevos mientras pueda.",

@@ -24,7 +24,6 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"time.never":         "jamais",
 	"time.just_now":      "à l’instant",
 	"time.ago":           "il y a {span}",
-	"time.over":          "terminé",
 	"time.date":          "{day}/{month}/{year} {hour}:{minute} UTC",
 
 	"method.totp":          "Application d’authentification",
@@ -184,6 +183,7 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"security.activity":         "Activité récente",
 	"security.activity_note":    "Si l’une de ces actions ne vient pas de vous, supprimez la méthode de vérification indiquée et prévenez l’administrateur de ce site.",
 	"security.activity_of":      "{what}\u00a0: {action}",
+	"security.activity_key":     "Clé d’API {key}",
 	"security.codes_left.one":   "Il reste {n} code.",
 	"security.codes_left.other": "Il reste {n} codes.",
 	"security.codes_low":        "Créez-en de nouveaux tant que vous le pouvez.",

@@ -18,7 +18,6 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"time.never":         "なし",
 	"time.just_now":      "たった今",
 	"time.ago":           "{span}前",
-	"time.over":          "終了",
 	"time.date":          "{year}/{month}/{day} {hour}:{minute} UTC",
 
 	"method.totp":          "認証アプリ",
@@ -177,6 +176,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"security.activity":         "最近のアクティビティ",
 	"security.activity_note":    "心当たりのないものがあれば、そこに示された認証方法を削除し、サイトの管理者に連絡してください。",
 	"security.activity_of":      "{what}：{action}",
+	"security.activity_key":     "API キー {key}",
 	"security.codes_left.other": "残り{n}個です。",
 	"security.codes_low":        "使えるうちに、新しいコードを作成してください。",
 	"security.renew":            "新しいコードを作成",

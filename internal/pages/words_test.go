@@ -47,7 +47,7 @@ func TestSpans(t *testing.T) {
 		want string
 	}{
 		{0, "1 second"}, {time.Second, "1 second"}, {30 * time.Second, "30 seconds"}, {2 * time.Minute, "2 minutes"},
-		{9*time.Minute + time.Second, "10 minutes"}, {time.Hour, "60 minutes"}, {2 * time.Hour, "2 hours"}, {24 * time.Hour, "24 hours"}, {72 * time.Hour, "3 days"},
+		{9*time.Minute + time.Second, "10 minutes"}, {time.Hour, "1 hour"}, {59*time.Minute + time.Second, "1 hour"}, {61 * time.Minute, "61 minutes"}, {2 * time.Hour, "2 hours"}, {24 * time.Hour, "24 hours"}, {72 * time.Hour, "3 days"},
 	} {
 		if got := english.span(c.d); got != c.want {
 			t.Errorf("span(%v) = %q, want %q", c.d, got, c.want)
@@ -56,11 +56,18 @@ func TestSpans(t *testing.T) {
 	if got := english.ago(now.Add(-119*time.Second), now); got != "1 minute ago" {
 		t.Errorf("ago = %q", got)
 	}
-	if got := english.ago(now.Add(-30*time.Hour-59*time.Minute), now); got != "30 hours ago" {
-		t.Errorf("ago = %q", got)
+	for d, want := range map[time.Duration]string{
+		59 * time.Minute: "59 minutes ago", time.Hour: "1 hour ago", 119 * time.Minute: "1 hour ago",
+		30*time.Hour + 59*time.Minute: "30 hours ago", 40 * time.Hour: "1 day ago", 49 * time.Hour: "2 days ago",
+	} {
+		if got := english.ago(now.Add(-d), now); got != want {
+			t.Errorf("ago(%v) = %q, want %q", d, got, want)
+		}
 	}
-	if got := english.left(now, now); got != "over" {
-		t.Errorf("left = %q", got)
+	for _, d := range []time.Duration{0, -time.Hour} {
+		if got := english.left(now.Add(d), now); got != "1 second" {
+			t.Errorf("left(%v) = %q", d, got)
+		}
 	}
 }
 

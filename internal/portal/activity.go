@@ -38,6 +38,9 @@ func (v *visit) activity() ([]pages.Activity, error) {
 			continue
 		}
 		line := pages.Activity{Time: a.Time, Kind: kind, Method: a.Method, Address: a.Address}
+		if a.Client != ceremony.UserClient {
+			line.Key = a.Client
+		}
 		// Who manages their authenticators sees next what they did.
 		if a.Action != "" && a.Action != grants.ManageAction {
 			line.Action = v.actionLabel(a.Action)
