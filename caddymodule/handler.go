@@ -137,8 +137,11 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		Site:      siteOf,
 		PlainHTTP: app.AllowPlainHTTP,
 		Actions:   actions,
-		Now:       time.Now,
-		Failed:    h.portalFailed,
+		Asks: func(r *http.Request, who ceremony.Principal, base, page string) bool {
+			return h.gate.Asks(r, who, base, page)
+		},
+		Now:    time.Now,
+		Failed: h.portalFailed,
 	})
 	if err != nil {
 		return err

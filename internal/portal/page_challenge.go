@@ -158,7 +158,9 @@ func (v *visit) onward(target, action string) error {
 	return nil
 }
 
-// cancelChallenge forgets the challenge.
+// cancelChallenge forgets the challenge, and leads back to where the person came
+// from; but not to a page that would ask for the same again, such as one that was
+// open under a grant which has ended.
 func (v *visit) cancelChallenge() error {
 	if _, err := v.describe(v.id()); err == nil {
 		if err := v.service().Cancel(v.r.Context(), v.who, v.id()); err != nil {
@@ -166,7 +168,7 @@ func (v *visit) cancelChallenge() error {
 		}
 	}
 	to := v.cameFrom()
-	if to == "" {
+	if to == "" || v.portal.o.Asks(v.r, v.who, v.site.Base, to) {
 		return v.redirect(v.done(pages.Cancelled))
 	}
 	// As in onward: the application may redirect elsewhere.

@@ -62,7 +62,7 @@ type Action struct {
 	RequestBound bool
 }
 
-// Options make a portal. All are needed but Issuer, Brand and Actions.
+// Options make a portal. All are needed but Issuer, Brand, Actions and Asks.
 type Options struct {
 	Service *ceremony.Service
 	Issuer  string       // shown on the pages
@@ -75,7 +75,11 @@ type Options struct {
 	// PlainHTTP allows requests whose Site is not Secure.
 	PlainHTTP bool
 	Actions   map[string]Action
-	Now       func() time.Time
+	// Asks tells whether the browser that sent r would be asked for a proof on a
+	// page of the site, a path and query that begins with base (see Site). Nil:
+	// never.
+	Asks func(r *http.Request, who ceremony.Principal, base, page string) bool
+	Now  func() time.Time
 	// Failed is told what made an answer "unavailable"; it gets no secrets.
 	Failed func(context.Context, error)
 }
@@ -91,6 +95,9 @@ type Portal struct {
 func New(o Options) (*Portal, error) {
 	if o.Service == nil || o.Identify == nil || o.Site == nil || o.Now == nil || o.Failed == nil {
 		return nil, errors.New("portal: an option is missing")
+	}
+	if o.Asks == nil {
+		o.Asks = func(*http.Request, ceremony.Principal, string, string) bool { return false }
 	}
 	p := &Portal{o: o, cross: http.NewCrossOriginProtection()}
 	p.routes = routes()

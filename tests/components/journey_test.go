@@ -363,3 +363,27 @@ func (v *traveller) travels() {
 		}
 	}
 }
+
+// TestCancelLeadsOut: who is on a page whose grant has ended, follows a link to
+// another such page and cancels there is not led back to where a proof is asked
+// for again.
+func TestCancelLeadsOut(t *testing.T) {
+	site := gateway.StartOldBank(t, gateway.OldBankOptions{Plain: []string{"out"}, Edit: func(caddyfile string) string {
+		return strings.Replace(caddyfile, "label \"Administration\"\n\t\t\tgrant time_based 10m", "label \"Administration\"\n\t\t\tgrant time_based 10s", 1)
+	}})
+	c := newCustomer(t, browser.Start(t), site.At("out"), browser.Options{NoScripts: true})
+	defer c.calm()
+	c.signIn("carol", "looking-glass")
+	c.setUp()
+	c.Go(c.site + "/admin/")
+	c.Sees("Holds for 10 seconds")
+	c.proves()
+	c.Sees("Customers", "Freeze")
+	time.Sleep(11 * time.Second)
+	c.Click("Audit")
+	c.Sees("Confirm it’s you", "Administration")
+	c.Click("Cancel")
+	c.Sees("Cancelled. Nothing was changed.", "Your security settings")
+	c.Click("Back to the site")
+	c.Sees("Recent transfers")
+}
