@@ -13,6 +13,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log"
@@ -82,11 +83,8 @@ func run(dir string, langs []string) (err error) {
 	if len(langs) > 0 {
 		return drawn(s, b, dir, langs)
 	}
-	if err := drawn(s, b, dir, []string{"en", "ar", "de"}); err != nil {
-		return err
-	}
 	flow(s, b, dir)
-	return nil
+	return drawn(s, b, dir, []string{"en", "ar", "de"})
 }
 
 // camera takes a window's page in every form.
@@ -112,17 +110,27 @@ func (c *camera) shoot(name string) {
 				height = 740
 			}
 			c.Resize(width, height, dark)
-			// The page may stand where its field has the focus, and of what is far
-			// above or below pictures lack parts.
-			c.Ask("() => { scrollTo(0, 0); return '' }")
-			c.Settle()
 			path := filepath.Join(c.dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
-			if err := os.WriteFile(path, c.Picture(), 0o644); err != nil {
+			if err := os.WriteFile(path, c.whole(), 0o644); err != nil {
 				c.s.Fatal(err)
 			}
 		}
 	}
 	fmt.Println(name)
+}
+
+// whole is a picture on which nothing is missing: in one of many the browser
+// leaves out what lies outside of the window.
+func (c *camera) whole() []byte {
+	one := c.Picture()
+	for range 5 {
+		other := c.Picture()
+		if bytes.Equal(one, other) {
+			break
+		}
+		one = other
+	}
+	return one
 }
 
 // flow walks through the bank.
