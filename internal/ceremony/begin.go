@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -120,7 +121,9 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 }
 
 // makeRoom gives the ops that remove the oldest challenges where the subject
-// has as many as it may have, in this browser or in all.
+// has as many as it may have, in this browser or in all. Of all, those go first
+// whose browser never passed one: who has no more than a password must not be able
+// to end what the person is about to pass.
 func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder, mine []records.Row[records.Challenge]) ([]store.Op, error) {
 	age := func(c *records.Challenge) time.Time { return c.CreatedAt }
 	over := oldest(mine, maxChallenges-1, age)
@@ -133,7 +136,21 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(row records.Row[records.Challenge]) bool { return gone[string(db.Challenges.ID(row))] })
-	over = append(over, oldest(all, maxChallengesInAll-1, age)...)
+	if many := len(all) - (maxChallengesInAll - 1); many > 0 {
+		known, err := db.Devices.List(ctx, h, nil, 2*maxDevices)
+		if err != nil {
+			return nil, err
+		}
+		stays := make(map[[32]byte]int, len(known))
+		for _, row := range known {
+			stays[[32]byte(db.Devices.ID(row))] = 1
+		}
+		slices.SortFunc(all, func(a, b records.Row[records.Challenge]) int {
+			rank := func(row records.Row[records.Challenge]) int { return stays[[32]byte(db.Challenges.ID(row)[:32])] }
+			return cmp.Or(rank(a)-rank(b), age(&a.Value).Compare(age(&b.Value)))
+		})
+		over = append(over, all[:many]...)
+	}
 	ops := make([]store.Op, 0, len(over)+1)
 	for _, row := range over {
 		ops = append(ops, db.Challenges.Drop(row))

@@ -318,3 +318,36 @@ func TestUsersArePaged(t *testing.T) {
 	_, err := w.User(t.Context(), w.Stranger("unknown").Subject)
 	want(t, "unknown user", err, ceremony.ErrNotFound)
 }
+
+// Whoever has the password, and ever new browsers, cannot end the challenge that
+// the person is about to pass in a browser of their own.
+func TestS05StrangersDoNotCrowdOutTheOwner(t *testing.T) {
+	w := ceremonytest.New(t)
+	alice := w.Enrol("alice")
+	w.Win(alice, view) // so that the browser is known
+	c := w.Begin(alice.Principal, withdraw)
+	for n := range 450 {
+		w.Clock.Advance(time.Millisecond)
+		w.Begin(browser(alice.Principal, n), view)
+	}
+	rows, err := w.DB.Challenges.List(t.Context(), w.DB.Holder(alice.Subject), nil, 10_000)
+	if err != nil || len(rows) != 200 {
+		t.Error(len(rows), "challenges", err)
+	}
+	w.Pass(alice, c)
+	// Where all browsers are known, the oldest go as before.
+	for n := range 15 {
+		p := *alice
+		p.Principal = browser(alice.Principal, n)
+		w.Win(&p, view)
+		for i := range 20 {
+			w.Clock.Advance(time.Millisecond)
+			if _, err := w.Service.Begin(t.Context(), p.Principal, ceremony.Ask{Demand: view, ReturnTo: fmt.Sprint("/", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if rows, err = w.DB.Challenges.List(t.Context(), w.DB.Holder(alice.Subject), nil, 10_000); err != nil || len(rows) > 200 {
+		t.Error(len(rows), "challenges in known browsers", err)
+	}
+}
