@@ -43,14 +43,16 @@ func (a *App) loadBrand() error {
 
 // readLogo reads a small file, and no more of a large one than tells that it is.
 func readLogo(file string) ([]byte, error) {
+	// Looked at before it is opened: opening a pipe would wait for whoever writes
+	// to it, and all reloads with it.
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("brand logo %s is not a file", file)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("opening brand logo: %w", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("brand logo %s is not a file", file)
-	}
 	content, err := io.ReadAll(io.LimitReader(f, config.MaxLogo+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading brand logo: %w", err)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
@@ -19,6 +20,10 @@ func TestTheLogoIsASmallImage(t *testing.T) {
 		}
 		return path
 	}
+	pipe := filepath.Join(dir, "h.png")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	png := "\x89PNG\r\n\x1a\n"
 	for name, c := range map[string]struct{ file, want string }{
 		"image":      {write("a.png", png+strings.Repeat("x", config.MaxLogo-len(png))), ""},
@@ -29,6 +34,7 @@ func TestTheLogoIsASmallImage(t *testing.T) {
 		"empty":      {write("f.png", ""), "neither PNG"},
 		"missing":    {filepath.Join(dir, "g.png"), "opening brand logo"},
 		"directory":  {dir, "is not a file"},
+		"pipe":       {pipe, "is not a file"},
 	} {
 		a := App{App: config.App{Brand: config.Brand{Logo: c.file, Accent: "#c2185b"}}}
 		err := a.loadBrand()
