@@ -87,7 +87,7 @@ var german = &words{lang: "de", name: "Deutsch", plural: oneOther, dateWidth: 2,
 	"change.remove": "Bestätigungsmethode „{label}“ entfernen",
 	"change.rename": "Bestätigungsmethode „{label}“ umbenennen",
 	"change.renew":  "Neue Wiederherstellungs\u00adcodes erstellen",
-	"change.any":    "Eine Änderung Ihrer Sicherheitseinstellungen",
+	"change.any":    "Eine Änderung Ihrer Sicherheits\u00adeinstellungen",
 
 	"error.wrong_code":       "Dieser Code wurde nicht angenommen. Warten Sie, bis Ihre App einen neuen zeigt, und geben Sie ihn ein.",
 	"error.wrong_clock":      "Dieser Code stimmt für eine andere Uhrzeit und wurde deshalb nicht angenommen: Die Uhr Ihres Geräts scheint um etwa {span} falsch zu gehen. Lassen Sie die Uhrzeit automatisch einstellen, und geben Sie dann einen neuen Code ein.",

@@ -118,13 +118,13 @@ func (w *Window) Cut() []string {
 	}`)
 }
 
-// Broken are the words of titles, labels and buttons that go on in the next line
+// Broken are the words of titles, labels, names and buttons that go on in the next line
 // where no hyphen shows it.
 func (w *Window) Broken() []string {
 	w.t.Helper()
 	return must[[]string](w, `() => {
 		const broken = []
-		for (const e of document.querySelectorAll('h1, h2, label, legend, summary, button, .button, .action')) {
+		for (const e of document.querySelectorAll('h1, h2, label, legend, summary, button, .button, .action, .rows b')) {
 			const walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT)
 			for (let node; node = walker.nextNode();) {
 				if (!node.parentElement.checkVisibility()) continue
