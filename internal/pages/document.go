@@ -14,7 +14,7 @@ type document struct {
 	Page      Page
 	Nonce     string
 	Style     template.CSS
-	Script    template.JS // empty: the page has none
+	Script    template.JS // where the script is put, see complete; empty: the page has none
 	Words     *words
 	Languages []Language // to choose from; empty hides the switch
 }
@@ -30,7 +30,7 @@ func newDocument(v View) document {
 		d.Languages = languages
 	}
 	if s, ok := v.(scripted); ok && s.scripted() || len(d.Languages) > 0 {
-		d.Script = template.JS(compactScript)
+		d.Script = template.JS("/*" + d.Nonce + "*/")
 	}
 	return d
 }
@@ -64,12 +64,17 @@ func (d document) Title() string {
 	return title
 }
 
-// compactStyle and compactScript are the files without comments and
-// indentation: they are part of every page.
-var (
-	compactStyle  = compact(styleSheet, "/*", "*/")
-	compactScript = compact(scriptText, "//", "")
-)
+// complete puts the script into the drawn page.
+func (d document) complete(body string) string {
+	if d.Script == "" {
+		return body
+	}
+	return strings.Replace(body, string(d.Script), scriptFor(body), 1)
+}
+
+// compactStyle is the style sheet, which is part of every page, without comments
+// and the blanks that only people need.
+var compactStyle = strings.NewReplacer(";\n", ";", "{\n", "{", "}\n", "}", " {", "{", ": ", ":", "; ", ";", ", ", ",").Replace(compact(styleSheet, "/*", "*/"))
 
 // compact leaves out the lines that are a comment, and what lines begin with.
 func compact(text, begin, end string) string {

@@ -14,7 +14,8 @@ import (
 // are, hold pages against.
 var (
 	StyleSheet    = styleSheet
-	CompactScript = compactScript
+	CompactScript = compact(scriptText, "//", "")
+	ScriptFor     = scriptFor
 )
 
 // Constants are the values of the package's constants of a type of texts, but

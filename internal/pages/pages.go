@@ -18,6 +18,7 @@ import (
 	"bytes"
 	"embed"
 	"html/template"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -88,9 +89,10 @@ func Render(w http.ResponseWriter, status int, v View) {
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", d.Words.lang)
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	whole := d.complete(body.String())
+	h.Set("Content-Length", strconv.Itoa(len(whole)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
+	_, _ = io.WriteString(w, whole)
 }
 
 // ProtectHeaders sets what every answer to a person needs, page or not: not

@@ -6,9 +6,9 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
-// shownActivity is how much of what was done the security page lists; the JSON
-// API has all that is kept.
-const shownActivity = 20
+// shownActivity is how much of what was done the security page lists, so that it
+// stays small; the JSON API has all that is kept.
+const shownActivity = 10
 
 // activityOf is how the pages tell of what was done; empty for what they do not
 // tell.

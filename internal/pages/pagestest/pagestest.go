@@ -40,6 +40,7 @@ type Fill struct {
 	Label  string // what a person calls an authenticator
 	Value  string // of a field of the request
 	ID     string // what comes back in a hidden field
+	Brand  *pages.Brand
 }
 
 // actions are what operators of that language may call an action.
@@ -98,7 +99,7 @@ func page(f Fill) pages.Page {
 	return pages.Page{
 		Lang: f.Lang, LanguageURL: "/.step-up/language", Path: "/.step-up/",
 		Issuer: "Old Bank", Host: f.Host, User: f.User,
-		HomeURL: "/.step-up/", CSRF: "mWJ0c3JmLXRva2Vu", Now: Now,
+		HomeURL: "/.step-up/", CSRF: "mWJ0c3JmLXRva2Vu", Now: Now, Brand: f.Brand,
 	}
 }
 

@@ -162,8 +162,6 @@ func settings(f Fill, p pages.Page) []Sample {
 		})
 	}
 	security.Activity = append(security.Activity, pages.Activity{Time: Now, Kind: pages.ActivityReset})
-	// As many as there are shown at most.
-	security.Activity = slices.Concat(security.Activity, security.Activity)
 	return []Sample{
 		{"security", security},
 		{"security-empty", pages.Security{Page: p, AddURL: "/.step-up/enroll"}},

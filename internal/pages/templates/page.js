@@ -1,6 +1,7 @@
 // The only script of the pages. Everything works without it but passkeys, which
 // browsers give to scripts only. It loads and sends nothing: it fills in forms
-// and submits them. All words stand in the page.
+// and submits them. All words stand in the page. A line "For" begins a
+// part that only pages with such an attribute have.
 (() => {
 	'use strict'
 	const all = (selector, within = document) => [...within.querySelectorAll(selector)]
@@ -20,6 +21,7 @@
 	})
 	addEventListener('pageshow', () => { sent = new WeakSet() })
 
+	// For data-digits
 	// A code is sent when it is complete. Blanks are for reading only, and digits
 	// may come from another keyboard.
 	const ascii = text => text.normalize('NFKC').replace(/[\u0660-\u0669\u06f0-\u06f9]/g, c => c.charCodeAt(0) & 15)
@@ -30,6 +32,7 @@
 		field.form.requestSubmit()
 	}))
 
+	// For data-seconds
 	// What has to be waited for counts down; then what was waited for comes back.
 	all('[data-seconds]').forEach(timer => {
 		const end = performance.now() + timer.dataset.seconds * 1000
@@ -50,6 +53,7 @@
 		tick()
 	})
 
+	// For data-passkey data-if-passkey
 	// Passkeys (WebAuthn Level 3, section 5.1). The credential goes into the form.
 	const passkeys = window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON && navigator.credentials
 	all('form[data-passkey]').forEach(form => {
@@ -94,6 +98,7 @@
 		})
 	}
 
+	// For data-once
 	// A browser keeps whole pages for its back button, "no-store" or not, and
 	// whoever sits down next would see what was shown once. It goes with the page,
 	// and where that comes back it leads on.
@@ -103,6 +108,7 @@
 		if (e.persisted && once) location.replace(once.dataset.once)
 	})
 
+	// For data-copy data-download data-print
 	// Copying, saving and printing what is shown once.
 	const lines = name => {
 		const items = all('li', id(name))
@@ -127,6 +133,7 @@
 	}))
 	all('[data-print]').forEach(button => button.addEventListener('click', () => print()))
 
+	// For all
 	// The language changes by itself where it was picked with a pointer; whoever
 	// goes through the list by keys presses the button.
 	const language = id('language')
