@@ -29,7 +29,7 @@ func TestTheLogoIsASmallImage(t *testing.T) {
 		"image":      {write("a.png", png+strings.Repeat("x", config.MaxLogo-len(png))), ""},
 		"drawing":    {write("b.svg", `<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>`), ""},
 		"other type": {write("c.png", "<svg/>"), ""},
-		"too large":  {write("d.png", png+strings.Repeat("x", config.MaxLogo)), "more than 16 KiB"},
+		"too large":  {write("d.png", png+strings.Repeat("x", config.MaxLogo)), "more than 4 KiB"},
 		"a page":     {write("e.svg", "<!doctype html><svg>"), "neither PNG"},
 		"empty":      {write("f.png", ""), "neither PNG"},
 		"missing":    {filepath.Join(dir, "g.png"), "opening brand logo"},

@@ -12,10 +12,13 @@ import (
 
 // Limits on what every page carries.
 const (
-	// MaxLogo bounds the logo's file, in bytes.
-	MaxLogo = 16 << 10
+	// MaxLogo bounds the logo's file, in bytes: with it, every page has less than
+	// 30,000.
+	MaxLogo = 4 << 10
 	// MaxLinks bounds the links at the foot of every page.
 	MaxLinks = 5
+	// MaxLinkURL bounds where a link leads to, in bytes.
+	MaxLinkURL = 200
 )
 
 // Brand is how the gateway's pages look, so that people recognise whose they are.
@@ -24,7 +27,7 @@ type Brand struct {
 	Name string `json:"name,omitempty"`
 
 	// Logo is the file of an image that stands beside the name, 32 pixels high:
-	// PNG, JPEG, WebP or SVG, at most 16 KiB. It is read when the configuration is
+	// PNG, JPEG, WebP or SVG, at most 4 KiB. It is read when the configuration is
 	// loaded and comes with every page, so a small one is a quick one. Default: none.
 	Logo string `json:"logo,omitempty"`
 
@@ -41,7 +44,8 @@ type Brand struct {
 type Link struct {
 	// Text is what the link says, at most 100 bytes.
 	Text string `json:"text"`
-	// URL is where it leads: https://, or a path on the site itself.
+	// URL is where it leads: https://, or a path on the site itself. At most 200
+	// bytes.
 	URL string `json:"url"`
 }
 
@@ -112,8 +116,11 @@ func (l Link) Validate() error {
 	if strings.TrimSpace(l.Text) == "" || len(l.Text) > MaxLabel || !printable(l.Text) {
 		return fmt.Errorf("the text of a link must be 1 to %d bytes of printable text", MaxLabel)
 	}
+	if len(l.URL) > MaxLinkURL {
+		return fmt.Errorf("the link %q leads to an address of %d bytes, and it comes with every page: make that at most %d", l.Text, len(l.URL), MaxLinkURL)
+	}
 	wrong := fmt.Errorf("the link %q must lead to an https:// address or to a path on the site such as /help, not to %q", l.Text, l.URL)
-	if len(l.URL) > 2048 || !printable(l.URL) || strings.ContainsAny(l.URL, "{} \\") {
+	if !printable(l.URL) || strings.ContainsAny(l.URL, "{} \\") {
 		return wrong
 	}
 	u, err := url.Parse(l.URL)

@@ -39,6 +39,7 @@ func TestBrand(t *testing.T) {
 		"other host":       {links("x", "//evil.example/"), "https://"},
 		"backslash":        {links("x", `/\evil.example/`), "https://"},
 		"relative":         {links("x", "help"), "https://"},
+		"long address":     {links("x", "/"+strings.Repeat("x", MaxLinkURL)), "of 201 bytes"},
 		"with a password":  {links("x", "https://a:b@example.com/"), "https://"},
 		"without a host":   {links("x", "https:///x"), "https://"},
 		"with a line feed": {links("x", "/x\ny"), "https://"},
