@@ -117,6 +117,8 @@ type Window struct {
 
 	mu         sync.Mutex
 	complaints []string
+	requests   []*Request // see Requests
+	weighed    map[network.RequestID]*Request
 }
 
 // Open opens a window, which t's end closes.
@@ -164,6 +166,7 @@ func scheme(dark bool) chromedp.Action[chromedp.Void] {
 
 // hear collects what the browser complains of.
 func (w *Window) hear(event any) {
+	w.weigh(event)
 	said := ""
 	switch e := event.(type) {
 	case *cdplog.EventEntryAdded:

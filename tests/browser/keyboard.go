@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
@@ -58,18 +59,21 @@ func (w *Window) InFront() {
 	w.run("coming to the front", tell(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
 }
 
-// Paste puts the text into the clipboard and pastes it where the focus is.
-func (w *Window) Paste(text string) {
+// Paste puts the text into the clipboard and pastes it where the focus is, at the
+// time that it gives.
+func (w *Window) Paste(text string) time.Time {
 	w.t.Helper()
 	w.run("opening the clipboard", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.CallBrowser(ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
-			Permission: &cdpbrowser.PermissionDescriptor{Name: "clipboard-write"}, Setting: cdpbrowser.PermissionSettingGranted,
+			Permission: &cdpbrowser.PermissionDescriptor{Name: "clipboard-write", AllowWithoutSanitization: true}, Setting: cdpbrowser.PermissionSettingGranted,
 			BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
 		})
 		return err
 	}))
 	w.Await(fmt.Sprintf("() => navigator.clipboard.writeText(%q).then(() => '')", text))
+	at := time.Now()
 	w.key("v", "KeyV", 86, ctrl, "paste")
+	return at
 }
 
 // Stop is one place where the key Tab rests.
