@@ -134,7 +134,8 @@ func (v *traveller) touches() {
 	v.goes("Use your passkey")
 }
 
-// sane looks at the order in which Tab goes around the page.
+// sane looks at the order in which Tab goes around the page, once the page has
+// given the focus to what is to have it.
 func (v *traveller) sane() {
 	v.t.Helper()
 	if !v.keys {
@@ -279,15 +280,15 @@ func (v *traveller) travels() {
 		v.goes("Create a passkey")
 	}
 	v.Sees("The authenticator is added.", "Laptop", "Phone")
-	again := v.touches
-	by := "Passkey"
+	again, by, first := v.touches, "Passkey", "Use your passkey"
 	if v.plain {
-		again, by = v.proves, "Authenticator app" // by the second app
+		again, by, first = v.proves, "Authenticator app", "Code from your authenticator app" // by the second app
 	}
 
 	// By the second one, for ten minutes.
 	v.Go(v.site + "/admin/")
 	v.Sees("Administration", "Holds for 10 minutes")
+	v.StartsOn(first)
 	v.sane()
 	again()
 	v.Sees("Customers", "Freeze")
@@ -295,6 +296,7 @@ func (v *traveller) travels() {
 	// The first one has another name, and is gone. Both are of today, so each may
 	// remove the other.
 	v.Go(v.site + "/.step-up/")
+	v.tells("Confirmed: Administration", "Authenticator added", by)
 	v.goes("Rename Phone")
 	again()
 	v.StartsOn("New name")
@@ -322,6 +324,7 @@ func (v *traveller) travels() {
 	for n, note := range []string{"by recovery code", "not by recovery code"} {
 		v.pays("3.30", note)
 		v.goes("Use a recovery code instead")
+		v.StartsOn("Recovery code")
 		v.sane()
 		v.answers("Recovery code", used)
 		if n == 0 {
@@ -353,13 +356,17 @@ func (v *traveller) travels() {
 	// And all of it is told.
 	v.Go(v.site + "/.step-up/")
 	v.sane()
+	v.tells("Confirmed: Transfer money", "Wrong answer: Transfer money", "Authenticator renamed", "Authenticator removed",
+		"New recovery codes made", "Ended early: Administration", by, "Recovery code", "127.0.0.1")
+}
+
+// tells looks for what was done in the activity on the security page.
+func (v *traveller) tells(what ...string) {
+	v.t.Helper()
 	told := strings.Join(v.Texts(".activity li"), "\n")
-	for _, what := range []string{
-		"Confirmed: Transfer money", "Confirmed: Administration", "Wrong answer: Transfer money", "Authenticator added", "Authenticator renamed",
-		"Authenticator removed", "New recovery codes made", "Ended early: Administration", by, "Recovery code", "127.0.0.1",
-	} {
-		if !strings.Contains(told, what) {
-			t.Errorf("the recent activity lacks %q:\n%s", what, told)
+	for _, one := range what {
+		if !strings.Contains(told, one) {
+			v.t.Errorf("the recent activity lacks %q:\n%s", one, told)
 		}
 	}
 }
