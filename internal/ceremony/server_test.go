@@ -359,3 +359,21 @@ func TestServersBeginAnew(t *testing.T) {
 		t.Error("a browser is given another challenge for the same")
 	}
 }
+
+// Without a race too: what was verified once opens nothing any more, on either side.
+func TestS03VerifiedOneTimeGrantIsUsedUp(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.Enrol("alice")
+	d := withdraw
+	d.AcceptAPI = true
+	token, err := prove(w, t, server(alice.Principal), d, w.NextCode(alice.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func() error { return w.VerifyGrant(t.Context(), server(alice.Principal), d.Action, &d, token) }
+	want(t, "once", verify(), nil)
+	want(t, "twice", verify(), ceremony.ErrNoGrant)
+	want(t, "at a route", check(w, t, alice.Principal, d, token), ceremony.ErrNoGrant)
+	w.Reopen()
+	want(t, "after a restart", verify(), ceremony.ErrNoGrant)
+}
