@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -76,7 +77,7 @@ type scripted interface{ scripted() bool }
 func Render(w http.ResponseWriter, status int, v View) {
 	d := newDocument(v)
 	var body bytes.Buffer
-	err := templates[d.Words.lang].ExecuteTemplate(&body, v.template(), d)
+	err := templates[d.Words.lang]().ExecuteTemplate(&body, v.template(), d)
 
 	h := w.Header()
 	h.Set("Content-Security-Policy", d.policy())
@@ -111,26 +112,27 @@ func ProtectHeaders(h http.Header) {
 	h.Set("X-Robots-Tag", "noindex")
 }
 
-// templates holds one parsed set for each language, so that the words are
-// bound when the process starts and not looked up by every request.
-var templates = func() map[string]*template.Template {
-	sets := make(map[string]*template.Template, len(catalogue))
+// templates gives the parsed set of a language, with its words bound. It is parsed
+// when the first page is drawn in it: most sites need one or two of them.
+var templates = func() map[string]func() *template.Template {
+	sets := make(map[string]func() *template.Template, len(catalogue))
 	for lang, w := range catalogue {
-		t := template.New("").Funcs(template.FuncMap{
-			"say":     w.say,
-			"count":   w.count,
-			"space":   w.space,
-			"span":    w.span,
-			"ago":     w.ago,
-			"left":    w.left,
-			"date":    w.date,
-			"timed":   w.timed,
-			"at":      func(t, now time.Time) moment { return moment{t, now} },
-			"groups":  func(s string) []string { return groups(s, 4) },
-			"otpauth": otpauth,
+		sets[lang] = sync.OnceValue(func() *template.Template {
+			t := template.New("").Funcs(template.FuncMap{
+				"say":     w.say,
+				"count":   w.count,
+				"space":   w.space,
+				"span":    w.span,
+				"ago":     w.ago,
+				"left":    w.left,
+				"date":    w.date,
+				"timed":   w.timed,
+				"at":      func(t, now time.Time) moment { return moment{t, now} },
+				"groups":  func(s string) []string { return groups(s, 4) },
+				"otpauth": otpauth,
+			})
+			return template.Must(t.ParseFS(templateFiles, "templates/*.html"))
 		})
-		template.Must(t.ParseFS(templateFiles, "templates/*.html"))
-		sets[lang] = t
 	}
 	return sets
 }()
