@@ -32,6 +32,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
 
 var (
@@ -108,7 +109,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.recoverPanic()
 	path := r.URL.EscapedPath()
 	c.dialect = dialectOf(path)
-	c.limitBody()
+	deadline.Begin(c.w, c.r)
 	if err := a.serve(c, path); err != nil {
 		c.fail(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
 
 // maxBody bounds every request's body, in bytes, and maxDepth how deep what is in
@@ -23,23 +24,6 @@ const (
 	maxBody  = 64 << 10
 	maxDepth = 32
 )
-
-// bodyTimeout is how long a body may be on its way. What sends one that does not end
-// would keep its connection, also after it was refused: the server reads on before
-// it answers (S19).
-const bodyTimeout = 10 * time.Second
-
-// limitBody begins that time. Connections that know no deadlines have none.
-func (c *call) limitBody() {
-	if c.r.ContentLength != 0 {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	}
-}
-
-// bodyRead ends it: from here on the deadline would end the call itself.
-func (c *call) bodyRead() {
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
-}
 
 var (
 	errMalformed = &refusal{status: http.StatusBadRequest, code: "invalid_request", detail: "The body must be one JSON object, each member once."}
@@ -69,7 +53,7 @@ func (c *call) raw() ([]byte, error) {
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, code: "invalid_request", detail: "The body could not be read."}
 	}
-	c.bodyRead()
+	deadline.End(c.w)
 	return body, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
 
 func TestBodies(t *testing.T) {
@@ -141,7 +142,7 @@ func TestS19BodiesMustEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(call, err)
 			}
-			if took := time.Since(begun); got.StatusCode != status || took > bodyTimeout {
+			if took := time.Since(begun); got.StatusCode != status || took > deadline.Body {
 				t.Error(call, got.Status, took)
 			}
 			theirs.Close()

@@ -12,30 +12,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
 // maxBody bounds every request's body, in bytes (S19).
 const maxBody = 64 << 10
-
-// bodyTimeout is how long a body may be on its way. What sends one that does not end
-// would keep its connection, also after it was refused: the server reads on before
-// it answers (S19).
-const bodyTimeout = 10 * time.Second
-
-// limitBody begins that time. Connections that know no deadlines have none.
-func limitBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	}
-}
-
-// bodyRead ends it: from here on the deadline would end the visit itself.
-func (v *visit) bodyRead() { _ = http.NewResponseController(v.w).SetReadDeadline(time.Time{}) }
 
 // read gives the whole body. It fails with RequestTooLarge over the limit.
 func (v *visit) read() ([]byte, error) {
@@ -50,7 +35,7 @@ func (v *visit) read() ([]byte, error) {
 	if err != nil {
 		return nil, invalid("", "the body could not be read")
 	}
-	v.bodyRead()
+	deadline.End(v.w)
 	return body, nil
 }
 

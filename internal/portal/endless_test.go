@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
 
 // Bodies that do not end are not waited for, whoever sends them and wherever to.
@@ -39,7 +41,7 @@ func TestS19BodiesMustEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(path, err)
 			}
-			if took := time.Since(begun); got.StatusCode != status || took > bodyTimeout {
+			if took := time.Since(begun); got.StatusCode != status || took > deadline.Body {
 				t.Error(path, got.Status, took)
 			}
 			theirs.Close()

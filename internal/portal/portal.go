@@ -26,6 +26,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -106,7 +107,7 @@ func New(o Options) (*Portal, error) {
 
 // ServeHTTP answers every request; none is left for others.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	limitBody(w, r)
+	deadline.Begin(w, r)
 	pages.ProtectHeaders(w.Header())
 	v := &visit{portal: p, w: w, r: r, site: p.o.Site(r)}
 	path, under := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
