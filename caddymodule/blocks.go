@@ -61,6 +61,17 @@ func at(token caddyfile.Token, err error) error {
 	return d.WrapErr(err)
 }
 
+// checkedWord is the setting of one word that is held against its form where it
+// stands.
+func checkedWord(into *string, example string, check func(string) error) setting {
+	return func(d *caddyfile.Dispenser) error {
+		if err := word(d, into, example); err != nil {
+			return err
+		}
+		return checked(d, check(*into))
+	}
+}
+
 // word reads the single argument of a setting; example completes the sentence
 // where it is missing.
 func word(d *caddyfile.Dispenser, into *string, example string) error {

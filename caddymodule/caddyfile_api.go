@@ -40,12 +40,7 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		name:  "step_up_api",
 		order: []string{"base_url", "session_token", "identity", "tenant", "user_id"},
 		settings: map[string]setting{
-			"base_url": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.BaseURL, "https://internal.example.com:8443"); err != nil {
-					return err
-				}
-				return checked(d, config.CheckBaseURL(h.BaseURL))
-			},
+			"base_url": checkedWord(&h.BaseURL, "https://internal.example.com:8443", config.CheckBaseURL),
 			"session_token": func(d *caddyfile.Dispenser) error {
 				s := &h.SessionToken
 				if err := word(d, &s.Action, "SESSION 10m"); err != nil {
@@ -68,27 +63,14 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				h.IdentityRaw = raw
 				return err
 			},
-			"tenant": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.Tenant, "staff"); err != nil {
-					return err
-				}
-				return checked(d, config.CheckTenant(h.Tenant))
-			},
-			"user_id": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.UserID, config.UserIDExact); err != nil {
-					return err
-				}
-				return checked(d, config.CheckUserID(h.UserID))
-			},
+			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
+			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
 		},
 	}.read(d)
 	if err != nil {
 		return err
 	}
-	if err := h.check(); err != nil {
-		return at(directive, err)
-	}
-	return nil
+	return checkedAt(directive, h.check())
 }
 
 // Interface guard

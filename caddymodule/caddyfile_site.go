@@ -57,7 +57,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			form    NAME [VALUE...]
 //			json    POINTER [VALUE...]
 //			grant   one_time | time_based [DURATION]
-//			methods totp | recovery_code...
+//			methods passkey | totp | sms | recovery_code...
 //			label   TEXT
 //			show    NAME | POINTER...
 //			accept  api
@@ -92,18 +92,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		repeats: "protect",
 		order:   []string{"tenant", "user_id", "identity", "allow_methods", "protect"},
 		settings: map[string]setting{
-			"tenant": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.Tenant, "staff"); err != nil {
-					return err
-				}
-				return checked(d, config.CheckTenant(h.Tenant))
-			},
-			"user_id": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &h.UserID, config.UserIDExact); err != nil {
-					return err
-				}
-				return checked(d, config.CheckUserID(h.UserID))
-			},
+			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
+			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
 			"identity": func(d *caddyfile.Dispenser) error {
 				raw, err := guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
 				h.IdentityRaw = raw

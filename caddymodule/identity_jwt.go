@@ -168,7 +168,7 @@ func checkedAt(token caddyfile.Token, err error) error {
 func checkTokenKey(key string) error {
 	name, ok := config.Placeholder(key)
 	switch {
-	case ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") || strings.HasPrefix(name, "file.") && len(name) > len("file.")):
+	case config.IsOutside(key):
 		return nil
 	case ok && strings.HasPrefix(name, "http.request.uri.path.file."):
 		return errors.New("key: in a site, Caddy takes {file.NAME} for the name of the requested file: write the whole path, as in {file./etc/step_up/issuer.pem}")

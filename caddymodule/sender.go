@@ -120,8 +120,7 @@ func readSecret(setting, value string) (string, error) {
 // checkSecret refuses everything that is not one placeholder. The value is not
 // repeated: it may well be the secret.
 func checkSecret(setting, value, example string) error {
-	name, ok := config.Placeholder(value)
-	if ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") || strings.HasPrefix(name, "file.") && len(name) > len("file.")) {
+	if config.IsOutside(value) {
 		return nil
 	}
 	return fmt.Errorf("%s must be one placeholder such as %s, from {env.*} or {file.*}: a secret written into the configuration can be read back through Caddy's admin endpoint", setting, example)

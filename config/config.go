@@ -142,13 +142,19 @@ func CheckIssuer(issuer string) error {
 // CheckKey refuses everything that is not one placeholder read from outside the
 // configuration.
 func CheckKey(key string) error {
-	name, ok := Placeholder(key)
-	if ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") ||
-		strings.HasPrefix(name, "file.") && len(name) > len("file.")) {
+	if IsOutside(key) {
 		return nil
 	}
 	// The value is not repeated: it may well be the secret.
 	return errors.New("key must be one placeholder such as {file./etc/step_up/key} or {env.STEP_UP_KEY}: a key written into the configuration can be read back through Caddy's admin endpoint; leave key out to have one generated into key_file")
+}
+
+// IsOutside tells whether s is one placeholder read from outside the configuration,
+// {env.NAME} or {file./path}, as a secret must be.
+func IsOutside(s string) bool {
+	name, ok := Placeholder(s)
+	return ok && (strings.HasPrefix(name, "env.") && len(name) > len("env.") ||
+		strings.HasPrefix(name, "file.") && len(name) > len("file."))
 }
 
 // Placeholder returns what stands between the braces of s, where s is one
