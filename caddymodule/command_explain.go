@@ -53,6 +53,9 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 		if one.Observes {
 			rule += " observes"
 		}
+		if one.Excepted {
+			rule += " excepted"
+		}
 		if one.IfBody {
 			rule += " if the body says so"
 		}

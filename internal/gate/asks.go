@@ -30,16 +30,16 @@ func (g *Gate) Asks(r *http.Request, who ceremony.Principal, base, page string) 
 	}
 	to = g.o.Restored(to, page)
 	d := g.deciding(to, original)
-	rl, err := d.decide(to, original, false)
+	j, err := d.decide(to, original, false)
 	switch {
 	case err != nil:
 		return true
-	case rl == nil:
+	case j.rule == nil:
 		return false
-	case len(d.also) > 0 || len(rl.Show) > 0:
+	case len(j.also) > 0 || len(j.rule.Show) > 0:
 		return true
 	}
-	token, _ := cookies.Get(r.Header, rl.cookie.On(g.o.Secure(r)))
-	_, err = g.o.Ceremony.Check(r.Context(), &who, &rl.Demand, [32]byte{}, token)
+	token, _ := cookies.Get(r.Header, j.rule.cookie.On(g.o.Secure(r)))
+	_, err = g.o.Ceremony.Check(r.Context(), &who, &j.rule.Demand, [32]byte{}, token)
 	return err != nil
 }

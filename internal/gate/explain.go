@@ -26,7 +26,7 @@ type Explanation struct {
 	DependsOnBody bool `json:"depends_on_body,omitempty"`
 }
 
-// Reading is one way to understand a request, and the rule that decides it.
+// Reading is one way to understand a request, and what one rule says of it.
 type Reading struct {
 	// Method is "?" for one that the body may name and the gate cannot read.
 	Method string `json:"method"`
@@ -41,6 +41,9 @@ type Reading struct {
 	// Observes tells that the rule is only watched: it counts the request and
 	// decides nothing; the next reading tells what does.
 	Observes bool `json:"observes,omitempty"`
+	// Excepted reports that the rule leaves the request alone because of its
+	// except; the next reading tells what decides.
+	Excepted bool `json:"excepted,omitempty"`
 }
 
 // Explain tells what the gate would decide of a request. It identifies nobody,
@@ -57,23 +60,14 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 	var e Explanation
 	d := g.deciding(r, original)
 	d.body.unknown = r.Body == nil || r.Body == http.NoBody
-	tell := func(method, path string, rl *rule, ifBody bool) {
-		one := Reading{Method: method, Path: path, IfBody: ifBody}
-		if rl != nil {
-			one.Rule, one.Action, one.Line, one.Observes = rl.number, rl.Demand.Action.String(), rl.Line, rl.Observe
-		}
-		e.DependsOnBody = e.DependsOnBody || ifBody && !one.Observes
-		e.Readings = append(e.Readings, one)
+	err := d.collectAll(r, original)
+	for i := range d.all.n {
+		e.add(d.all.at(i))
 	}
-	if g.watched.any {
-		// The outcome is that of the enforced rules alone, the list that of all.
-		list := d.watching()
-		list.tell = tell
-		list.readings(r, original)
-	} else {
-		d.tell = tell
+	var j judgment
+	if err == nil {
+		j, err = judge(&d.all, d.body.peek.TooLarge())
 	}
-	rl, err := d.answer(d.readings(r, original))
 	switch {
 	case errors.Is(err, errHidden):
 		e.Outcome = "not_found"
@@ -81,19 +75,25 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 		e.Outcome = "ambiguous_request"
 	case err != nil:
 		e.Outcome = "unavailable"
-	case rl == nil:
+	case j.rule == nil:
 		e.Outcome = "pass"
 	default:
-		e.Outcome, e.Action, e.GrantType = "step_up", rl.Demand.Action.String(), rl.Demand.Use.String()
+		e.Outcome, e.Action, e.GrantType = "step_up", j.rule.Demand.Action.String(), j.rule.Demand.Use.String()
 	}
 	return e
 }
 
-// readings looks at every reading of the request, also where it has but one.
-func (d *decision) readings(r *http.Request, original string) error {
-	all, err := d.ways(r, original)
-	if err != nil {
-		return err
+func (e *Explanation) add(m *match) {
+	one := Reading{Method: m.method, Path: m.path, IfBody: m.ifBody}
+	if rl := m.rule; rl != nil {
+		one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
 	}
-	return d.all(r, all)
+	switch m.says {
+	case observes:
+		one.Observes = true
+	case excepts:
+		one.Excepted = true
+	}
+	e.DependsOnBody = e.DependsOnBody || m.ifBody && !one.Observes
+	e.Readings = append(e.Readings, one)
 }

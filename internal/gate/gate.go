@@ -180,13 +180,13 @@ const (
 
 // Gate is one site's gate. Its methods may be used concurrently.
 type Gate struct {
-	o          Options
-	rules      []rule // those that are enforced
-	prefix     string // with its last slash
-	usesMethod bool   // some enforced rule depends on the method
-	watched    watched
-	methods    map[string]bool
-	cross      *http.CrossOriginProtection
+	o       Options
+	rules   []rule // in the operator's order
+	prefix  string // with its last slash
+	methods map[string]bool
+	cross   *http.CrossOriginProtection
+	// Some rule depends on the method, and some that is enforced.
+	usesMethod, demandsMethod bool
 }
 
 // rule is a Rule with what is computed once.
@@ -262,15 +262,12 @@ func New(o Options) (*Gate, error) {
 		if err != nil {
 			return nil, err
 		}
-		compiled := rule{
+		g.rules = append(g.rules, rule{
 			Rule: r, number: i + 1, cookie: cookies.Grant(o.Tenant, r.Demand.Action.String()), except: except,
-		}
-		g.watched.add(compiled)
-		if r.Observe {
-			continue
-		}
-		g.rules = append(g.rules, compiled)
-		g.usesMethod = g.usesMethod || r.UsesMethod || r.Unsafe
+		})
+		uses := r.UsesMethod || r.Unsafe
+		g.usesMethod = g.usesMethod || uses
+		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
 	return g, nil
 }
@@ -293,20 +290,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		return v.resume(handle, next)
 	}
 	d := g.deciding(r, v.original)
-	rl, err := d.decide(r, v.original, overrides)
-	if err == nil && g.watched.any {
-		v.observed = d.watch(r, v.original, overrides)
-	}
+	j, err := d.decide(r, v.original, overrides)
+	v.observed = j.observed
 	switch {
 	case err != nil:
 		v.refuseUndecided(err)
 		return nil
-	case rl == nil:
-		v.undemanded(&d, overrides)
+	case j.rule == nil:
+		v.undemanded(&d, j.excepted, overrides)
 		cookies.Strip(r.Header)
 		return next(w, r)
 	}
-	v.rule, v.also, v.untold, v.overrides = rl, d.also, d.untold, overrides
+	v.rule, v.also, v.untold, v.overrides = j.rule, j.also, j.untold, overrides
 	return v.protected(next)
 }
 

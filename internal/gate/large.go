@@ -20,9 +20,9 @@ func (v *visit) lookFurther() (*rule, error) {
 	}
 	d := v.g.deciding(v.r, v.original)
 	d.body.peek = readings.NewPeek(v.r, limit)
-	rl, err := d.decide(v.r, v.original, v.overrides)
-	v.also = d.also
-	return rl, err
+	j, err := d.decide(v.r, v.original, v.overrides)
+	v.also = j.also
+	return j.rule, err
 }
 
 // alsoGranted tells whether a request that may be several actions has the grants

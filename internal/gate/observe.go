@@ -2,16 +2,15 @@ package gate
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // What follows is watching: it tells what rules would do, and what no rule looks
-// at. It runs after the decision, over a decision of its own, so that nothing in
-// an observing rule (a method it asks for, a matcher that fails) can change what
-// becomes of a request.
+// at. Observing rules stand in the same list as the others, and judge takes them
+// out: nothing in one of them (a method it asks for, a matcher that fails) changes
+// what becomes of a request.
 
 // Observation is a request that an observing rule would have decided.
 type Observation struct {
@@ -32,53 +31,13 @@ const (
 	Absent   Presence = "absent" // nobody, or the identity source failed
 )
 
-// watched are all rules of a site, for watching.
-type watched struct {
-	any        bool   // one of them observes
-	rules      []rule // in the operator's order
-	usesMethod bool
-}
-
-func (w *watched) add(rl rule) {
-	w.any = w.any || rl.Observe
-	w.rules = append(w.rules, rl)
-	w.usesMethod = w.usesMethod || rl.UsesMethod || rl.Unsafe
-}
-
-// watching is a decision over all rules that goes on with what d knows of the
-// body.
-func (d *decision) watching() decision {
-	w := &d.g.watched
-	return decision{g: d.g, rules: w.rules, usesMethod: w.usesMethod, body: d.body}
-}
-
-// watch gives the observing rules that would decide a reading of the request,
-// were they enforced; one that an enforced rule comes before does not. Errors do
-// not count: what the request is refused for was decided already.
-func (d *decision) watch(r *http.Request, original string, overrides bool) []*rule {
-	all := d.watching()
-	_, _ = all.decide(r, original, overrides)
-	d.excepted = d.excepted || all.excepted
-	return all.observed
-}
-
-// observe notes an observing rule of one reading.
-func (d *decision) observe(rl *rule) {
-	if !slices.Contains(d.observed, rl) {
-		d.observed = append(d.observed, rl)
-	}
-	if d.tell != nil {
-		d.tell(d.method, d.path, rl, false)
-	}
-}
-
 // undemanded tells of a request that passes without a proof.
-func (v *visit) undemanded(d *decision, overrides bool) {
+func (v *visit) undemanded(d *decision, excepted, overrides bool) {
 	switch {
 	case len(v.observed) > 0:
 		v.tellObserved(NotAsked)
 	case v.g.o.Uncovered != nil && d.mayChange(v.r, v.original, overrides):
-		v.g.o.Uncovered(v.r, d.excepted)
+		v.g.o.Uncovered(v.r, excepted)
 	}
 }
 
@@ -106,7 +65,7 @@ func (d *decision) mayChange(r *http.Request, original string, overrides bool) b
 		return true
 	}
 	var form readings.Form
-	if d.usesMethod {
+	if d.g.usesMethod {
 		form = d.body.peek.Form()
 	}
 	if !overrides && asSent(r) && form == (readings.Form{}) && strings.IndexByte(original, '%') < 0 && !containsFold(original, "method") {

@@ -1,0 +1,214 @@
+package gate
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// A request is decided in two steps. What follows collects what every rule says
+// of every reading, observing rules included, and changes nothing; judge makes
+// one judgment of it. Explain prints the same list.
+
+// decision is what is known of one request.
+type decision struct {
+	g    *Gate
+	body body
+	all  matches
+}
+
+func (g *Gate) deciding(r *http.Request, original string) decision {
+	return decision{g: g, body: bodyOf(r, original)}
+}
+
+// decide finds what the request needs before anything is known of who sent it.
+// It fails with errAmbiguous, errHidden, readings.ErrTooMany, and with the error of
+// an enforced rule's matcher.
+//
+// original is what Options.Original gave, empty for nothing; overrides is what
+// scrub told.
+func (d *decision) decide(r *http.Request, original string, overrides bool) (judgment, error) {
+	if err := d.collect(r, original, overrides); err != nil {
+		return judgment{}, err
+	}
+	return judge(&d.all, d.body.peek.TooLarge())
+}
+
+// collect spares requests with one reading the search for others.
+func (d *decision) collect(r *http.Request, original string, overrides bool) error {
+	g := d.g
+	if !plain(r, original) {
+		return d.collectAll(r, original)
+	}
+	if g.hides(r.URL.Path) {
+		return errHidden
+	}
+	if !g.usesMethod {
+		return d.one(r, false, nil) // no rule asks
+	}
+	form := d.body.peek.Form()
+	if !overrides && asSent(r) && form == (readings.Form{}) {
+		return d.one(r, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil)
+	}
+	m, err := d.methods(r, form, 1)
+	if err != nil {
+		return err
+	}
+	if len(m.Methods) == 1 && m.Methods[0] == r.Method && !m.CannotTell {
+		return d.one(r, !m.Unsafe && len(r.Header["Upgrade"]) == 0, nil)
+	}
+	path := []string{r.URL.Path}
+	return d.each(r, ways{paths: path, bare: path, methods: m})
+}
+
+// collectAll looks at every reading, also where there is but one.
+func (d *decision) collectAll(r *http.Request, original string) error {
+	all, err := d.ways(r, original)
+	if err != nil {
+		return err
+	}
+	return d.each(r, all)
+}
+
+// each collects over several readings.
+func (d *decision) each(r *http.Request, all ways) error {
+	for _, p := range all.paths {
+		if d.g.hides(p) {
+			return errHidden
+		}
+	}
+	upgrade := r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
+	for _, p := range all.paths {
+		for _, method := range all.methods.Methods {
+			// What comes after an upgrade is unsafe under whatever method.
+			safe := readings.SafeMethod(method) && !upgrade
+			if err := d.one(d.g.o.WithReading(r, p, method), safe, all.bare); err != nil {
+				return err
+			}
+		}
+		if all.methods.CannotTell {
+			if err := d.anyMethod(r, p, all.bare); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// one collects over the reading that r is, up to the first enforced rule that
+// decides it. bare are the paths of all readings, on which except depends; nil
+// where r has the only one.
+func (d *decision) one(r *http.Request, safe bool, bare []string) error {
+	m := match{method: r.Method, path: r.URL.Path}
+	for i := range d.g.rules {
+		rl := &d.g.rules[i]
+		if rl.Unsafe && safe {
+			continue
+		}
+		m.rule = rl
+		if rl.Match != nil {
+			ok, err := rl.Match(r)
+			switch {
+			case err != nil && rl.Observe:
+				d.note(m, observes)
+				continue
+			case err != nil:
+				return fmt.Errorf("matching rule %d: %w", rl.number, err)
+			case !ok:
+				continue
+			}
+		}
+		if d.bearing(m, r, bare, true) == decides {
+			return nil
+		}
+	}
+	m.rule = nil
+	d.note(m, unruled)
+	return nil
+}
+
+// bearing notes what a rule says of a reading that it matches by path, method and
+// headers: it is left to its exceptions and its fields. certain is false if it
+// cannot be told whether the search should have come so far.
+func (d *decision) bearing(m match, r *http.Request, bare []string, certain bool) says {
+	rl := m.rule
+	if len(rl.except) > 0 && rl.excepts(r, bare) {
+		return d.note(m, excepts)
+	}
+	verdict := d.holds(rl)
+	if verdict == readings.CannotTell && d.body.unknown {
+		m.ifBody = true
+	}
+	switch {
+	case verdict == readings.No:
+		return unruled
+	case rl.Observe:
+		return d.note(m, observes)
+	case verdict == readings.Yes && certain:
+		return d.note(m, decides)
+	default:
+		return d.note(m, mayDecide)
+	}
+}
+
+// holds reports whether the request's fields are those that the rule asks for.
+func (d *decision) holds(rl *rule) readings.Verdict {
+	if len(rl.Fields) == 0 {
+		return readings.Yes
+	}
+	return d.body.holds(rl, len(d.g.rules))
+}
+
+func (d *decision) note(m match, what says) says {
+	m.says = what
+	d.all.add(m)
+	return what
+}
+
+// anyMethod collects over one path under a method that cannot be told: an
+// override may be there that could not be read. Every rule is noted that could be
+// the first for some method. A rule that depends on the method does not end the
+// search; any other does.
+func (d *decision) anyMethod(r *http.Request, path string, bare []string) error {
+	var asked []*http.Request // with each method, made once for all rules
+	certain := true           // no rule before may have decided
+	for i := range d.g.rules {
+		rl := &d.g.rules[i]
+		matched := rl.Match == nil
+		for j := 0; !matched && j < len(overridden); j++ {
+			if j == len(asked) {
+				asked = append(asked, d.g.o.WithReading(r, path, overridden[j]))
+			}
+			var err error
+			if matched, err = rl.Match(asked[j]); err != nil && rl.Observe {
+				matched = true
+			} else if err != nil {
+				return fmt.Errorf("matching rule %d: %w", rl.number, err)
+			}
+			if !rl.UsesMethod {
+				break
+			}
+		}
+		if !matched {
+			continue
+		}
+		depends := rl.UsesMethod || rl.Unsafe
+		switch d.bearing(match{rule: rl, method: "?", path: path}, r, bare, certain && !depends) {
+		case decides:
+			return nil
+		case mayDecide:
+			if !depends && d.holds(rl) == readings.Yes {
+				return nil
+			}
+			certain = false
+		}
+	}
+	return nil
+}
+
+// overridden are the methods that an override could name to some effect.
+var overridden = []string{
+	"POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE", "CONNECT",
+	"COPY", "LINK", "LOCK", "MERGE", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH", "UNLINK", "UNLOCK",
+}
