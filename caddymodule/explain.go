@@ -112,13 +112,11 @@ func walk(routes caddyhttp.RouteList, r *http.Request) *Handler {
 			continue
 		}
 		for _, handler := range route.Handlers {
-			switch handler := handler.(type) {
-			case *Handler:
-				return handler
-			case *caddyhttp.Subroute:
-				if h := walk(handler.Routes, r); h != nil {
-					return h
-				}
+			if h, ok := handler.(*Handler); ok {
+				return h
+			}
+			if h := walk(inside(handler), r); h != nil {
+				return h
 			}
 		}
 	}

@@ -84,7 +84,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	rememberConns(ctx)
-	return h.build(ctx, app)
+	held := app.App.WithDefaults().Limits.Held.Size
+	switch behind, err := h.joinFront(ctx, app); {
+	case err != nil:
+		return err
+	case !behind:
+		h.logger.Warn("a step_up in a named route or in handle_errors holds no forms: whoever passes its challenge has to send the form again", zap.String("tenant", h.tenant))
+		held = -1
+	}
+	return h.build(ctx, app, held)
 }
 
 func (h *Handler) loadIdentity(ctx caddy.Context) error {
@@ -111,8 +119,9 @@ func identitySource(ctx caddy.Context, handler any) (IdentitySource, error) {
 	return source, nil
 }
 
-// build makes the gate and the pages behind it.
-func (h *Handler) build(ctx caddy.Context, app *App) error {
+// build makes the gate, which holds requests up to a size, and the pages behind
+// it.
+func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	said := h.Site.WithDefaults()
 	h.tenant = said.Tenant
 	h.form = formOf(said.UserID)
@@ -148,6 +157,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 	}
 	h.gate, err = gate.New(gate.Options{
 		Tenant:         said.Tenant,
+		Name:           h.name(),
 		Issuer:         issuer,
 		Brand:          app.brand,
 		Rules:          rules,
@@ -159,7 +169,7 @@ func (h *Handler) build(ctx caddy.Context, app *App) error {
 		Original:       originalTarget,
 		WithReading:    withReading,
 		Restored:       restored,
-		MaxHeld:        app.App.WithDefaults().Limits.Held.Size,
+		MaxHeld:        held,
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
 		Conn:           clientConn,

@@ -33,8 +33,12 @@ type Ask struct {
 	Site, ReturnTo string
 	// Held is a request to carry on with afterwards, in whatever form; nil for
 	// none. ReturnTo is then the address that was asked for, and the browser is
-	// sent back to it with the ticket's name in [ResumeParam].
+	// sent back to it with the ticket's name in [ResumeParam]. A one-time grant
+	// that is won for it passes that request and no other.
 	Held []byte
+	// Gate names the gateway instance that holds the request and will carry on
+	// with it.
+	Gate string
 }
 
 // Challenge is one pending step-up.
@@ -100,12 +104,15 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	id := newID(challengeIDLen)
 	key := append(p.Browser[:], id...)
 	if ask.Held != nil {
-		more, err := s.hold(ctx, db, p, holder, key, &want, ask.Held)
+		more, err := s.hold(ctx, db, p, holder, key, &want, ask.Gate, ask.Held)
 		if err != nil {
 			return Challenge{}, err
 		}
 		ops = append(ops, more...)
 		want.Held, want.ReturnTo = true, resumeURL(ask.ReturnTo, idText(id))
+		if ask.Demand.Use == grants.OneTimeUse && len(want.Request) == 0 {
+			want.Request = bytesOf(heldBinding(key))
+		}
 	}
 	op, err := db.Challenges.Put(holder, key, want, 0, want.Expires.Add(tidyAfter))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -31,7 +32,11 @@ func (s *Service) Check(ctx context.Context, p *Principal, d *grants.Demand, req
 	if err != nil {
 		return Pass{}, err
 	}
-	pass.ID = t.ID()
+	return s.checkGrant(ctx, db, p, d, request, t.ID())
+}
+
+func (s *Service) checkGrant(ctx context.Context, db *records.DB, p *Principal, d *grants.Demand, request [32]byte, id grants.ID) (pass Pass, err error) {
+	pass.ID = id
 	holder := db.Holder(p.Subject)
 	now := s.now()
 	live, err := db.Grant(ctx, &holder, &pass.ID, now)
@@ -56,6 +61,7 @@ type Receipt struct {
 	h      grants.Holder
 	grant  grants.ID // zero: a time-based one, which is not spent
 	ticket []byte    // the record's id; nil: no request was held
+	claim  []byte    // under which the ticket is redeemed
 	mark   []byte
 }
 
@@ -66,14 +72,17 @@ func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt,
 	return s.spend(ctx, p, pass, nil)
 }
 
-// spend uses up the grant, if it is a one-time one, and the ticket, if one is
-// named, in one Apply.
-func (s *Service) spend(ctx context.Context, p *Principal, pass *Pass, ticket []byte) (Receipt, error) {
+// spend uses up the grant, if it is a one-time one, and the ticket, if there is
+// one, in one Apply.
+func (s *Service) spend(ctx context.Context, p *Principal, pass *Pass, ticket *Ticket) (Receipt, error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Receipt{}, err
 	}
-	r := Receipt{h: pass.Grant.Holder, ticket: ticket, mark: make([]byte, 16)}
+	r := Receipt{h: pass.Grant.Holder, mark: make([]byte, 16)}
+	if ticket != nil {
+		r.ticket, r.claim = ticket.id, ticket.claim
+	}
 	rand.Read(r.mark) // never fails: crypto/rand ends the program instead
 	if ticket == nil || pass.Grant.Use != grants.TimeBased {
 		r.grant = pass.ID
@@ -131,7 +140,7 @@ func (s *Service) mark(ctx context.Context, db *records.DB, r Receipt, from, to 
 	}
 	if r.ticket != nil {
 		row, err := db.Tickets.Get(ctx, r.h, r.ticket)
-		if errors.Is(err, records.ErrNotFound) || err == nil && !same(row.Value.Spent) {
+		if errors.Is(err, records.ErrNotFound) || err == nil && (!same(row.Value.Spent) || subtle.ConstantTimeCompare(row.Value.Claim, r.claim) != 1) {
 			return action, ErrNoGrant
 		}
 		if err != nil {
@@ -139,6 +148,9 @@ func (s *Service) mark(ctx context.Context, db *records.DB, r Receipt, from, to 
 		}
 		ticket := row.Value
 		action, ticket.Spent = ticket.Action, to
+		if len(to) == 0 {
+			ticket.Claim, ticket.ClaimedUntil = nil, time.Time{} // to be claimed anew
+		}
 		op, err := db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
 		if err != nil {
 			return action, err

@@ -3,7 +3,6 @@ package ceremony
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -31,7 +30,7 @@ func resumeURL(asked, id string) string {
 // hold gives the ops that keep a request and its ticket under a challenge's id.
 // The oldest ones of the browser, and of the subject, make room for it. [ErrLimit] where as much is
 // held as may be in all.
-func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, held []byte) ([]store.Op, error) {
+func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, gate string, held []byte) ([]store.Op, error) {
 	now := s.now()
 	ops, freed, err := s.makeHeldRoom(ctx, db, p, h, now)
 	if err != nil {
@@ -46,8 +45,12 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 	}
 	until := c.Expires.Add(resumeGrace)
 	ticket, err := db.Tickets.Put(h, id, records.Ticket{
-		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Size: int64(len(held)), Expires: until,
+		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Gate: gate, Size: int64(len(held)), Expires: until,
 	}, 0, until.Add(tidyAfter))
+	if err != nil {
+		return nil, err
+	}
+	resume, err := db.Resumes.Put(grants.Holder{}, id, records.Resume{Holder: h[:]}, 0, until.Add(tidyAfter))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +58,7 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 	if err != nil {
 		return nil, err
 	}
-	return append(ops, ticket, request), nil
+	return append(ops, ticket, resume, request), nil
 }
 
 // heldBrowsers is for how many browsers' worth a subject can have requests held.
@@ -88,75 +91,4 @@ func (s *Service) makeHeldRoom(ctx context.Context, db *records.DB, p Principal,
 		}
 	}
 	return ops, freed, nil
-}
-
-// Ticket is a held request that may be carried on with, once.
-type Ticket struct {
-	Action string
-	Site   string
-	// URL is the path and query that was asked for.
-	URL string
-
-	id []byte
-}
-
-// Ticket gives p's ticket of that id, which is its challenge's. [ErrNotFound] for
-// an unknown one and another subject's, browser's or session's; [ErrExpired] for
-// one that ran out; [ErrNoGrant] for one that was used.
-func (s *Service) Ticket(ctx context.Context, p Principal, id string) (Ticket, error) {
-	db, err := s.openFor(ctx, p.Subject)
-	if err != nil {
-		return Ticket{}, err
-	}
-	raw, ok := parseID(id, challengeIDLen)
-	if !ok || p.Browser == [32]byte{} {
-		return Ticket{}, ErrNotFound
-	}
-	key := append(p.Browser[:], raw...)
-	row, err := db.Tickets.Get(ctx, db.Holder(p.Subject), key)
-	if errors.Is(err, records.ErrNotFound) || err == nil && !bytes.Equal(row.Value.Session, bytesOf(p.Session)) {
-		return Ticket{}, ErrNotFound
-	}
-	if err != nil {
-		return Ticket{}, err
-	}
-	t := Ticket{Action: row.Value.Action, Site: row.Value.Site, URL: row.Value.URL, id: key}
-	switch {
-	case len(row.Value.Spent) > 0:
-		return t, ErrNoGrant
-	case !s.now().Before(row.Value.Expires):
-		return t, ErrExpired
-	}
-	return t, nil
-}
-
-// HeldRequest gives the request that the ticket is for, in the form in which
-// [Ask.Held] had it.
-func (s *Service) HeldRequest(ctx context.Context, p Principal, t Ticket) ([]byte, error) {
-	db, err := s.openFor(ctx, p.Subject)
-	if err != nil {
-		return nil, err
-	}
-	row, err := db.Held.Get(ctx, db.Holder(p.Subject), t.id)
-	if errors.Is(err, records.ErrNotFound) {
-		return nil, ErrNotFound
-	}
-	return row.Value.Stored, err
-}
-
-// Redeem uses up the ticket and, where the grant is good for one request only,
-// the grant, as one record: of concurrent callers exactly one succeeds, and the
-// others fail with [ErrNoGrant].
-func (s *Service) Redeem(ctx context.Context, p *Principal, pass *Pass, t Ticket) (Receipt, error) {
-	return s.spend(ctx, p, pass, t.id)
-}
-
-// Forget removes the request of a redeemed ticket, which nobody needs any more.
-// The ticket stays until it runs out, so that it is told as used.
-func (s *Service) Forget(ctx context.Context, p Principal, t Ticket) error {
-	db, err := s.openFor(ctx, p.Subject)
-	if err != nil {
-		return err
-	}
-	return db.Apply(ctx, db.Held.DropID(db.Holder(p.Subject), t.id))
 }

@@ -114,6 +114,13 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		if err != nil {
 			return err
 		}
+		if row.Value.Held && won.Grant.Use == grants.OneTimeUse {
+			link, err := s.link(ctx, db, holder, db.Challenges.ID(row), won.ID)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, link...)
+		}
 		return db.Apply(ctx, append(ops, db.Challenges.Delete(row))...)
 	})
 	return won, s.withAttemptsLeft(ctx, db, p, err)

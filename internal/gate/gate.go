@@ -94,6 +94,10 @@ type Rule struct {
 // required.
 type Options struct {
 	Tenant string
+	// Name tells this gate from others behind the same [Front]: what it holds is
+	// carried on with by a gate of the name. It stays the same when the
+	// configuration is loaded anew.
+	Name string
 	// Prefix is where the gateway's own pages are, beginning and ending with a
 	// slash; empty means DefaultPrefix.
 	Prefix string
@@ -122,7 +126,8 @@ type Options struct {
 	// begins with Prefix, and Prefix without its last slash.
 	Portal http.Handler
 	// MaxHeld bounds a request that is held until its step-up is passed, in
-	// bytes of its body; 0 means 1 MiB, less than 0 that none is held.
+	// bytes of its body; 0 means 1 MiB, less than 0 that none is held. A gate
+	// that holds requests needs a [Front] before it.
 	MaxHeld int64
 	// Restored gives the request that stands for a held one, in the server's own
 	// terms: with the target as the client first sent it, and asked for by
@@ -286,8 +291,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		v.r = own
 		return v.portal()
 	}
-	if handle, ok := resumes(r); ok {
-		return v.resume(handle, next)
+	if c := claimOf(r); c != nil {
+		return v.resume(c, next)
+	}
+	if _, ok := handleIn(r, v.asked()); ok {
+		return v.unclaimed()
 	}
 	d := g.deciding(r, v.original)
 	j, err := d.decide(r, v.original, overrides)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -22,7 +23,7 @@ func (v *visit) hold(ask *ceremony.Ask) error {
 	if v.g.o.MaxHeld < 0 || v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || !sameSitePath(asked) {
 		return nil
 	}
-	held, err := heldrequest.Capture(v.r, v.original, v.g.o.MaxHeld)
+	held, err := heldrequest.Capture(v.r, v.sent(), v.g.o.MaxHeld)
 	if errors.Is(err, heldrequest.ErrTooLarge) {
 		// A browser shows an answer only once it has sent all, and an error
 		// where the connection ends before.
@@ -35,8 +36,17 @@ func (v *visit) hold(ask *ceremony.Ask) error {
 	if ask.Held, err = held.Marshal(); err != nil {
 		return err
 	}
-	ask.ReturnTo = asked
+	ask.ReturnTo, ask.Gate = asked, v.g.o.Name
 	return nil
+}
+
+// sent is what the client sent. The front notes it before any handler can add to
+// it; without a front there is no handler before the gate.
+func (v *visit) sent() heldrequest.Sent {
+	if sent, ok := v.r.Context().Value(sentKey{}).(heldrequest.Sent); ok {
+		return sent
+	}
+	return heldrequest.Sent{Method: v.r.Method, Target: v.asked(), Header: v.r.Header}
 }
 
 // maxDrained is how much of a form that cannot be held is read for the sake of
@@ -51,17 +61,18 @@ func (v *visit) asked() string {
 	return v.r.RequestURI
 }
 
-// resumes tells whether a browser comes back for a held request, and gives the
-// handle that it brings. The parameter comes last; see ceremony.ResumeParam.
-func resumes(r *http.Request) (handle string, ok bool) {
-	if r.URL.RawQuery == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+// handleIn returns the handle by which a browser comes back for a held request,
+// given the target that it sent. The parameter comes last; see
+// ceremony.ResumeParam.
+func handleIn(r *http.Request, target string) (handle string, ok bool) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return "", false
 	}
-	i := strings.LastIndex(r.URL.RawQuery, ceremony.ResumeParam+"=")
-	if i < 0 || i > 0 && r.URL.RawQuery[i-1] != '&' {
+	i := strings.LastIndex(target, ceremony.ResumeParam+"=")
+	if i < 1 || target[i-1] != '&' && target[i-1] != '?' {
 		return "", false
 	}
-	return r.URL.RawQuery[i+len(ceremony.ResumeParam)+1:], true
+	return target[i+len(ceremony.ResumeParam)+1:], true
 }
 
 // withoutHandle is a target without the handle at its end.
@@ -73,14 +84,11 @@ func withoutHandle(target string) string {
 	return target[:i-1]
 }
 
-// resume carries on with a held request, once, in the place of the one by which
-// the browser comes back. It is the one state change that a GET makes (S10), and
-// so it is made only for who was sent here by the gateway's own page: a document
-// of the same site, subject, session and browser. Everybody else is sent to the
-// address without the handle, where the rules hold as they do for any request.
-func (v *visit) resume(handle string, next func(http.ResponseWriter, *http.Request) error) error {
-	g := v.g
-	v.secure = g.o.Secure(v.r)
+// unclaimed answers a request with a handle that the front did not take: it was
+// used, ran out, or is not this browser's. The browser is sent to the address
+// without the handle, where the rules hold as they do for any request.
+func (v *visit) unclaimed() error {
+	v.secure = v.g.o.Secure(v.r)
 	switch {
 	case speculates(v.r.Header):
 		v.refuse(speculative)
@@ -88,8 +96,18 @@ func (v *visit) resume(handle string, next func(http.ResponseWriter, *http.Reque
 	case early(v.r):
 		v.tooEarly()
 		return nil
-	case v.r.Method != http.MethodGet || !ownNavigation(v.r.Header):
-		return v.dropHandle()
+	}
+	return v.dropHandle()
+}
+
+// resume carries on with the held request that the front has put in the place of
+// the one by which the browser came back. Only now is it known who is asking.
+func (v *visit) resume(c *claim, next func(http.ResponseWriter, *http.Request) error) error {
+	g := v.g
+	c.reached = true
+	v.secure = g.o.Secure(v.r)
+	if c.ticket.Gate != g.o.Name {
+		return v.redirectTo(c.ticket.URL) // another instance's
 	}
 	if refusal := v.untrusted(); refusal != nil {
 		v.refuse(refusal)
@@ -101,45 +119,20 @@ func (v *visit) resume(handle string, next func(http.ResponseWriter, *http.Reque
 		return nil
 	}
 	v.complete(&who)
-	ticket, err := g.o.Ceremony.Ticket(v.r.Context(), who, handle)
+	err = g.o.Ceremony.Owns(v.r.Context(), who, c.ticket)
 	switch {
-	case errors.Is(err, ceremony.ErrNotFound), errors.Is(err, ceremony.ErrExpired), errors.Is(err, ceremony.ErrNoGrant):
-		return v.dropHandle()
+	case errors.Is(err, ceremony.ErrNotFound):
+		return v.redirectTo(c.ticket.URL)
 	case err != nil:
 		return v.failResume("reading a ticket", err)
-	case ticket.Site != Origin(v.r, v.secure) || ticket.URL != withoutHandle(v.asked()):
-		return v.dropHandle()
 	}
-	if err := v.restore(who, ticket); errors.Is(err, ceremony.ErrNotFound) {
-		return v.dropHandle()
-	} else if err != nil {
-		return v.failResume("restoring a held request", err)
-	}
-	return v.resumed(who, ticket, next)
-}
-
-// restore puts the held request in the place of the live one.
-func (v *visit) restore(who ceremony.Principal, ticket ceremony.Ticket) error {
-	stored, err := v.g.o.Ceremony.HeldRequest(v.r.Context(), who, ticket)
-	if err != nil {
-		return err
-	}
-	held, err := heldrequest.Unmarshal(stored)
-	if err != nil {
-		return err
-	}
-	r, err := held.Restore(v.r)
-	if err != nil {
-		return err
-	}
-	v.r, v.original = v.g.o.Restored(r, held.Original), held.Original
-	return nil
+	return v.resumed(who, c, next)
 }
 
 // resumed is the way of a restored request: the rules are run on it again, and
 // only what the ticket was given for is passed on.
-func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next func(http.ResponseWriter, *http.Request) error) error {
-	g := v.g
+func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.ResponseWriter, *http.Request) error) error {
+	g, ticket := v.g, c.ticket
 	v.overrides = true
 	rl, err := v.lookFurther()
 	if err == nil && len(v.also) > 0 {
@@ -160,12 +153,13 @@ func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next fun
 		return nil
 	}
 	token, _ := cookies.Get(v.r.Header, rl.cookie.On(v.secure))
-	pass, err := g.o.Ceremony.Check(v.r.Context(), &who, &rl.Demand, v.request, token)
+	pass, err := g.o.Ceremony.CheckHeld(v.r.Context(), &who, &rl.Demand, v.request, ticket, token)
 	if err != nil {
 		// Held anew: a grant that ran out on the way costs a proof, not the form.
 		v.ungranted(who, token != "", err)
 		return nil
 	}
+	c.settled = true // whatever comes of it: an unknown outcome gives nothing back
 	receipt, err := g.o.Ceremony.Redeem(v.r.Context(), &who, &pass, ticket)
 	if errors.Is(err, ceremony.ErrNoGrant) {
 		return v.redirectTo(ticket.URL)
@@ -181,7 +175,7 @@ func (v *visit) resumed(who ceremony.Principal, ticket ceremony.Ticket, next fun
 	}
 	back, err := v.passOnce(&who, &pass, receipt, next)
 	if !back {
-		if err := g.o.Ceremony.Forget(v.r.Context(), who, ticket); err != nil {
+		if err := g.o.Ceremony.Forget(context.WithoutCancel(v.r.Context()), ticket); err != nil {
 			g.o.Failed(v.r, "forgetting a held request", err)
 		}
 	}

@@ -194,7 +194,8 @@ func TestFormSurvivesAnApplicationThatIsDown(t *testing.T) {
 			r.RequestURI = f.resume
 			r.Header = http.Header{"Cookie": {f.browser + "; " + f.grant}, "X-User": {"alice"}}
 			rec := httptest.NewRecorder()
-			if err := s.Gate.ServeHTTP(rec, r, down); err != nil || rec.Code != 502 {
+			err = s.front().ServeHTTP(rec, r, func(w http.ResponseWriter, r *http.Request) error { return s.Gate.ServeHTTP(w, r, down) })
+			if err != nil || rec.Code != 502 {
 				t.Fatalf("%d %v", rec.Code, err)
 			}
 		}

@@ -86,11 +86,19 @@ func newSite(t *testing.T, edits ...func(*gate.Options)) *site {
 	s.Gate = s.newGate(edits...)
 	s.back.Store(s.Gate)
 	s.URL = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.back.Load().ServeHTTP(w, r, s.application); err != nil {
+		err := s.front().ServeHTTP(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			return s.back.Load().ServeHTTP(w, r, s.application)
+		})
+		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	}))
 	return s
+}
+
+// front is what stands before all handlers of the site.
+func (s *site) front() *gate.Front {
+	return gate.NewFront(gate.FrontOptions{Ceremony: s.Service, Secure: s.options().Secure})
 }
 
 func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {

@@ -2,10 +2,11 @@
 // takes all of it that must reach the application later, [Request.Restore] puts
 // it in the place of the request by which the browser comes back.
 //
-// What the person sent (method, target, body, and the headers that describe
-// them) is restored as it was, byte for byte. What tells who is asking and from
-// where (cookies, credentials, what proxies in front say) is always the live
-// request's: a held request must not bring back a session that has ended since.
+// What the person sent (method, target, body, and the headers by which a browser
+// describes them) is restored as it was, byte for byte. Every other header is
+// the live request's: who is asking, from where, and whatever a proxy or a
+// handler in front says of them. A held request must not bring back a session
+// that has ended, or a group that somebody was taken out of.
 //
 // The package is pure: it stores nothing, and decides nothing about who may
 // restore what.
@@ -34,20 +35,24 @@ var (
 // Request is a request as it is held.
 type Request struct {
 	Method string `json:"method"`
-	// Target is the request target as the gateway saw it, Original as the
-	// client sent it, where something in front had rewritten it.
-	Target   string      `json:"target"`
-	Original string      `json:"original,omitempty"`
-	Header   http.Header `json:"header"`
-	Body     []byte      `json:"body,omitempty"`
+	// Target is the request target as the client sent it.
+	Target string      `json:"target"`
+	Header http.Header `json:"header"`
+	Body   []byte      `json:"body,omitempty"`
 	// Chunked tells that the body came without its length, and goes on so.
 	Chunked bool `json:"chunked,omitempty"`
 }
 
-// Capture reads a request whole, its body up to limit bytes. The request must not
-// be passed on afterwards.
-func Capture(r *http.Request, original string, limit int64) (Request, error) {
-	held := Request{Method: r.Method, Target: r.RequestURI, Original: original, Header: make(http.Header, len(r.Header)), Chunked: r.ContentLength < 0}
+// Sent is what a client sent, as it was before any handler changed it.
+type Sent struct {
+	Method, Target string
+	Header         http.Header
+}
+
+// Capture reads a request whole, its body up to limit bytes. All else is taken
+// from what the client sent. The request must not be passed on afterwards.
+func Capture(r *http.Request, sent Sent, limit int64) (Request, error) {
+	held := Request{Method: sent.Method, Target: sent.Target, Header: make(http.Header, len(sent.Header)), Chunked: r.ContentLength < 0}
 	if r.ContentLength > limit {
 		return Request{}, ErrTooLarge
 	}
@@ -64,20 +69,13 @@ func Capture(r *http.Request, original string, limit int64) (Request, error) {
 	if held.Chunked && len(held.Body) == 0 && len(r.TransferEncoding) == 0 {
 		held.Chunked = false
 	}
-	hop := hopByHop(r.Header)
-	for name, values := range r.Header {
-		if !live[name] && !hop[name] {
+	hop := hopByHop(sent.Header)
+	for name, values := range sent.Header {
+		if describes(name) && !hop[name] {
 			held.Header[name] = slices.Clone(values)
 		}
 	}
 	return held, nil
-}
-
-// live are the headers that are never held: they tell who is asking, or are made
-// anew.
-var live = map[string]bool{
-	"Cookie": true, "Authorization": true, "Content-Length": true, "Expect": true,
-	"Sec-Purpose": true, "Early-Data": true,
 }
 
 // always are the hop-by-hop headers of RFC 9110 section 7.6.1 and those that
@@ -99,21 +97,26 @@ func hopByHop(h http.Header) map[string]bool {
 	return hop
 }
 
-// describes tells of the headers by which a client says what it sends and what
-// it would have back. Of these the held ones are restored, also where the live
-// request has its own.
+// describes reports whether a header is one by which a client says what it sends
+// and what it wants back. These are the headers that a browser adds to a form,
+// with those that change what a request means. They are held and restored; of
+// all others the live request's stand. The list names what is restored, since a
+// list of what is not would miss the next proxy's header.
 func describes(name string) bool {
 	switch name {
+	case "Content-Length", "Sec-Purpose":
+		return false // made anew, or of one request only
 	case "Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Origin", "Referer", "User-Agent", "Cache-Control", "Pragma", "Priority",
-		"Upgrade-Insecure-Requests", "X-Requested-With", "Dnt", "Range", "Prefer":
+		"Upgrade-Insecure-Requests", "X-Requested-With", "Dnt", "Range", "Prefer",
+		"Destination", "Overwrite", "Depth", "Soapaction",
+		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Method", "Http-Method", "Http-Method-Override":
 		return true
 	}
 	return strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "Sec-") || strings.HasPrefix(name, "If-")
 }
 
-// Restore gives the held request in the place of the live one, on the live one's
-// connection and context. Of headers that do not describe the request the live
-// one's stand; the held ones are added where it has none.
+// Restore returns the held request in the place of the live one, on the live
+// one's connection and context.
 func (h Request) Restore(on *http.Request) (*http.Request, error) {
 	u, err := url.ParseRequestURI(h.Target)
 	if err != nil {
@@ -121,12 +124,12 @@ func (h Request) Restore(on *http.Request) (*http.Request, error) {
 	}
 	header := make(http.Header, len(on.Header)+len(h.Header))
 	for name, values := range on.Header {
-		if !describes(name) {
+		if !describes(name) && name != "Content-Length" && name != "Sec-Purpose" {
 			header[name] = values
 		}
 	}
 	for name, values := range h.Header {
-		if _, taken := header[name]; !taken && !live[name] {
+		if describes(name) {
 			header[name] = slices.Clone(values)
 		}
 	}

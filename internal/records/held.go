@@ -17,9 +17,25 @@ type Ticket struct {
 	URL     string    `json:"url"`
 	Size    int64     `json:"size"` // of the held request as stored, in bytes
 	Expires time.Time `json:"expires"`
+	// Gate names the gateway instance that held the request: only it carries on.
+	Gate string `json:"gate,omitempty"`
+	// Grant is the id of the one-time grant that was won for the request. It is
+	// found here, so that no other grant of the browser can take its place.
+	Grant []byte `json:"grant,omitempty"`
+	// Claim marks a ticket that one request of its browser is being carried on
+	// with, until ClaimedUntil. It is random, so that only that request may
+	// redeem the ticket.
+	Claim        []byte    `json:"claim,omitempty"`
+	ClaimedUntil time.Time `json:"claimed_until,omitzero"`
 	// Spent marks a ticket as used. As with a grant it is random, so that
 	// whoever spent it, and nobody else, may give it back.
 	Spent []byte `json:"spent,omitempty"`
+}
+
+// Resume says whose ticket a browser comes back for, before anybody has said who
+// is asking: stored under "r/", the zero holder, browser and id.
+type Resume struct {
+	Holder []byte `json:"holder"`
 }
 
 // HeldRequest is the request itself, under "h/" and the same name. It is written

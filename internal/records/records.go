@@ -63,6 +63,7 @@ type DB struct {
 	Devices    Table[Device]
 	Tickets    Table[Ticket]
 	Held       Table[HeldRequest]
+	Resumes    Table[Resume]
 	APIKeys    Table[APIKey]
 	Names      Table[Name]
 	Sends      Table[Sends]
@@ -129,6 +130,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	db.Devices = newTable[Device](db, "d/")
 	db.Tickets = newTable[Ticket](db, "t/")
 	db.Held = newTable[HeldRequest](db, "h/")
+	db.Resumes = newTable[Resume](db, "r/")
 	db.APIKeys = newTable[APIKey](db, "k/")
 	db.Names = newTable[Name](db, "n/")
 	db.Sends = newTable[Sends](db, "m/")

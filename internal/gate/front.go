@@ -1,0 +1,243 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+)
+
+// FrontOptions make a Front. Ceremony and Secure are required.
+type FrontOptions struct {
+	Ceremony *ceremony.Service
+	// Secure reports whether the client came over HTTPS.
+	Secure func(*http.Request) bool
+	// Leads reports whether a gate of the name may be behind the front for a
+	// request. Nil: always.
+	Leads func(r *http.Request, gate string) bool
+	// Restored returns the request that stands for a held one, in the server's
+	// own terms. Nil returns it as it is.
+	Restored func(r *http.Request, original string) *http.Request
+	// Failed is told what went wrong where a request was refused for a reason
+	// that the operator must look into. Nil drops it.
+	Failed func(r *http.Request, doing string, err error)
+}
+
+// Front stands before all handlers that a request passes on its way to a gate,
+// so that they see a held request as it was sent, and not the GET by which the
+// browser comes back for it: what refuses, rewrites or routes by method judges
+// the form again, as it stands today.
+//
+// Nobody has said yet who is asking. So the front needs the handle and the
+// browser's cookie, and it claims the ticket, durably, before anything sees the
+// request. The gate identifies the person, runs its rules and redeems the claim.
+// A request that does not get as far gives the claim back. Anything that is not
+// a resume goes by untouched.
+type Front struct{ o FrontOptions }
+
+// NewFront makes a Front.
+func NewFront(o FrontOptions) *Front {
+	if o.Leads == nil {
+		o.Leads = func(*http.Request, string) bool { return true }
+	}
+	if o.Restored == nil {
+		o.Restored = func(r *http.Request, _ string) *http.Request { return r }
+	}
+	if o.Failed == nil {
+		o.Failed = func(*http.Request, string, error) {}
+	}
+	return &Front{o: o}
+}
+
+// claim is a claimed ticket on its way to the gate, in the request's context.
+type claim struct {
+	ticket ceremony.Ticket
+	// reached tells that the gate was, and settled that it redeemed the ticket, or
+	// tried to.
+	reached, settled bool
+}
+
+// claimKey finds a claim, and sentKey what the client sent, in a context.
+type (
+	claimKey struct{}
+	sentKey  struct{}
+)
+
+func claimOf(r *http.Request) *claim {
+	c, _ := r.Context().Value(claimKey{}).(*claim)
+	if c == nil || c.reached {
+		return nil
+	}
+	return c
+}
+
+// ServeHTTP passes a request on to next, a resume as the request that was held.
+// It returns what next returned.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if navigates(r.Header) { // it may be held
+			sent := heldrequest.Sent{Method: r.Method, Target: r.RequestURI, Header: r.Header.Clone()}
+			r = r.WithContext(context.WithValue(r.Context(), sentKey{}, sent))
+		}
+		return next(w, r)
+	}
+	handle, ok := handleIn(r, r.RequestURI)
+	if !ok || r.Method != http.MethodGet || !ownNavigation(r.Header) || speculates(r.Header) || early(r) {
+		return next(w, r)
+	}
+	restored, c, err := f.take(r, handle)
+	switch {
+	case err != nil:
+		f.o.Failed(r, "restoring a held request", err)
+		f.refuse(w, r)
+		return nil
+	case c == nil:
+		return next(w, r)
+	}
+	body := &watchedBody{ReadCloser: restored.Body}
+	restored.Body = body
+	status := &watchedStatus{ResponseWriter: w}
+	returned := false
+	defer func() {
+		// A gate that did not redeem the ticket passed nothing on. Where none was
+		// reached, some handler in front refused; but a body that was read, or a
+		// success, may be an application's doing.
+		if c.settled || !c.reached && (body.read || returned && status.code < 300 && status.code != 0) {
+			return
+		}
+		if err := f.o.Ceremony.Unclaim(context.WithoutCancel(r.Context()), c.ticket); err != nil {
+			f.o.Failed(r, "giving a held request back", err)
+		}
+	}()
+	err = next(status, restored)
+	returned = err == nil
+	return err
+}
+
+// refuse answers a resume where the store does not: the handle is still good, so
+// the browser must not be sent away from it.
+func (f *Front) refuse(w http.ResponseWriter, r *http.Request) {
+	answersVary(w.Header())
+	if !navigates(r.Header) {
+		problem.Write(w, problem.Problem{Code: unavailable.code, Detail: unavailable.detail})
+		return
+	}
+	page := pages.Page{Lang: pages.Choose("", strings.Join(r.Header["Accept-Language"], ",")), Host: r.Host, Now: time.Now()}
+	pages.Render(w, unavailable.code.Status(), pages.Message{Page: page, Kind: unavailable.page})
+}
+
+// take claims the ticket that a browser comes back for, and restores its request.
+// It returns no claim where there is nothing for this browser at this address.
+func (f *Front) take(r *http.Request, handle string) (*http.Request, *claim, error) {
+	secure := f.o.Secure(r)
+	browser, _ := cookies.BrowserID(r, secure)
+	if browser == [32]byte{} {
+		return nil, nil, nil
+	}
+	ticket, err := f.o.Ceremony.Ticket(r.Context(), browser, handle)
+	if err != nil {
+		return nil, nil, unlessGone(err)
+	}
+	if ticket.Site != Origin(r, secure) || ticket.URL != withoutHandle(r.RequestURI) {
+		return nil, nil, nil
+	}
+	stored, err := f.o.Ceremony.HeldRequest(r.Context(), ticket)
+	if err != nil {
+		return nil, nil, unlessGone(err)
+	}
+	held, err := heldrequest.Unmarshal(stored)
+	if err != nil {
+		return nil, nil, err
+	}
+	restored, err := held.Restore(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	sent := heldrequest.Sent{Method: held.Method, Target: held.Target, Header: restored.Header.Clone()}
+	restored = f.o.Restored(restored, held.Target)
+	if !f.o.Leads(restored, ticket.Gate) {
+		return nil, nil, nil
+	}
+	if ticket, err = f.o.Ceremony.Claim(r.Context(), ticket); err != nil {
+		return nil, nil, unlessGone(err)
+	}
+	c := &claim{ticket: ticket}
+	ctx := context.WithValue(context.WithValue(restored.Context(), claimKey{}, c), sentKey{}, sent)
+	return restored.WithContext(ctx), c, nil
+}
+
+// unlessGone drops the errors by which a ticket is not there to be claimed.
+func unlessGone(err error) error {
+	if errors.Is(err, ceremony.ErrNotFound) || errors.Is(err, ceremony.ErrExpired) || errors.Is(err, ceremony.ErrNoGrant) {
+		return nil
+	}
+	return err
+}
+
+// watchedBody knows whether anybody read the body.
+type watchedBody struct {
+	io.ReadCloser
+	read bool
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.read = true
+	return b.ReadCloser.Read(p)
+}
+
+// watchedStatus knows the status of the answer.
+type watchedStatus struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *watchedStatus) WriteHeader(code int) {
+	if s.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
+		s.code = code
+	}
+	s.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (s *watchedStatus) Write(b []byte) (int, error) {
+	s.begun()
+	return s.ResponseWriter.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom, so that the server's own is still used.
+func (s *watchedStatus) ReadFrom(from io.Reader) (int64, error) {
+	s.begun()
+	return io.Copy(s.ResponseWriter, from)
+}
+
+// FlushError is what http.ResponseController looks for: a flush may be what
+// sends the header.
+func (s *watchedStatus) FlushError() error {
+	s.begun()
+	return http.NewResponseController(s.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController find the rest.
+func (s *watchedStatus) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (s *watchedStatus) begun() {
+	if s.code == 0 {
+		s.code = http.StatusOK
+	}
+}
+
+// Interface guards.
+var (
+	_ http.ResponseWriter = (*watchedStatus)(nil)
+	_ io.ReaderFrom       = (*watchedStatus)(nil)
+)
