@@ -52,10 +52,10 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			match {
 //				MATCHER...
 //			}
-//			unsafe
+//			unsafe  [not METHOD...]
 //			except  PATH...
-//			form    NAME [VALUE...]
-//			json    POINTER [VALUE...]
+//			form    NAME    [VALUE... | not VALUE...]
+//			json    POINTER [VALUE... | not VALUE...]
 //			grant   one_time | time_based [DURATION]
 //			methods passkey | totp | sms | recovery_code...
 //			label   TEXT
@@ -74,7 +74,12 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // blocks are alternatives to the first. A rule has a token, a match block or
 // unsafe. form and json may be said several times, and all of them have to hold;
 // of the values of each one is enough, and without values the field only has to
-// be there. A path ending in /* also covers the path without the slash. Paths and
+// be there. delete* is every value that begins so, *delete every one that ends so;
+// a star elsewhere is refused. After not stand values that are harmless: the rule
+// then covers every request but those that certainly have the field once with one
+// of them, compared by the letter, and so also those without the field. unsafe not
+// takes further methods for safe. A value that is the word not is written in
+// quotes. A path ending in /* also covers the path without the slash. Paths and
 // path_regexp match in any case; an expression compares as it is written, so lower
 // the path in it. Rules are tried in the order written, and the first that covers a request decides; a
 // rule that an earlier one leaves nothing for is refused. One with mode observe
@@ -152,7 +157,18 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 				r.Match = append(r.Match, config.Matchers(set))
 				return nil
 			},
-			"unsafe": func(*caddyfile.Dispenser) error { r.Unsafe = true; return nil },
+			"unsafe": func(d *caddyfile.Dispenser) error {
+				r.Unsafe = true
+				more, not, err := listed(d, "unsafe", "unsafe not PROPFIND REPORT")
+				if err != nil {
+					return err
+				}
+				if len(more) > 0 {
+					return d.Errf("unsafe: %q is more than it takes: methods that it is to leave alone stand after not, such as `unsafe not PROPFIND REPORT`", more[0])
+				}
+				r.UnsafeNot = not
+				return checked(d, config.CheckUnsafeNot(not))
+			},
 			"except": func(d *caddyfile.Dispenser) error {
 				if r.Except = d.RemainingArgs(); len(r.Except) == 0 {
 					return d.Err("except takes the paths that need no proof, such as `except /login /logout`")
@@ -165,20 +181,26 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 				return nil
 			},
 			"form": func(d *caddyfile.Dispenser) error {
-				args := d.RemainingArgs()
-				if len(args) == 0 {
+				if !d.NextArg() {
 					return d.Err("form takes a field's name and the values that are meant, such as `form op withdraw pay`")
 				}
-				f := config.FormMatch{Name: args[0], Values: args[1:]}
+				f := config.FormMatch{Name: d.Val()}
+				var err error
+				if f.Values, f.Not, err = listed(d, "form "+f.Name, "form op not login logout"); err != nil {
+					return err
+				}
 				r.Form = append(r.Form, f)
 				return checked(d, config.CheckForm(f))
 			},
 			"json": func(d *caddyfile.Dispenser) error {
-				args := d.RemainingArgs()
-				if len(args) == 0 {
+				if !d.NextArg() {
 					return d.Err("json takes a JSON pointer and the values that are meant, such as `json /method torrent-remove`")
 				}
-				j := config.JSONMatch{Pointer: args[0], Values: args[1:]}
+				j := config.JSONMatch{Pointer: d.Val()}
+				var err error
+				if j.Values, j.Not, err = listed(d, "json "+j.Pointer, "json /method not session-get"); err != nil {
+					return err
+				}
 				r.JSON = append(r.JSON, j)
 				return checked(d, config.CheckJSON(j))
 			},
@@ -235,6 +257,29 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	}
 	h.Rules = append(h.Rules, r)
 	return nil
+}
+
+// listed reads the rest of a line: words that are meant, or after not those that
+// are harmless. A quoted "not" is a word.
+func listed(d *caddyfile.Dispenser, setting, example string) (meant, harmless []string, err error) {
+	not := false
+	for d.NextArg() {
+		switch token := d.Token(); {
+		case d.Val() == "not" && !token.Quoted():
+			if not || len(meant) > 0 {
+				return nil, nil, d.Errf("%s: not stands once, before all values, and makes them those that are harmless; a value that is the word not is written in quotes", setting)
+			}
+			not = true
+		case not:
+			harmless = append(harmless, d.Val())
+		default:
+			meant = append(meant, d.Val())
+		}
+	}
+	if not && len(harmless) == 0 {
+		return nil, nil, d.Errf("%s: after not stands what is harmless, such as `%s`", setting, example)
+	}
+	return meant, harmless, nil
 }
 
 // readTokens reads the matcher tokens after an action type.

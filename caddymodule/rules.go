@@ -34,16 +34,17 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			return nil, nil, &config.RuleError{Rule: i, Err: fmt.Errorf("%s: %w", r.Action, err)}
 		}
 		rules = append(rules, gate.Rule{
-			Demand:     demand,
-			Label:      r.Label,
-			Match:      match,
-			Unsafe:     r.Unsafe,
-			Except:     r.Except,
-			Fields:     fields,
-			Show:       shown,
-			UsesMethod: usesMethod(r),
-			Observe:    r.Mode == config.ModeObserve,
-			Line:       describe(r),
+			Demand:      demand,
+			Label:       r.Label,
+			Match:       match,
+			Unsafe:      r.Unsafe,
+			SafeMethods: r.UnsafeNot,
+			Except:      r.Except,
+			Fields:      fields,
+			Show:        shown,
+			UsesMethod:  usesMethod(r),
+			Observe:     r.Mode == config.ModeObserve,
+			Line:        describe(r),
 		})
 		if _, known := actions[r.Action]; !known {
 			actions[r.Action] = portal.Action{Demand: demand, Label: r.Label, RequestBound: len(r.Show) > 0}
@@ -81,12 +82,20 @@ func compileFields(r config.Rule) (asked, shown []readings.Field, err error) {
 			err = failed
 		}
 	}
+	unless := func(f readings.Field, failed error, not []string) (readings.Field, error) {
+		if failed != nil || len(not) == 0 {
+			return f, failed
+		}
+		return f.Unless(not...)
+	}
 	for _, m := range r.Form {
 		f, failed := readings.FormField(m.Name, m.Values...)
+		f, failed = unless(f, failed, m.Not)
 		add(&asked, f, failed)
 	}
 	for _, m := range r.JSON {
 		f, failed := readings.JSONField(m.Pointer, m.Values...)
+		f, failed = unless(f, failed, m.Not)
 		add(&asked, f, failed)
 	}
 	for _, name := range r.Show {
@@ -111,16 +120,16 @@ func describe(r config.Rule) string {
 		words = append(words, "match", "{ "+strings.Join(describeSet(set), " ")+" }")
 	}
 	if r.Unsafe {
-		words = append(words, "unsafe")
+		words = append(append(words, "unsafe"), notWords(r.UnsafeNot)...)
 	}
 	if len(r.Except) > 0 {
 		words = append(append(words, "except"), r.Except...)
 	}
 	for _, m := range r.Form {
-		words = append(append(words, "form", m.Name), m.Values...)
+		words = append(append(append(words, "form", m.Name), m.Values...), notWords(m.Not)...)
 	}
 	for _, m := range r.JSON {
-		words = append(append(words, "json", m.Pointer), m.Values...)
+		words = append(append(append(words, "json", m.Pointer), m.Values...), notWords(m.Not)...)
 	}
 	words = append(words, "grant", r.Grant, r.TTL.String())
 	if len(r.Show) > 0 {
@@ -133,6 +142,14 @@ func describe(r config.Rule) string {
 		words = append(words, "mode", r.Mode)
 	}
 	return strings.Join(words, " ")
+}
+
+// notWords are a list of what is harmless, as it is written.
+func notWords(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return append([]string{"not"}, list...)
 }
 
 func describeSet(set config.Matchers) []string {

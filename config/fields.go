@@ -20,8 +20,18 @@ type FormMatch struct {
 	Name string `json:"name"`
 
 	// Values are those that the field may have, one of which is enough. Without
-	// any it has to be there, whatever it holds.
+	// any it has to be there, whatever it holds. A star at the end of a value
+	// stands for anything that follows (delete* is deleteAll too), at its
+	// beginning for anything before; elsewhere it is refused. A value that has a
+	// star in it is named up to the star.
 	Values []string `json:"values,omitempty"`
+
+	// Not are values that are known to be harmless, instead of Values: every
+	// request falls under the rule but those that certainly have the field once,
+	// in the query or the form, with one of these by the letter. One that has it
+	// twice, in another spelling, in JSON, or not at all falls under it, and so
+	// does one whose body cannot be read. Without stars.
+	Not []string `json:"not,omitempty"`
 }
 
 // JSONMatch asks for a value in a JSON body.
@@ -30,8 +40,14 @@ type JSONMatch struct {
 	// Arrays on the way are looked through without being named. Required.
 	Pointer string `json:"pointer"`
 
-	// Values are as in FormMatch: texts, or the JSON words and numbers.
+	// Values are as in FormMatch: texts, or the JSON words and numbers. For a
+	// text also a JSON number, true or null counts, which some applications take
+	// for it.
 	Values []string `json:"values,omitempty"`
+
+	// Not is as in FormMatch, for a body that is one JSON value with the field
+	// exactly at Pointer: not in a batch, and not in the query or a form as well.
+	Not []string `json:"not,omitempty"`
 }
 
 // CheckForm holds what is asked of a form against its limits.
@@ -42,7 +58,7 @@ func CheckForm(f FormMatch) error {
 	case strings.ContainsAny(f.Name, "[]&;=%+"):
 		return fmt.Errorf("form %q must be the field's name decoded and without its subscript: `form user` is also user[role]", f.Name)
 	}
-	return checkValues("form", f.Name, f.Values)
+	return checkBoth("form", f.Name, f.Values, f.Not)
 }
 
 // CheckJSON holds what is asked of a JSON body against its limits.
@@ -50,7 +66,7 @@ func CheckJSON(j JSONMatch) error {
 	if err := checkPointer("json", j.Pointer); err != nil {
 		return err
 	}
-	return checkValues("json", j.Pointer, j.Values)
+	return checkBoth("json", j.Pointer, j.Values, j.Not)
 }
 
 func checkPointer(setting, p string) error {
@@ -70,10 +86,48 @@ func checkPlaceholder(setting, text string) error {
 	return nil
 }
 
-func checkValues(setting, name string, values []string) error {
+func checkBoth(setting, name string, values, not []string) error {
 	if err := checkPlaceholder(setting, name); err != nil {
 		return err
 	}
+	if len(values) > 0 && len(not) > 0 {
+		return fmt.Errorf("%s %s names values that are meant and, with not, values that are harmless: keep one of the lists", setting, name)
+	}
+	for _, v := range values {
+		if err := checkStars(setting, name, v); err != nil {
+			return err
+		}
+	}
+	for _, v := range not {
+		if strings.Contains(v, "*") {
+			return fmt.Errorf("%s %s: the harmless value %q must be written out, without a star: a pattern would exempt what nobody has looked at", setting, name, v)
+		}
+	}
+	if err := checkValues(setting, name, values, strings.EqualFold, "case makes no difference"); err != nil {
+		return err
+	}
+	same := func(a, b string) bool { return a == b }
+	return checkValues(setting, name+" not", not, same, "keep one of them")
+}
+
+// checkStars refuses a star that is no prefix or suffix: as a literal one it would
+// match nothing that its author means.
+func checkStars(setting, name, v string) error {
+	switch text := bare(v); {
+	case !strings.Contains(v, "*"):
+		return nil
+	case text == "":
+		return fmt.Errorf("%s %s: the value %q is any value: leave it out, and the field has to be there whatever it holds", setting, name, v)
+	case strings.Contains(text, "*"):
+		return fmt.Errorf("%s %s: in the value %q a star may stand at the end, for anything that follows (delete*), at the beginning, for anything before, and nowhere else", setting, name, v)
+	}
+	return nil
+}
+
+// bare is a value without the stars at its ends.
+func bare(v string) string { return strings.TrimSuffix(strings.TrimPrefix(v, "*"), "*") }
+
+func checkValues(setting, name string, values []string, same func(a, b string) bool, why string) error {
 	if len(values) > MaxValues {
 		return fmt.Errorf("%s %s names more than %d values", setting, name, MaxValues)
 	}
@@ -83,8 +137,8 @@ func checkValues(setting, name string, values []string) error {
 			return fmt.Errorf("%s %s: value %q must be at most %d bytes of printable text", setting, name, v, MaxFieldText)
 		case strings.TrimSpace(v) != v:
 			return fmt.Errorf("%s %s: value %q must not begin or end with a space: values are compared without the spaces around them", setting, name, v)
-		case slices.ContainsFunc(values[:i], func(w string) bool { return strings.EqualFold(v, w) }):
-			return fmt.Errorf("%s %s names the value %q twice: case makes no difference", setting, name, v)
+		case slices.ContainsFunc(values[:i], func(w string) bool { return same(v, w) }):
+			return fmt.Errorf("%s %s names the value %q twice: %s", setting, name, v, why)
 		}
 		if err := checkPlaceholder(setting, v); err != nil {
 			return err
@@ -146,36 +200,4 @@ func (r Rule) checkFields() error {
 		}
 	}
 	return CheckShow(r.Show)
-}
-
-// asked is one thing that a rule asks of fields, comparable with another's.
-type asked struct {
-	field  string // with its kind
-	values []string
-}
-
-func asksOf(r Rule) []asked {
-	var all []asked
-	for _, f := range r.Form {
-		all = append(all, asked{"form " + strings.ToLower(f.Name), f.Values})
-	}
-	for _, j := range r.JSON {
-		all = append(all, asked{"json " + strings.ToLower(j.Pointer), j.Values})
-	}
-	return all
-}
-
-// implied tells whether a request that has all that later asks for certainly has
-// what earlier does.
-func implied(earlier, later []asked) bool {
-	for _, e := range earlier {
-		if !slices.ContainsFunc(later, func(l asked) bool {
-			return l.field == e.field && (len(e.values) == 0 || len(l.values) > 0 && !slices.ContainsFunc(l.values, func(v string) bool {
-				return !slices.ContainsFunc(e.values, func(w string) bool { return strings.EqualFold(v, w) })
-			}))
-		}) {
-			return false
-		}
-	}
-	return true
 }

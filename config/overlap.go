@@ -60,6 +60,7 @@ type scope struct {
 	match  string   // canonical form of On and Match
 	except []string // canonical form of Except
 	unsafe bool
+	not    []string // methods that unsafe leaves alone
 	fields []asked
 }
 
@@ -68,6 +69,7 @@ func scopeOf(r Rule) scope {
 		all:    len(r.On) == 0 && len(r.Match) == 0,
 		match:  canonical(r),
 		unsafe: r.Unsafe,
+		not:    r.UnsafeNot,
 		fields: asksOf(r),
 	}
 	except := slices.Clone(r.Except)
@@ -113,6 +115,9 @@ func conflict(earlier, later Rule, e, l scope) error {
 	}
 	if e.unsafe && !l.unsafe {
 		return nil // the earlier rule leaves safe requests to later ones
+	}
+	if e.unsafe && !subset(e.not, l.not) {
+		return nil // it leaves those by the methods that it takes for safe
 	}
 	if !implied(e.fields, l.fields) {
 		return nil // it leaves those without its fields

@@ -59,8 +59,10 @@ type Matchers map[string]json.RawMessage
 //
 // Form and JSON are looked at last, and in query, form and JSON body alike, since
 // many applications take their parameters from any of them. Names and values are
-// compared without case. Where it cannot be told what a body holds (it is
-// compressed, in another charset, not JSON by the letter), the rule counts as
+// compared as the most tolerant application does: without case, - as _, without
+// blanks, quotes, slashes and backslashes in front. Where it cannot be told what a
+// body holds (it is compressed, in another charset, neither a form nor JSON by the
+// letter: XML, YAML, MessagePack, an upload, plain text), the rule counts as
 // matching, and so do those behind it that cover the request; where they name
 // another action, the request is refused as ambiguous. Of a body the first 256 KiB
 // are looked through, and of those who are signed in as much as is held; a larger
@@ -88,17 +90,25 @@ type Rule struct {
 	// upgrades and CONNECT count as unsafe.
 	Unsafe bool `json:"unsafe,omitempty"`
 
+	// UnsafeNot are further methods that Unsafe takes for safe, such as PROPFIND
+	// and REPORT of WebDAV, which only read. A request that an override (a header,
+	// _method) may turn into another method, or that asks for an upgrade, is not
+	// spared. Methods that the IANA registry calls unsafe, and CONNECT, are
+	// refused. Only together with Unsafe. Default: none.
+	UnsafeNot []string `json:"unsafe_not,omitempty"`
+
 	// Except are paths that the rule does not cover: /login, or /assets/* for
 	// everything below. A request is only excepted if it is under every
 	// reading of its path.
 	Except []string `json:"except,omitempty"`
 
 	// Form are fields that a request must have in its query or its body, all of
-	// them, to fall under the rule.
+	// them, to fall under the rule; or, with Not, must not have with a harmless
+	// value.
 	Form []FormMatch `json:"form,omitempty"`
 
 	// JSON are values that a request must have in a JSON body, all of them, to
-	// fall under the rule.
+	// fall under the rule; or, with Not, must not have with a harmless value.
 	JSON []JSONMatch `json:"json,omitempty"`
 
 	// Show are fields, by name or JSON pointer, that the challenge shows with
@@ -178,6 +188,12 @@ func (r Rule) Validate() error {
 		if err := set.check(); err != nil {
 			return fmt.Errorf("%s: %w", r.Action, err)
 		}
+	}
+	if len(r.UnsafeNot) > 0 && !r.Unsafe {
+		return fmt.Errorf("%s: unsafe_not names methods that unsafe leaves alone, and unsafe is not set", r.Action)
+	}
+	if err := CheckUnsafeNot(r.UnsafeNot); err != nil {
+		return fmt.Errorf("%s: %w", r.Action, err)
 	}
 	if len(r.Except) > MaxPaths {
 		return fmt.Errorf("%s has more than %d exceptions", r.Action, MaxPaths)

@@ -107,6 +107,10 @@ func (d *decision) one(r *http.Request, safe bool, bare []string) error {
 			continue
 		}
 		m.rule = rl
+		if rl.Unsafe && rl.spares(r) {
+			d.note(m, excepts)
+			continue
+		}
 		if rl.Match != nil {
 			ok, err := rl.Match(r)
 			switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -79,4 +80,10 @@ func (p pattern) matches(s string) bool {
 	}
 	ok, _ := path.Match(p.text, s) // checked when the gate was made
 	return ok
+}
+
+// spares reports whether the operator takes the method of a reading for safe. r
+// has the headers as they were sent: what comes after an upgrade is unsafe.
+func (rl *rule) spares(r *http.Request) bool {
+	return len(rl.SafeMethods) > 0 && slices.Contains(rl.SafeMethods, r.Method) && len(r.Header["Upgrade"]) == 0
 }

@@ -19,8 +19,9 @@ const maxBody = 256 << 10
 type body struct {
 	r    *http.Request
 	peek readings.Peek
-	// query is the one that the client sent, where it was rewritten.
-	query string
+	// queries is the one that the client sent, where it was rewritten; empty
+	// elsewhere.
+	queries []string
 	// unknown tells that nobody knows the body: Explain has none.
 	unknown  bool
 	verdicts []verdict // by rule; made where the first is needed
@@ -32,8 +33,12 @@ type verdict struct {
 }
 
 func bodyOf(r *http.Request, original string) body {
-	_, query, _ := strings.Cut(original, "?")
-	return body{r: r, peek: readings.NewPeek(r, maxBody), query: query}
+	b := body{r: r, peek: readings.NewPeek(r, maxBody)}
+	if original != "" {
+		_, query, _ := strings.Cut(original, "?")
+		b.queries = []string{query}
+	}
+	return b
 }
 
 // holds tells whether the request has all of the rule's fields: it has not where
@@ -48,7 +53,7 @@ func (b *body) holds(rl *rule, rules int) readings.Verdict {
 	}
 	*v = verdict{true, readings.Yes}
 	for i := range rl.Fields {
-		switch rl.Fields[i].In(b.r, &b.peek, b.query) {
+		switch rl.Fields[i].In(b.r, &b.peek, b.queries...) {
 		case readings.No:
 			if !b.unknown {
 				v.is = readings.No
@@ -56,7 +61,9 @@ func (b *body) holds(rl *rule, rules int) readings.Verdict {
 			}
 			v.is = readings.CannotTell
 		case readings.CannotTell:
-			v.is = readings.CannotTell
+			if !b.unknown { // what the query says asks whatever the body has
+				v.is = readings.CannotTell
+			}
 		}
 	}
 	return v.is

@@ -67,12 +67,17 @@ type Rule struct {
 	// Unsafe narrows the rule to requests that may change something: all
 	// methods but GET, HEAD, OPTIONS and TRACE, and every upgrade.
 	Unsafe bool
+	// SafeMethods are further methods that Unsafe takes for safe, in upper case.
+	// A request is spared only if every reading of its method is safe, and it asks
+	// for no upgrade.
+	SafeMethods []string
 	// Except are paths that the rule leaves alone, compared with their case. A
 	// star at the end stands for any rest; other patterns are those of
 	// path.Match. Only a request all of whose readings are excepted is.
 	Except []string
 	// Fields narrow the rule to requests that have all of them, in query or body;
-	// each must be there with one of its values. They are looked at last. Where
+	// each must be there with one of its values, or, if it is turned around, with
+	// none of the harmless ones alone. They are looked at last. Where
 	// it cannot be told what a body holds, the rule's demand holds, and those of
 	// the rules behind it.
 	Fields []readings.Field

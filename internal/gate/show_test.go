@@ -150,7 +150,7 @@ func TestWhatCannotBeShownIsRefused(t *testing.T) {
 		{"amount=1", []string{"Content-Type", urlencoded + ";charset=utf-16"}, 400},
 		{`{"amount":1,}`, []string{"Content-Type", "application/json"}, 400},
 		{strings.Repeat("amount=1&", 33), nil, 400},
-		{"\x89PNG", []string{"Content-Type", "image/png"}, 401},
+		{"\x89PNG", []string{"Content-Type", "image/png"}, 400},
 	} {
 		headers := append([]string{"Content-Type", urlencoded}, tt.header...)
 		s.expect(s.do("POST", "/pay", tt.body, headers...), tt.want, false)

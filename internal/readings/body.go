@@ -77,7 +77,10 @@ func layoutOf(types []string) formLayout {
 		return multipartForm
 	}
 	essence, _, _ := strings.Cut(ct, ";")
-	kind, sub, _ := strings.Cut(strings.Trim(essence, blanks), "/")
+	if essence = strings.Trim(essence, blanks); essence == "json" {
+		return jsonForm // what jQuery's dataType is taken for; Transmission's page sends it
+	}
+	kind, sub, _ := strings.Cut(essence, "/")
 	if !isToken(kind) || !isToken(sub) || kind == "*" || sub == "*" {
 		return oddForm
 	}

@@ -35,14 +35,17 @@ var ErrField = errors.New("not a field to look for")
 type Field struct {
 	names  []string // in a query or form; compared as sameName does
 	path   []string // in JSON, from the top
-	values []string // any of these; none: the field is there at all
+	values []wanted // any of these; none: the field is there at all
+	not    bool     // values are those that are harmless; see Unless
+	json   bool     // made with JSONField
 	text   string
 }
 
 // FormField is the field of that name in query and form, and the member of that
 // name of a JSON object. The name stands without subscripts: "user" is
-// "user[role]" too. Where there are values it has to hold one of them; see
-// [Field.In].
+// "user[role]" too. Where there are values it has to hold one of them; a star at
+// the end of a value stands for anything that follows, at the beginning for
+// anything before. See [Field.In].
 func FormField(name string, values ...string) (Field, error) {
 	switch {
 	case strings.Trim(name, blanks) != name || name == "":
@@ -52,7 +55,8 @@ func FormField(name string, values ...string) (Field, error) {
 	case strings.ContainsAny(name, "[]&;=%+\x00"):
 		return Field{}, fieldError("a field's name must be written decoded and without subscript: `user` is also user[role]")
 	}
-	return Field{names: []string{name}, path: []string{name}, values: values, text: name}, nil
+	f := Field{names: []string{name}, path: []string{name}, text: name}
+	return f, f.want(values)
 }
 
 // JSONField is what a JSON pointer (RFC 6901) other than "" leads to, and the
@@ -62,7 +66,7 @@ func JSONField(pointer string, values ...string) (Field, error) {
 	if !strings.HasPrefix(pointer, "/") || len(pointer) > MaxPointer {
 		return Field{}, fieldError("a JSON pointer must begin with a slash, such as /method, and have at most " + strconv.Itoa(MaxPointer) + " bytes")
 	}
-	f := Field{values: values, text: pointer}
+	f := Field{json: true, text: pointer}
 	for token := range strings.SplitSeq(pointer[1:], "/") {
 		for i := 0; i < len(token); i++ {
 			if token[i] == '~' && (i+1 == len(token) || token[i+1] != '0' && token[i+1] != '1') {
@@ -78,6 +82,39 @@ func JSONField(pointer string, values ...string) (Field, error) {
 	if len(f.path) > 1 {
 		f.names = append(f.names, strings.Join(f.path, "."))
 	}
+	return f, f.want(values)
+}
+
+func (f *Field) want(values []string) error {
+	f.values = make([]wanted, 0, len(values))
+	for _, v := range values {
+		w, err := wantedOf(v)
+		if err != nil {
+			return err
+		}
+		f.values = append(f.values, w)
+	}
+	return nil
+}
+
+// Unless returns the field turned around: [Field.In] then finds it in every
+// request but those in which it certainly occurs once and is, byte for byte, one
+// of the harmless values. A field of a form occurs in the query or in the form,
+// one of JSON in a JSON body, at the pointer by the letter. A name or value in
+// another spelling, a further occurrence anywhere, a body that cannot be read and
+// a field that is not there are no exemption, so that the list fails on the side
+// that asks. A star is no pattern here, and refused.
+func (f Field) Unless(harmless ...string) (Field, error) {
+	if len(harmless) == 0 || len(f.values) > 0 {
+		return f, fieldError("a field has values that are meant, or values that are harmless")
+	}
+	for _, v := range harmless {
+		if strings.Contains(v, "*") {
+			return f, fieldError("a harmless value is compared by the letter, without stars: a pattern would exempt what nobody has looked at")
+		}
+		f.values = append(f.values, wanted{text: v, fold: foldValue(v)})
+	}
+	f.not = true
 	return f, nil
 }
 
@@ -89,102 +126,88 @@ type fieldErr struct{ text string }
 func fieldError(text string) error       { return &fieldErr{text} }
 func (e *fieldErr) Error() string        { return e.text }
 func (e *fieldErr) Is(target error) bool { return target == ErrField }
-func (f *Field) wants(value string) bool { return len(f.values) == 0 || anySame(value, f.values) }
 
-// In tells whether some reading of the request has the field with one of its
-// values. Values are compared without their case and the blanks around them, up
-// to a NUL, and as numbers where the wanted one is a number: "7" is "07", "7.0"
-// and, to those who read numbers from the beginning of a text, "7x". queries are
-// raw queries to look into besides that of r.URL.
+// wants reports whether an application may take value for one of those named;
+// see wanted.is.
+func (f *Field) wants(value string) bool {
+	for i := range f.values {
+		if f.values[i].is(value) {
+			return true
+		}
+	}
+	return len(f.values) == 0
+}
+
+// wantsLoosely is wants for a JSON word or number that is none of those named.
+func (f *Field) wantsLoosely(word string) bool {
+	for i := range f.values {
+		if f.values[i].loosely(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// listed reports whether a decoded value is, by the letter, one of those named.
+func (f *Field) listed(value string) bool {
+	for i := range f.values {
+		if f.values[i].text == value {
+			return true
+		}
+	}
+	return false
+}
+
+// listedRaw is listed for a value as it stands in a query or form.
+func (f *Field) listedRaw(raw string) bool {
+	for i := range f.values {
+		if spelled(raw, f.values[i].text) {
+			return true
+		}
+	}
+	return false
+}
+
+// In reports whether the request has the field with one of its values, or, of a
+// field turned around with [Field.Unless], not with a harmless one. Values are
+// compared without their case and what may stand around them; see wanted.is.
+// queries are raw queries to look into besides that of r.URL, such as that of the
+// URL before it was rewritten.
 //
-// The body is only read where the queries do not have the field already.
+// Of a field turned around, Yes is that no reading has a harmless value alone.
+// Where one may have, In cannot tell: the rule asks, and the rules behind it,
+// which may be those of the other reading, are looked at too.
+//
+// The body is only read where the queries do not decide.
 func (f *Field) In(r *http.Request, p *Peek, queries ...string) Verdict {
 	q := fieldReader{names: f.names, want: f}
+	q.plain = f.not && !f.json
 	if r.URL != nil {
 		q.query(r.URL.RawQuery)
+		sent := q.count
+		q.count = count{}
 		q.hiddenQuery(r.URL.Path)
+		q.odd = q.odd || q.count.all > 0
+		for _, one := range queries {
+			q.count = count{}
+			q.query(one)
+			q.odd = q.odd || q.count != sent
+		}
+		q.count = sent
 	}
-	for _, one := range queries {
-		q.query(one)
-	}
-	if q.hit {
+	if q.hit && !f.not {
 		return Yes
 	}
 	p.find(f, &q)
 	switch {
-	case q.hit:
+	case f.not && !q.unsure && !q.odd && q.count == count{all: 1, exact: 1}:
+		return No
+	case f.not && (q.unsure || q.hit):
+		return CannotTell
+	case f.not || q.hit:
 		return Yes
 	case q.unsure:
 		return CannotTell
 	}
 	return No
 }
-
-// anySame tells whether a value is one of those wanted.
-func anySame(value string, wanted []string) bool {
-	value, _, _ = strings.Cut(value, "\x00")
-	value = strings.Trim(value, blanks)
-	for _, w := range wanted {
-		if strings.EqualFold(value, w) || sameNumber(value, w) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameNumber tells whether want is a number and value begins with the same one,
-// be it read to the end, as C's strtod does, or up to the first that is no digit.
-func sameNumber(value, want string) bool {
-	if _, all := numberAt(want); all == 0 || all != len(want) {
-		return false
-	}
-	w, err := strconv.ParseFloat(want, 64)
-	if err != nil {
-		return false
-	}
-	whole, all := numberAt(value)
-	for _, end := range [...]int{whole, all} {
-		if v, err := strconv.ParseFloat(value[:end], 64); end > 0 && err == nil && v == w {
-			return true
-		}
-	}
-	return false
-}
-
-// numberAt gives how long the number is that s begins with: its whole part, and
-// all of it; 0 for none.
-func numberAt(s string) (whole, all int) {
-	digits := func(at int) int {
-		for at < len(s) && at < maxNumber && '0' <= s[at] && s[at] <= '9' {
-			at++
-		}
-		return at
-	}
-	at := 0
-	if s != "" && (s[0] == '-' || s[0] == '+') {
-		at = 1
-	}
-	whole = digits(at)
-	if whole == at {
-		whole = 0
-	}
-	all = whole
-	if at = max(whole, at); at < len(s) && s[at] == '.' {
-		if end := digits(at + 1); end > at+1 || whole > 0 {
-			all = end
-		}
-	}
-	if all > 0 && all < len(s) && s[all]|0x20 == 'e' {
-		at = all + 1
-		if at < len(s) && (s[at] == '-' || s[at] == '+') {
-			at++
-		}
-		if end := digits(at); end > at {
-			all = end
-		}
-	}
-	return whole, all
-}
-
-// maxNumber is how many bytes a number may have.
-const maxNumber = 64

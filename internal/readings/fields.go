@@ -12,6 +12,10 @@ const maxDepth = 6
 // maxValues bounds what one request can make a fieldReader collect.
 const maxValues = 64
 
+// maxPlain is how many fields a form may have for one of them to be exempted:
+// PHP drops those over 1,000 (max_input_vars), so that one which is there is not.
+const maxPlain = 500
+
 // QueryValues lists the readings of every value that an application could
 // find under name in a raw query. certain is false where the query may hold
 // more than could be told. See Form.Values for how names are compared.
@@ -28,19 +32,31 @@ type fieldReader struct {
 	values []string
 	unsure bool // there may be more
 
-	// want, where it is not nil, is what the values are held against instead of
+	// want, where it is not nil, is what the values are compared with instead of
 	// being collected.
 	want *Field
-	hit  bool
+	hit  bool // some occurrence may be what is wanted
+	// count are the occurrences, for a field turned around; odd reports that
+	// some reading has others, and plain that one may be exact where the reader
+	// is now.
+	count count
+	odd   bool
+	plain bool
 	// show, where it is not nil, takes the fields for people to read.
 	show    *shownFields
 	matched string // the name that was found last, decoded
 }
 
+// count counts occurrences of a field, and those among them whose name and value
+// are spelled exactly.
+type count struct{ all, exact int }
+
 // query reads the query of a URL. Besides the fields as they are sent it
 // finds those that come to light where a component decodes before it splits.
 func (f *fieldReader) query(q string) {
+	before := f.count
 	f.urlencoded(q)
+	sent := f.count
 	for depth := 0; hidesSeparator(q); depth++ {
 		if depth == maxDepth {
 			f.unsure = true
@@ -48,7 +64,10 @@ func (f *fieldReader) query(q string) {
 		}
 		q = string(decodeUnicode(nil, q))
 		was := f.show.again(true)
+		f.count = before
 		f.urlencoded(q)
+		f.odd = f.odd || f.count != sent
+		f.count = sent
 		f.show.again(was)
 	}
 }
@@ -77,6 +96,9 @@ func hidesSeparator(q string) bool {
 // urlencoded reads application/x-www-form-urlencoded, with '&' alone as the
 // separator and with ';' too.
 func (f *fieldReader) urlencoded(s string) {
+	if f.want != nil && f.want.not && strings.Count(s, "&") >= maxPlain {
+		f.odd = true
+	}
 	for s != "" && !f.unsure {
 		var pair string
 		pair, s, _ = strings.Cut(s, "&")
@@ -84,13 +106,15 @@ func (f *fieldReader) urlencoded(s string) {
 		if strings.IndexByte(pair, ';') < 0 {
 			continue
 		}
-		was := f.show.again(true)
+		was, plain := f.show.again(true), f.plain
+		f.plain = false // to most, it is part of another's value
 		for rest, more := pair, true; more && !f.unsure; {
 			var part string
 			part, rest, more = strings.Cut(rest, ";")
 			f.pair(part)
 		}
 		f.show.again(was)
+		f.plain = plain
 	}
 }
 
@@ -102,6 +126,19 @@ func (f *fieldReader) pair(p string) {
 	if f.show != nil {
 		f.unsure = f.unsure || !f.show.add(decodeField(name), decodeField(value))
 		return
+	}
+	if f.want != nil {
+		f.occurs(value, f.plain && spelled(name, f.names[0]) && f.want.listedRaw(value))
+		return
+	}
+	f.add(value)
+}
+
+// occurs counts an occurrence of the field that is wanted.
+func (f *fieldReader) occurs(value string, exact bool) {
+	f.count.all++
+	if exact {
+		f.count.exact++
 	}
 	f.add(value)
 }

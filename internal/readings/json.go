@@ -21,6 +21,9 @@ type jsonReader struct {
 	sink  *fieldReader
 	s     string
 	at    int
+	// passed counts how often each place of the path was passed, of a field
+	// turned around.
+	passed [maxTokens + 1]int
 }
 
 // state is a set of places in a field's path: bit i is set where the first i
@@ -30,18 +33,32 @@ type state uint32
 func (j *jsonReader) read(text string) {
 	j.s, j.at = text, 0
 	ok := utf8.ValidString(text)
-	for ok {
+	for n := 0; ok; n++ {
 		if j.space(); j.at == len(j.s) {
+			if n > 1 || j.twice() {
+				j.sink.odd = true
+			}
 			return
 		}
-		ok = j.value(1, 0)
+		ok = j.value(1, 1, 0)
 	}
 	j.sink.unsure = true
 }
 
-// value reads one value that stands at the places of st. It is false where that
-// is no JSON.
-func (j *jsonReader) value(st state, depth int) bool {
+// twice reports whether a name on the path occurs more than once: a decoder that
+// keeps one of them may keep the one without the field.
+func (j *jsonReader) twice() bool {
+	for _, n := range j.passed {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// value reads one value that stands at the places of st; exact are those among
+// them that the pointer leads to by the letter. It is false where that is no JSON.
+func (j *jsonReader) value(st, exact state, depth int) bool {
 	if depth == maxJSONDepth || j.at == len(j.s) {
 		return false
 	}
@@ -56,38 +73,55 @@ func (j *jsonReader) value(st state, depth int) bool {
 			st &^= end // all of it is shown
 		case len(j.field.values) == 0:
 			j.sink.hit = true
+		default:
+			// Of what is below none is the value by the letter, and there may
+			// be nothing.
+			j.sink.count.all++
+			exact &^= end
 		}
 		if c == '{' {
-			ok = j.object(st, depth)
+			ok = j.object(st, exact, depth)
 		} else {
-			ok = j.array(st, depth)
+			ok = j.array(st, exact, depth)
 		}
 		if !found || j.sink.show == nil {
 			return ok
 		}
 		text = j.s[start:j.at]
 	case c == '"':
-		text, ok = j.str()
+		if text, ok = j.str(); ok && found {
+			j.found(text, exact&end != 0, false)
+		}
+		return ok
 	default:
 		ok = j.word()
 		text = j.s[start:j.at]
 	}
 	if ok && found {
-		j.found(text)
+		j.found(text, exact&end != 0, true)
 	}
 	return ok
 }
 
-// found takes a value at the end of the path.
-func (j *jsonReader) found(text string) {
+// found takes a value at the end of the path. word is false for a string.
+func (j *jsonReader) found(text string, exact, word bool) {
 	if j.sink.show != nil {
 		j.sink.unsure = j.sink.unsure || !j.sink.show.add(j.field.text, text)
 		return
 	}
-	j.sink.hit = j.sink.hit || j.field.wants(text)
+	j.sink.count.all++
+	if exact && j.sink.plain && j.field.listed(text) {
+		j.sink.count.exact++
+	}
+	switch {
+	case j.field.wants(text):
+		j.sink.hit = true
+	case word && j.field.wantsLoosely(text):
+		j.sink.unsure = true
+	}
 }
 
-func (j *jsonReader) object(st state, depth int) bool {
+func (j *jsonReader) object(st, exact state, depth int) bool {
 	j.at++
 	path := j.field.path
 	if j.space(); j.next('}') {
@@ -103,12 +137,17 @@ func (j *jsonReader) object(st state, depth int) bool {
 			return false
 		}
 		inner := st >> len(path) << len(path) // what is below the end of the path stays there
+		letter := state(0)
 		for rest := st &^ inner; rest != 0; rest &= rest - 1 {
 			if i := bits.TrailingZeros32(uint32(rest)); sameKey(name, path[i]) {
 				inner |= 1 << (i + 1)
+				j.passed[i+1]++
+				if name == path[i] && exact&(1<<i) != 0 {
+					letter |= 1 << (i + 1)
+				}
 			}
 		}
-		if j.space(); !j.value(inner, depth+1) {
+		if j.space(); !j.value(inner, letter, depth+1) {
 			return false
 		}
 		if j.space(); j.next('}') {
@@ -120,20 +159,24 @@ func (j *jsonReader) object(st state, depth int) bool {
 	}
 }
 
-func (j *jsonReader) array(st state, depth int) bool {
+func (j *jsonReader) array(st, exact state, depth int) bool {
 	j.at++
 	path := j.field.path
 	if j.space(); j.next(']') {
 		return true
 	}
 	for n := 0; ; n++ {
-		inner := st
+		inner, letter := st, state(0)
 		for rest := st &^ (1 << len(path)); rest != 0; rest &= rest - 1 {
 			if i := bits.TrailingZeros32(uint32(rest)); isIndex(path[i], n) {
 				inner |= 1 << (i + 1)
+				j.passed[i+1]++
+				if exact&(1<<i) != 0 && path[i] == strconv.Itoa(n) {
+					letter |= 1 << (i + 1)
+				}
 			}
 		}
-		if j.space(); !j.value(inner, depth+1) {
+		if j.space(); !j.value(inner, letter, depth+1) {
 			return false
 		}
 		if j.space(); j.next(']') {

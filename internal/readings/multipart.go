@@ -49,7 +49,7 @@ func (f *fieldReader) multipart(body string) {
 				return
 			}
 			f.partValue(body[lenient:])
-			if strict >= 0 {
+			if strict >= 0 && strict != lenient {
 				was := f.show.again(true)
 				f.partValue(body[strict:])
 				f.show.again(was)
@@ -159,6 +159,10 @@ func (f *fieldReader) partValue(s string) {
 	s = strings.TrimRight(s, "\r\n")
 	if f.show != nil {
 		f.unsure = f.unsure || !f.show.add(f.matched, s)
+		return
+	}
+	if f.want != nil {
+		f.occurs(s, f.plain && f.want.listed(s))
 		return
 	}
 	f.add(s)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 )
 
 var (
@@ -96,59 +95,4 @@ func (p *Peek) form(layout formLayout) Form {
 		return Form{CannotTell: true}
 	}
 	return Form{layout: layout, body: p.head}
-}
-
-// find reads the fields of a body of whatever type: of a form, and of JSON, also
-// where the type says something else, since some applications do not look at it.
-func (p *Peek) find(field *Field, f *fieldReader) {
-	if p.empty() || f.unsure {
-		return
-	}
-	types := p.r.Header["Content-Type"]
-	layout := layoutOf(types)
-	if layout == oddForm || encoded(p.r.Header["Content-Encoding"]) || len(types) == 1 && !asciiCharset(lowerASCII(types[0])) {
-		f.unsure = true
-		return
-	}
-	if layout == noForm && strings.HasPrefix(lowerASCII(strings.Trim(types[0], blanks)), "text/plain") {
-		layout = urlencodedForm
-	}
-	p.read()
-	if layout == noForm {
-		// Of what says to be an image, say, only the beginning is looked at: a
-		// real image must not need a proof for its size. A form that follows a
-		// whole limit of other bytes, to an application that does not look at
-		// the type, is not seen; the README says so.
-		Form{layout: urlencodedForm, body: p.head}.read(f)
-	} else {
-		p.form(layout).read(f)
-	}
-	switch text := strings.TrimPrefix(p.head, "\ufeff"); {
-	case layout != jsonForm && !looksLikeJSON(text):
-	case p.err != io.EOF:
-		f.unsure = true
-	default:
-		j := jsonReader{field: field, sink: f}
-		j.read(text)
-	}
-}
-
-// looksLikeJSON tells whether some decoder may find an object or array at the
-// beginning of a body: behind blanks, a comment, a mark against inclusion as a
-// script, or in an encoding of two or four bytes.
-func looksLikeJSON(s string) bool {
-	if markedUTF16(s) || strings.HasPrefix(s, "+AHs") || strings.HasPrefix(s, "+AFs") { // UTF-7
-		return true
-	}
-	s = strings.TrimLeft(s, blanks+"\x00\x1e\ufeff\u00a0\u2028\u2029\u0085")
-	if s == "" {
-		return true // what follows may, where this is only the beginning
-	}
-	switch s[0] {
-	case '{', '[', '#', ')', ';':
-		return true
-	case '/':
-		return len(s) > 1 && (s[1] == '/' || s[1] == '*')
-	}
-	return false
 }
