@@ -47,6 +47,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		user_id       folded | exact
 //		identity      placeholder {http.auth.user.id} | header NAME | jwt { … } | whoami URL { … }
 //		allow_methods METHOD...
+//		allow_upgrades PROTOCOL...
 //
 //		protect ACTION [* | PATH... | @NAME] {
 //			match {
@@ -95,7 +96,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := block{
 		name:    "step_up",
 		repeats: "protect",
-		order:   []string{"tenant", "user_id", "identity", "allow_methods", "protect"},
+		order:   []string{"tenant", "user_id", "identity", "allow_methods", "allow_upgrades", "protect"},
 		settings: map[string]setting{
 			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
 			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
@@ -109,6 +110,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					return d.Err("allow_methods takes the methods to let through, such as `allow_methods PURGE`")
 				}
 				return checked(d, config.CheckAllowMethods(h.AllowMethods))
+			},
+			"allow_upgrades": func(d *caddyfile.Dispenser) error {
+				if h.AllowUpgrades = d.RemainingArgs(); len(h.AllowUpgrades) == 0 {
+					return d.Err("allow_upgrades takes the protocols that connections may be upgraded to besides websocket, such as `allow_upgrades tcp`")
+				}
+				return checked(d, config.CheckAllowUpgrades(h.AllowUpgrades))
 			},
 			"protect": func(d *caddyfile.Dispenser) error {
 				lines = append(lines, d.Token())

@@ -136,6 +136,10 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	if said.ObservesOnly() {
 		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected", zap.String("tenant", h.tenant))
 	}
+	if len(said.AllowUpgrades) > 0 {
+		h.logger.Warn("no rule sees what is sent inside a connection that was upgraded: whoever may send one such request may send anything that the protocol carries",
+			zap.String("tenant", h.tenant), zap.Strings("allow_upgrades", said.AllowUpgrades))
+	}
 	h.observer = newObserver(h.tenant, rules, app.logger.Named("observe"), time.Now)
 	issuer := app.App.WithDefaults().Issuer
 	pages, err := portal.New(portal.Options{
@@ -172,6 +176,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		MaxHeld:        held,
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
+		AllowUpgrades:  said.AllowUpgrades,
 		Conn:           clientConn,
 		Undialed:       undialed,
 		Count:          counterOf(said.Rules),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // DefaultTenant is the tenant of sites that name none.
@@ -33,6 +34,13 @@ type Site struct {
 	// registers them; rules count them as unsafe. All other unregistered
 	// methods are answered with 405.
 	AllowMethods []string `json:"allow_methods,omitempty"`
+
+	// AllowUpgrades lets requests upgrade their connection to these protocols too,
+	// such as tcp or SPDY/3.1; websocket always may. Each is the whole value of
+	// the Upgrade header, compared without case. No rule sees what is sent inside:
+	// h2c, for one, carries requests to every address of the application. All
+	// other upgrades are dropped, and their requests go on without them.
+	AllowUpgrades []string `json:"allow_upgrades,omitempty"`
 
 	// Rules are what is protected. Each request is decided by the first rule
 	// that it falls under and that does not only observe; one that falls under
@@ -82,6 +90,9 @@ func (s Site) Validate() error {
 	if err := CheckAllowMethods(s.AllowMethods); err != nil {
 		return err
 	}
+	if err := CheckAllowUpgrades(s.AllowUpgrades); err != nil {
+		return err
+	}
 	return CheckRules(s.Rules)
 }
 
@@ -115,10 +126,37 @@ func CheckAllowMethods(methods []string) error {
 		if !methodForm.MatchString(m) {
 			return fmt.Errorf("allow_methods %q must be a method's name in capital letters, such as PURGE", m)
 		}
+		if m == "CONNECT" || m == "PRI" {
+			return fmt.Errorf("allow_methods cannot name %s, which opens a tunnel that no rule sees into: remove it; WebSockets need no setting", m)
+		}
 		if seen[m] {
 			return fmt.Errorf("allow_methods names %s twice", m)
 		}
 		seen[m] = true
+	}
+	return nil
+}
+
+var upgradeForm = regexp.MustCompile("\\A[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}(/[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32})?\\z")
+
+// CheckAllowUpgrades checks the names of further protocols against their form
+// (RFC 9110 section 7.8).
+func CheckAllowUpgrades(names []string) error {
+	if len(names) > 16 {
+		return errors.New("allow_upgrades takes at most 16 protocols")
+	}
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		folded := strings.ToLower(name)
+		switch {
+		case !upgradeForm.MatchString(name):
+			return fmt.Errorf("allow_upgrades %q must be a protocol as the Upgrade header names it, such as tcp or SPDY/3.1", name)
+		case folded == "websocket":
+			return errors.New("allow_upgrades need not name websocket: WebSockets are always let through; remove it")
+		case seen[folded]:
+			return fmt.Errorf("allow_upgrades names %s twice", name)
+		}
+		seen[folded] = true
 	}
 	return nil
 }

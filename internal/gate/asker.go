@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // navigates tells that a browser's window or frame asks, so that the answer will
@@ -50,6 +52,14 @@ func speculates(h http.Header) bool {
 // replay (RFC 8470).
 func early(r *http.Request) bool {
 	return len(r.Header["Early-Data"]) > 0 || r.TLS != nil && !r.TLS.HandshakeComplete
+}
+
+// mayChange reports whether the request may change something: an attacker who
+// replays it (RFC 8470 section 3) would change it twice.
+func (v *visit) mayChange() bool {
+	r := v.r
+	return !readings.SafeMethod(r.Method) || len(r.Header["Upgrade"]) > 0 || v.overrides || r.ContentLength != 0 ||
+		containsFold(r.URL.RawQuery, "method") || strings.IndexByte(r.URL.RawQuery, '%') >= 0
 }
 
 // maxRanges bounds how many media ranges of Accept are looked at.

@@ -49,9 +49,9 @@ type Reading struct {
 // Explain tells what the gate would decide of a request. It identifies nobody,
 // begins and spends nothing.
 func (g *Gate) Explain(r *http.Request) Explanation {
-	r, _ = scrub(r)
+	r, sent := scrub(r, g.upgrades)
 	original, _ := g.o.Original(r)
-	if !g.allows(r.Method) {
+	if !g.allows(r.Method) || r.Method == http.MethodConnect && !sent.channel {
 		return Explanation{Outcome: "method_not_allowed"}
 	}
 	if g.own(r, original) != nil {

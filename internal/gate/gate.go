@@ -141,6 +141,9 @@ type Options struct {
 	// AllowMethods are further methods that are let through beside those
 	// registered with IANA.
 	AllowMethods []string
+	// AllowUpgrades are further protocols, besides websocket, that a request may
+	// upgrade its connection to. No rule sees what is sent inside.
+	AllowUpgrades []string
 	// Conn gives the client's connection, which is closed where an answer over
 	// HTTP/1 must end; see ending. Nil: it ends with the application's next write.
 	Conn func(*http.Request) net.Conn
@@ -190,11 +193,12 @@ const (
 
 // Gate is one site's gate. Its methods may be used concurrently.
 type Gate struct {
-	o       Options
-	rules   []rule // in the operator's order
-	prefix  string // with its last slash
-	methods map[string]bool
-	cross   *http.CrossOriginProtection
+	o        Options
+	rules    []rule // in the operator's order
+	prefix   string // with its last slash
+	methods  map[string]bool
+	upgrades map[string]bool // in lower case, besides websocket
+	cross    *http.CrossOriginProtection
 	// Some rule depends on the method, and some that is enforced.
 	usesMethod, demandsMethod bool
 }
@@ -260,9 +264,12 @@ func New(o Options) (*Gate, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g := &Gate{o: o, prefix: o.Prefix, methods: map[string]bool{}, cross: http.NewCrossOriginProtection()}
+	g := &Gate{o: o, prefix: o.Prefix, methods: map[string]bool{}, upgrades: map[string]bool{}, cross: http.NewCrossOriginProtection()}
 	for _, m := range o.AllowMethods {
 		g.methods[m] = true
+	}
+	for _, u := range o.AllowUpgrades {
+		g.upgrades[strings.ToLower(u)] = true
 	}
 	for i, r := range o.Rules {
 		if r.Demand.Action.String() == "" || r.Demand.Use != grants.OneTimeUse && r.Demand.Use != grants.TimeBased || r.Demand.TTL <= 0 || r.Demand.TTL > grants.MaxTTL {
@@ -285,12 +292,17 @@ func New(o Options) (*Gate, error) {
 // ServeHTTP lets a request through to next or answers it. It returns what next
 // returned, and nil where next was not called.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
-	r, overrides := scrub(r)
-	v := visit{g: g, w: w, r: r}
+	r, sent := scrub(r, g.upgrades)
+	overrides := sent.overrides
+	v := visit{g: g, w: w, r: r, early: sent.early}
 	v.original, _ = g.o.Original(r)
-	if !g.allows(r.Method) {
+	if !g.allows(r.Method) || r.Method == http.MethodConnect && !sent.channel {
 		v.refuse(methodNotAllowed)
 		return nil
+	}
+	if !sent.channel {
+		onward := next
+		next = func(w http.ResponseWriter, r *http.Request) error { return answered(w, r, onward) }
 	}
 	if own := g.own(r, v.original); own != nil {
 		v.r = own
@@ -354,6 +366,9 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
 	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, token)
 	switch {
+	case err == nil && v.rule.Demand.Use == grants.TimeBased && v.early && v.mayChange():
+		v.tooEarly()
+		return nil
 	case err == nil && v.rule.Demand.Use == grants.TimeBased:
 		g.o.Count(v.rule.Demand.Action.String(), Passed)
 		announce(r.Header, &who, v.rule, &pass.Grant)

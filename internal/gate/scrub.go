@@ -9,17 +9,30 @@ import (
 // application.
 const reserved = "step-up-"
 
-// scrub deletes what a client may not say (S08): Step-Up-* headers, in every
+// sent is what scrub notes of a request's headers on its way through them.
+type sent struct {
+	// overrides reports that some header may put another method in the place of
+	// the sent one.
+	overrides bool
+	// early reports that the request came as early data; see early.
+	early bool
+	// channel reports that the request may open one; see passage.
+	channel bool
+}
+
+// scrub deletes what a client may not send (S08): Step-Up-* headers, in every
 // spelling that some server takes for them; X-Original-URL and X-Rewrite-URL, by
 // which some applications let themselves be told another path; tokens of
-// Connection that would make a proxy delete the gateway's own headers; trailers.
+// Connection that would make a proxy delete the gateway's own headers; trailers;
+// and what would make more of the request than one (S23), but for the upgrades
+// that the operator allows.
 //
 // It returns r itself, or a copy where the body is chunked: net/http sets the
-// trailers of such a body on its own request once the body was read. overrides
-// tells that some header may put another method in the place of the sent one.
-func scrub(r *http.Request) (_ *http.Request, overrides bool) {
+// trailers of such a body on its own request once the body was read.
+func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
+	var s sent
 	h := r.Header
-	var connection []string
+	var connection, upgrade []string
 	for name, values := range h {
 		if name == "" || !looked[name[0]] {
 			continue
@@ -29,20 +42,39 @@ func scrub(r *http.Request) (_ *http.Request, overrides bool) {
 			delete(h, name)
 		case name == "Connection":
 			connection = values
+		case name == "Upgrade":
+			upgrade = values
+		case name == "Early-Data":
+			s.early = true
+		case name == "Expect" && (len(values) != 1 || !strings.EqualFold(values[0], "100-continue")):
+			// The server has met it already, and what the application makes of
+			// one that is malformed may differ.
+			delete(h, name)
+		case name == ":protocol" && r.Method != http.MethodConnect:
+			delete(h, name)
 		default:
-			overrides = overrides || mayOverride(name)
+			s.overrides = s.overrides || mayOverride(name)
 		}
+	}
+	if upgrade != nil {
+		s.channel = passage(r, upgrade, connection, upgrades)
 	}
 	if len(connection) > 0 {
 		// What it takes away may have been counted as an override, which costs
 		// but time.
-		scrubConnection(h, connection)
+		scrubConnection(h, connection, s.channel)
+	}
+	if r.Method == http.MethodConnect {
+		s.channel = tunnels(r)
+	}
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		s.early = true
 	}
 	if r.Trailer != nil || len(r.TransferEncoding) > 0 {
 		r = r.WithContext(r.Context())
 		r.Trailer = nil
 	}
-	return r, overrides
+	return r, s
 }
 
 // looked tells with which letters the names begin that scrub looks at. A range
@@ -50,7 +82,10 @@ func scrub(r *http.Request) (_ *http.Request, overrides bool) {
 var looked = [256]bool{
 	'S': true, 's': true, 'X': true, 'x': true, 'T': true, 't': true, // see denied
 	'H': true, 'h': true, 'M': true, 'm': true, // see mayOverride
-	'C': true, // Connection
+	'C': true, 'c': true, // Connection; see opens
+	'U': true, // Upgrade
+	'E': true, // Early-Data, Expect
+	':': true, // :protocol
 }
 
 // denied tells whether clients may not send a header of the name. Servers turn
@@ -66,7 +101,9 @@ func denied(name string) bool {
 	case 'x':
 		return folds(name, "x-original-url") || folds(name, "x-rewrite-url")
 	case 't':
-		return folds(name, "trailer")
+		return folds(name, "trailer") || opens(name)
+	case 'h', 'c':
+		return opens(name)
 	}
 	return false
 }
@@ -97,14 +134,14 @@ func folds(name, with string) bool {
 // before they send a request on: after the gateway has added headers of its own,
 // and after it has judged a body by a Content-Type that the application would
 // not see.
-func scrubConnection(h http.Header, lines []string) {
+func scrubConnection(h http.Header, lines []string, channel bool) {
 	if len(lines) == 1 && (lines[0] == "keep-alive" || lines[0] == "close") {
 		return
 	}
 	found := false
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.TrimSpace(token); !ofConnection(token) {
+			if token = strings.TrimSpace(token); !ofConnection(token, channel) {
 				found = true
 				h.Del(token)
 			}
@@ -116,7 +153,7 @@ func scrubConnection(h http.Header, lines []string) {
 	var kept []string
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.TrimSpace(token); token != "" && ofConnection(token) {
+			if token = strings.TrimSpace(token); token != "" && ofConnection(token, channel) {
 				kept = append(kept, token)
 			}
 		}
@@ -128,9 +165,10 @@ func scrubConnection(h http.Header, lines []string) {
 	h["Connection"] = []string{strings.Join(kept, ", ")}
 }
 
-// ofConnection tells of a token of Connection that it is an option of the
-// connection, or names a header that means nothing beyond it.
-func ofConnection(token string) bool {
+// ofConnection reports whether a token of Connection is an option of the
+// connection, or names a header that means nothing beyond it; Upgrade only where
+// channel is true.
+func ofConnection(token string, channel bool) bool {
 	switch len(token) {
 	case 0:
 		return true
@@ -139,11 +177,9 @@ func ofConnection(token string) bool {
 	case len("close"):
 		return strings.EqualFold(token, "close")
 	case len("upgrade"):
-		return strings.EqualFold(token, "upgrade")
+		return channel && strings.EqualFold(token, "upgrade")
 	case len("keep-alive"):
 		return strings.EqualFold(token, "keep-alive")
-	case len("http2-settings"):
-		return strings.EqualFold(token, "http2-settings")
 	}
 	return false
 }

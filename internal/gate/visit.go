@@ -26,6 +26,8 @@ type visit struct {
 	// also, untold and overrides are what was found besides rule; see lookFurther.
 	also              []*rule
 	untold, overrides bool
+	// early reports that the request came as early data.
+	early bool
 	// observed are the observing rules that would have decided the request.
 	observed []*rule
 	// original is the target as the client sent it, where it was rewritten.
