@@ -31,6 +31,10 @@ type Ask struct {
 	// the browser is sent to afterwards. ReturnTo is empty for clients that
 	// are not browsers.
 	Site, ReturnTo string
+	// Foreign tells that another site sent the browser to ReturnTo, From which
+	// one: scheme and host, empty where the browser does not say.
+	Foreign bool
+	From    string
 	// Held is a request to carry on with afterwards, in whatever form; nil for
 	// none. ReturnTo is then the address that was asked for, and the browser is
 	// sent back to it with the ticket's name in [ResumeParam]. A one-time grant
@@ -51,7 +55,10 @@ type Challenge struct {
 	ReturnTo  string
 	Show      []Shown
 	// Held tells that a request waits for the challenge to be passed.
-	Held    bool
+	Held bool
+	// Foreign and From say whether another site sent the browser, and which.
+	Foreign bool
+	From    string
 	Expires time.Time
 }
 
@@ -80,7 +87,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		Action: ask.Demand.Action.String(), Label: ask.Label, Use: ask.Demand.Use.String(), TTL: ask.Demand.TTL,
 		Methods: ask.Demand.Methods.Names(), Session: bytesOf(p.Session), Request: bytesOf(ask.Request),
 		Operation: string(ask.Operation), Site: ask.Site, ReturnTo: ask.ReturnTo, Show: ask.Show,
-		CreatedAt: now, Expires: now.Add(s.set.ChallengeTTL),
+		Foreign: ask.Foreign, From: ask.From, CreatedAt: now, Expires: now.Add(s.set.ChallengeTTL),
 	}
 	if _, err := demandOf(&want); err != nil {
 		return Challenge{}, fmt.Errorf("beginning a challenge: %w", err)
@@ -122,7 +129,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 		return Challenge{}, err
 	}
 	c := Challenge{ID: idText(id), Demand: ask.Demand, Label: ask.Label,
-		Operation: ask.Operation, Site: ask.Site, ReturnTo: want.ReturnTo, Show: ask.Show, Held: want.Held, Expires: want.Expires}
+		Operation: ask.Operation, Site: ask.Site, ReturnTo: want.ReturnTo, Show: ask.Show, Held: want.Held, Foreign: want.Foreign, From: want.From, Expires: want.Expires}
 	s.report(ctx, p, Event{Kind: "challenge", Outcome: "begun", Action: want.Action, Object: c.ID})
 	return c, nil
 }
@@ -168,7 +175,8 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 func sameAsk(a, b *records.Challenge) bool {
 	return a.Action == b.Action && a.Label == b.Label && a.Use == b.Use && a.TTL == b.TTL &&
 		slices.Equal(a.Methods, b.Methods) && bytes.Equal(a.Session, b.Session) && bytes.Equal(a.Request, b.Request) &&
-		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo && a.Held == b.Held && slices.Equal(a.Show, b.Show)
+		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo && a.Held == b.Held &&
+		a.Foreign == b.Foreign && a.From == b.From && slices.Equal(a.Show, b.Show)
 }
 
 func bytesOf(d [32]byte) []byte {
@@ -180,7 +188,7 @@ func bytesOf(d [32]byte) []byte {
 
 func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge, error) {
 	v := row.Value
-	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Expires: v.Expires}
+	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Foreign: v.Foreign, From: v.From, Expires: v.Expires}
 	id := db.Challenges.ID(row)
 	c.ID = idText(id[len(id)-challengeIDLen:])
 	var err error

@@ -35,6 +35,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: Origin(v.r, v.secure), Request: v.request, Show: v.shown}
 	lost := false
 	if navigation {
+		ask.Foreign, ask.From = foreign(h, ask.Site)
 		ask.ReturnTo = v.returnTarget(inFrame)
 		err := v.hold(&ask)
 		if lost = errors.Is(err, heldrequest.ErrTooLarge); err != nil && !lost {

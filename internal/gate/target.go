@@ -53,6 +53,32 @@ func refererOn(origin string, lines []string) string {
 	return target
 }
 
+// foreign reports whether another site sent the browser here, and which one where
+// it says so. A browser that tells nothing of the site, as all do over plain
+// HTTP, is judged by the page that it came from.
+func foreign(h http.Header, origin string) (yes bool, from string) {
+	if referer := h["Referer"]; len(referer) == 1 && len(referer[0]) <= ceremony.MaxReturnTo {
+		if u, err := url.Parse(referer[0]); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && len(u.Host) <= maxSite {
+			if from = u.Scheme + "://" + strings.ToLower(u.Host); from == origin {
+				from = ""
+			}
+		}
+	} else if len(referer) > 0 {
+		return true, ""
+	}
+	site := h["Sec-Fetch-Site"]
+	if len(site) == 0 {
+		return from != "", from
+	}
+	if len(site) == 1 && (site[0] == "same-origin" || site[0] == "none") {
+		return false, ""
+	}
+	return true, from
+}
+
+// maxSite bounds the name of another site (RFC 1035 section 2.3.4, with a port).
+const maxSite = 255 + len(":65535")
+
 // sameSitePath tells whether a browser that is sent to the target stays on the
 // site. It takes two slashes or backslashes for the beginning of a host, and
 // drops tabs and newlines before it looks (WHATWG URL, section 4.4).

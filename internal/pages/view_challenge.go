@@ -11,6 +11,9 @@ type Challenge struct {
 	OneTime      bool          // the proof is good for one request
 	Hold         time.Duration // how long the proof holds
 	Held         bool          // what the person sent is kept and sent on
+	Address      string        // where the proof leads to, to be read; empty: nowhere, or Show says it
+	Foreign      bool          // another site sent the person here
+	From         string        // with Foreign: which one; empty: it does not say
 	Methods      []Method      // at least one, exactly one of them selected
 	Digits       int           // of a code of the selected method; 0: 6. With a script the page sends it when complete
 	AttemptsLeft int           // below zero: not shown
@@ -88,6 +91,11 @@ type Passed struct {
 	Page
 	Action string
 	URL    string // a path on the site; empty: the person goes on in another window
+
+	// Foreign, From and Address are those of the challenge. Where another site
+	// sent the person, the page leads on by a click only.
+	Foreign       bool
+	From, Address string
 }
 
 // Left says that a challenge was given up, and leads back to where the person

@@ -47,6 +47,7 @@ func (v *visit) challengePage(o outcome) error {
 		AttemptsLeft: d.AttemptsLeft, Digits: d.Digits, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
 		SendURL: self + "/send",
 	}
+	view.Address, view.Foreign, view.From = leadsTo(&d.Challenge), d.Foreign, siteName(d.From)
 	for _, s := range d.Show {
 		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
 	}
@@ -129,7 +130,7 @@ func (v *visit) answerChallenge() error {
 			v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: won.Challenge.Label})
 			return nil
 		}
-		return v.onward(v.back(won.Challenge.ReturnTo), won.Challenge.Label)
+		return v.onward(&won.Challenge)
 	case errors.Is(err, ceremony.ErrInvalidCode):
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: wrongAnswer(method)})
 	case errors.Is(err, ceremony.ErrInvalid):
@@ -149,12 +150,23 @@ func (v *visit) answerChallenge() error {
 // further one, so that an application that redirects to another origin, such as
 // its own sign-in, would leave the person stuck here (seen in Chromium). Our own
 // pages redirect nowhere, and programs have no such policy.
-func (v *visit) onward(target, action string) error {
-	if !fromBrowser(v.r) || strings.HasPrefix(target, v.url("")) {
+//
+// Where another site sent the person, nothing leads on by itself: the proof was
+// given for an address that the other site chose, and is read once more.
+func (v *visit) onward(c *ceremony.Challenge) error {
+	target := v.back(c.ReturnTo)
+	page := pages.Passed{Page: v.page(), Action: c.Label, URL: target, Foreign: c.Foreign}
+	switch {
+	case strings.HasPrefix(target, v.url("")):
 		return v.redirect(target)
+	case c.Foreign:
+		page.From, page.Address = siteName(c.From), leadsTo(c)
+	case !fromBrowser(v.r):
+		return v.redirect(target)
+	default:
+		v.w.Header().Set("Refresh", "0;url="+target)
 	}
-	v.w.Header().Set("Refresh", "0;url="+target)
-	v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: action, URL: target})
+	v.render(http.StatusOK, page)
 	return nil
 }
 

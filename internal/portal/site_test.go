@@ -420,6 +420,12 @@ func (c *client) prove(p *person, challenge string) answer {
 // would.
 func (c *client) begin(d grants.Demand, returnTo string) string {
 	c.t.Helper()
+	return c.beginAsk(ceremony.Ask{Demand: d, Label: "Withdraw funds", Site: c.origin, ReturnTo: returnTo})
+}
+
+// beginAsk begins a challenge in the client's browser.
+func (c *client) beginAsk(ask ceremony.Ask) string {
+	c.t.Helper()
 	c.get(Prefix) // the gate gives browsers their cookie; so does this
 	p := ceremony.Principal{Subject: grants.Subject{Tenant: "staff", User: c.user}}
 	req := httptest.NewRequest("GET", "/", nil)
@@ -428,7 +434,7 @@ func (c *client) begin(d grants.Demand, returnTo string) string {
 		req.AddCookie(cookie)
 	}
 	p.Browser, _ = cookies.BrowserID(req, true)
-	ch, err := c.service.Begin(context.Background(), p, ceremony.Ask{Demand: d, Label: "Withdraw funds", Site: c.origin, ReturnTo: returnTo})
+	ch, err := c.service.Begin(context.Background(), p, ask)
 	if err != nil {
 		c.t.Fatal(err)
 	}

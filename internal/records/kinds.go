@@ -164,6 +164,10 @@ type Challenge struct {
 	ReturnTo string `json:"return_to,omitempty"`
 	// Held tells that a request and its ticket are stored under the same name.
 	Held bool `json:"held,omitempty"`
+	// Foreign tells that another site sent the browser, From which one, where
+	// that is known.
+	Foreign bool   `json:"foreign,omitempty"`
+	From    string `json:"from,omitempty"`
 	// Show is what the challenge's page shows of the request that Request is
 	// the digest of.
 	Show      []Shown   `json:"show,omitempty"`

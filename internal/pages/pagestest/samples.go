@@ -56,6 +56,13 @@ func challenges(f Fill, p pages.Page) []Sample {
 			c.Held = true
 			c.Show = []pages.Shown{{Name: "amount", Value: f.Value}, {Name: f.ID, Value: f.Label}, {Name: "payee"}, {Name: "note", Value: strings.Repeat("for the roof ", 20), Cut: true}}
 		})},
+		{"challenge-leads", with(func(c *pages.Challenge) {
+			c.Held, c.Address = true, "https://"+f.Host+"/transfer?to=mallory&amount=1000&memo="+strings.Repeat("roof", 30)
+		})},
+		{"challenge-foreign", with(func(c *pages.Challenge) {
+			c.Foreign, c.From, c.Address = true, f.Host, "https://"+f.Host+"/transfer?to="+f.Value
+		})},
+		{"challenge-foreign-unknown", with(func(c *pages.Challenge) { c.Foreign, c.Address = true, "https://"+f.Host+"/transfer" })},
 		{"challenge-recovery", with(func(c *pages.Challenge) {
 			c.Methods, c.Error = offered(pages.MethodRecovery, pages.MethodTOTP), pages.WrongRecovery
 		})},
@@ -71,6 +78,8 @@ func challenges(f Fill, p pages.Page) []Sample {
 		{"challenge-change", with(func(c *pages.Challenge) { c.Change, c.Action = pages.ChangeRemove, f.Label })},
 		{"challenge-branded", with(func(c *pages.Challenge) { c.Brand = brand(f.Label) })},
 		{"passed", pages.Passed{Page: p, Action: f.Action, URL: "/transfer"}},
+		{"passed-foreign", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}},
+		{"passed-foreign-unknown", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Foreign: true, Address: "https://" + f.Host + "/transfer"}},
 		{"passed-elsewhere", pages.Passed{Page: p, Action: f.Action}},
 		{"left", pages.Left{Page: p, URL: "/transfer"}},
 		{"frame", pages.Frame{Page: pages.Page{Lang: f.Lang, Host: f.Host, Now: Now}, Action: f.Action, URL: "/.step-up/challenge/abc"}},
