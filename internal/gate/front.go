@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -102,24 +103,15 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http
 	case c == nil:
 		return next(w, r)
 	}
-	body := &watchedBody{ReadCloser: restored.Body}
-	restored.Body = body
-	status := &watchedStatus{ResponseWriter: w}
-	returned := false
-	defer func() {
-		// A gate that did not redeem the ticket passed nothing on. Where none was
-		// reached, some handler in front refused; but a body that was read, or a
-		// success, may be an application's doing.
-		if c.settled || !c.reached && (body.read || returned && status.code < 300 && status.code != 0) {
-			return
-		}
+	watched := &watchedAnswer{ResponseWriter: w, body: &watchedBody{ReadCloser: restored.Body}, claim: c}
+	watched.giveBack = func() {
 		if err := f.o.Ceremony.Unclaim(context.WithoutCancel(r.Context()), c.ticket); err != nil {
 			f.o.Failed(r, "giving a held request back", err)
 		}
-	}()
-	err = next(status, restored)
-	returned = err == nil
-	return err
+	}
+	restored.Body = watched.body
+	defer watched.settle() // also where no answer was written
+	return next(watched, restored)
 }
 
 // refuse answers a resume where the store does not: the handle is still good, so
@@ -185,59 +177,75 @@ func unlessGone(err error) error {
 // watchedBody knows whether anybody read the body.
 type watchedBody struct {
 	io.ReadCloser
-	read bool
+	read atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.read = true
+	b.read.Store(true)
 	return b.ReadCloser.Read(p)
 }
 
-// watchedStatus knows the status of the answer.
-type watchedStatus struct {
+// watchedAnswer gives a claim back where nothing came of it: before the answer is
+// sent, so that the browser may come back at once.
+type watchedAnswer struct {
 	http.ResponseWriter
-	code int
+	body     *watchedBody
+	claim    *claim
+	giveBack func()
+	begun    bool // the answer
+	success  bool
+}
+
+// settle is called when the answer begins, with its status, and when it is over. A
+// gate that did not redeem the ticket passed nothing on. Where none was reached,
+// some handler in front refused; but a body that was read, or a success, may be an
+// application's doing.
+func (a *watchedAnswer) settle() {
+	if a.giveBack == nil || a.claim.settled || !a.claim.reached && (a.success || a.body.read.Load()) {
+		return
+	}
+	a.giveBack()
+	a.giveBack = nil
+}
+
+func (a *watchedAnswer) begin(status int) {
+	if !a.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		a.begun, a.success = true, status < 300
+		a.settle()
+	}
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (s *watchedStatus) WriteHeader(code int) {
-	if s.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
-		s.code = code
-	}
-	s.ResponseWriter.WriteHeader(code)
+func (a *watchedAnswer) WriteHeader(status int) {
+	a.begin(status)
+	a.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
-func (s *watchedStatus) Write(b []byte) (int, error) {
-	s.begun()
-	return s.ResponseWriter.Write(b)
+func (a *watchedAnswer) Write(b []byte) (int, error) {
+	a.begin(http.StatusOK)
+	return a.ResponseWriter.Write(b)
 }
 
 // ReadFrom implements io.ReaderFrom, so that the server's own is still used.
-func (s *watchedStatus) ReadFrom(from io.Reader) (int64, error) {
-	s.begun()
-	return io.Copy(s.ResponseWriter, from)
+func (a *watchedAnswer) ReadFrom(from io.Reader) (int64, error) {
+	a.begin(http.StatusOK)
+	return io.Copy(a.ResponseWriter, from)
 }
 
 // FlushError is what http.ResponseController looks for: a flush may be what
 // sends the header.
-func (s *watchedStatus) FlushError() error {
-	s.begun()
-	return http.NewResponseController(s.ResponseWriter).Flush()
+func (a *watchedAnswer) FlushError() error {
+	a.begin(http.StatusOK)
+	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
 // Unwrap lets http.ResponseController find the rest.
-func (s *watchedStatus) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-func (s *watchedStatus) begun() {
-	if s.code == 0 {
-		s.code = http.StatusOK
-	}
-}
+func (a *watchedAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // Interface guards.
 var (
-	_ http.ResponseWriter = (*watchedStatus)(nil)
-	_ io.ReaderFrom       = (*watchedStatus)(nil)
+	_ http.ResponseWriter = (*watchedAnswer)(nil)
+	_ io.ReaderFrom       = (*watchedAnswer)(nil)
 )
