@@ -59,7 +59,10 @@ type Challenge struct {
 	// Foreign and From say whether another site sent the browser, and which.
 	Foreign bool
 	From    string
-	Expires time.Time
+	// OpenUntil is set where another challenge's proof has opened the action in
+	// this browser until then.
+	OpenUntil time.Time
+	Expires   time.Time
 }
 
 // Shown is one field of the request that a challenge is bound to.
@@ -173,7 +176,7 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 }
 
 func sameAsk(a, b *records.Challenge) bool {
-	return a.Action == b.Action && a.Label == b.Label && a.Use == b.Use && a.TTL == b.TTL &&
+	return a.OpenUntil.Equal(b.OpenUntil) && a.Action == b.Action && a.Label == b.Label && a.Use == b.Use && a.TTL == b.TTL &&
 		slices.Equal(a.Methods, b.Methods) && bytes.Equal(a.Session, b.Session) && bytes.Equal(a.Request, b.Request) &&
 		a.Operation == b.Operation && a.Site == b.Site && a.ReturnTo == b.ReturnTo && a.Held == b.Held &&
 		a.Foreign == b.Foreign && a.From == b.From && slices.Equal(a.Show, b.Show)
@@ -188,7 +191,7 @@ func bytesOf(d [32]byte) []byte {
 
 func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge, error) {
 	v := row.Value
-	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Foreign: v.Foreign, From: v.From, Expires: v.Expires}
+	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Foreign: v.Foreign, From: v.From, OpenUntil: v.OpenUntil, Expires: v.Expires}
 	id := db.Challenges.ID(row)
 	c.ID = idText(id[len(id)-challengeIDLen:])
 	var err error

@@ -73,6 +73,10 @@ var (
 	// recently to remove others or to renew recovery codes, while an older one
 	// exists.
 	ErrAuthenticatorTooNew = errors.New("this authenticator was added too recently for that")
+	// ErrOpen tells that the challenge asks for nothing any more: the browser has
+	// passed another one for the same action. The answer was not looked at, and
+	// does not count as wrong.
+	ErrOpen = errors.New("the action is open already")
 	// ErrLimit tells that the subject has as many of these as allowed.
 	ErrLimit = errors.New("limit reached")
 	// ErrInvalid tells that an input is out of form. See [Field].

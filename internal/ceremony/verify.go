@@ -57,7 +57,7 @@ func shortID(id grants.ID) string { return GrantID(id)[:12] }
 // attempt is counted before the answer is looked at (S05); the grant, what the
 // answer burns and the end of the challenge are one Apply (S04).
 //
-// It fails with [ErrNotFound], [ErrExpired], [ErrNotEnrolled],
+// It fails with [ErrNotFound], [ErrExpired], [ErrOpen], [ErrNotEnrolled],
 // [ErrMethodNotAccepted], [ErrAuthenticatorTooNew], a [WrongCode] or a [Wait].
 func (s *Service) Verify(ctx context.Context, p Principal, id string, a Answer) (Won, error) {
 	won, err := s.verify(ctx, p, id, a)
@@ -90,6 +90,9 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	if err != nil {
 		return Won{}, err
 	}
+	if s.isOpen(&row.Value) {
+		return Won{Challenge: c}, ErrOpen
+	}
 	if factor == nil || !s.accepts(&c, a.Method) {
 		return Won{Challenge: c}, ErrMethodNotAccepted
 	}
@@ -100,7 +103,7 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	}
 	attempt, err := s.count(ctx, db, p, holder, a.Method)
 	if err != nil {
-		return Won{Challenge: c}, err
+		return Won{Challenge: c}, s.unlessOpened(ctx, db, p, id, nil, a.Method, err)
 	}
 	won := Won{Challenge: c}
 	err = again(func() error {
@@ -109,6 +112,9 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		row, err := s.findChallenge(ctx, db, p, id)
 		if err != nil {
 			return err
+		}
+		if s.isOpen(&row.Value) {
+			return s.unlessOpened(ctx, db, p, id, &attempt, a.Method, ErrOpen)
 		}
 		ops, err := s.win(ctx, db, p, factor, Attempt{Challenge: c.ID, Site: c.Site, Answer: a.typed()}, attempt, row.Value.Request, &won)
 		if err != nil {
@@ -121,8 +127,15 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 			}
 			ops = append(ops, link...)
 		}
-		return db.Apply(ctx, append(ops, db.Challenges.Delete(row))...)
+		opened, err := s.openOthers(ctx, db, p, row, &won)
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, append(append(ops, opened...), db.Challenges.Delete(row))...)
 	})
+	if errors.Is(err, ErrInvalidCode) {
+		err = s.unlessOpened(ctx, db, p, id, &attempt, a.Method, err)
+	}
 	return won, s.withAttemptsLeft(ctx, db, p, err)
 }
 
@@ -238,6 +251,8 @@ func causeOf(err error) string {
 		return "cloned"
 	case errors.Is(err, ErrInvalidCode):
 		return "invalid_code"
+	case errors.Is(err, ErrOpen):
+		return "open_already"
 	case errors.Is(err, ErrExpired):
 		return "expired"
 	case errors.Is(err, ErrNotFound):

@@ -128,6 +128,14 @@ func (v *visit) apiVerify() error {
 		return err
 	}
 	won, err := v.service().Verify(v.r.Context(), v.who, v.id(), answer)
+	if errors.Is(err, ceremony.ErrOpen) {
+		// The browser has the grant of the challenge that was passed.
+		d, err := v.describe(v.id())
+		if err != nil {
+			return err
+		}
+		return v.reply(http.StatusOK, v.shapeOpen(&d.Challenge))
+	}
 	if err != nil {
 		return err
 	}
@@ -144,4 +152,13 @@ func (v *visit) apiVerify() error {
 		out.Grant = won.Token.Text()
 	}
 	return v.reply(http.StatusOK, out)
+}
+
+// shapeOpen is the answer where another challenge's proof has opened the action.
+func (v *visit) shapeOpen(c *ceremony.Challenge) apiWon {
+	out := apiWon{ActionType: c.Demand.Action.String(), GrantType: c.Demand.Use.String(), ExpiresAt: stamp(c.OpenUntil)}
+	if c.ReturnTo != "" {
+		out.ResumeURL = v.back(c.ReturnTo)
+	}
+	return out
 }

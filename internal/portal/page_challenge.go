@@ -10,6 +10,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -29,6 +30,8 @@ func (v *visit) challengePage(o outcome) error {
 		return nil
 	case err != nil:
 		return err
+	case v.isOpen(&d.Challenge):
+		return v.onward(&d.Challenge)
 	case !d.Enrolled:
 		return v.redirect(v.enrolFor("enroll", d.ID))
 	case d.Wait != nil && d.Wait.Disabled:
@@ -112,8 +115,12 @@ func changeOf(op ceremony.Operation) pages.Change {
 
 // answerChallenge looks at an answer, and sends on whoever passed.
 func (v *visit) answerChallenge() error {
-	if _, err := v.describe(v.id()); err != nil {
+	d, err := v.describe(v.id())
+	switch {
+	case err != nil:
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity})
+	case v.isOpen(&d.Challenge):
+		return v.onward(&d.Challenge)
 	}
 	name := v.form["method"]
 	method, err := grants.ParseMethod(name)
@@ -125,11 +132,8 @@ func (v *visit) answerChallenge() error {
 	switch {
 	case err == nil:
 		v.keep(&won)
-		if won.Challenge.ReturnTo == "" && fromBrowser(v.r) {
-			// A script opened this window and waits behind it.
-			v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: won.Challenge.Label})
-			return nil
-		}
+		return v.onward(&won.Challenge)
+	case errors.Is(err, ceremony.ErrOpen):
 		return v.onward(&won.Challenge)
 	case errors.Is(err, ceremony.ErrInvalidCode):
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: wrongAnswer(method)})
@@ -154,6 +158,11 @@ func (v *visit) answerChallenge() error {
 // Where another site sent the person, nothing leads on by itself: the proof was
 // given for an address that the other site chose, and is read once more.
 func (v *visit) onward(c *ceremony.Challenge) error {
+	if c.ReturnTo == "" && fromBrowser(v.r) {
+		// A script opened this window and waits behind it.
+		v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: c.Label})
+		return nil
+	}
 	target := v.back(c.ReturnTo)
 	page := pages.Passed{Page: v.page(), Action: c.Label, URL: target, Foreign: c.Foreign}
 	switch {
@@ -168,6 +177,18 @@ func (v *visit) onward(c *ceremony.Challenge) error {
 	}
 	v.render(http.StatusOK, page)
 	return nil
+}
+
+// isOpen reports whether the browser has what the challenge asks for already: its
+// window waited while another one was passed. A proof that is good for one
+// request is never there already.
+func (v *visit) isOpen(c *ceremony.Challenge) bool {
+	if c.Demand.Use != grants.TimeBased || c.Operation != "" || len(c.Show) > 0 {
+		return false
+	}
+	token, _ := cookies.Get(v.r.Header, v.grantCookie(c.Demand.Action.String()).On(v.site.Secure))
+	_, err := v.service().Check(v.r.Context(), &v.who, &c.Demand, [32]byte{}, token)
+	return err == nil
 }
 
 // cancelChallenge forgets the challenge, and leads back to where the person came

@@ -168,6 +168,9 @@ type Challenge struct {
 	// that is known.
 	Foreign bool   `json:"foreign,omitempty"`
 	From    string `json:"from,omitempty"`
+	// OpenUntil tells that a proof for another challenge of the browser has opened
+	// the action until then: there is nothing left to ask.
+	OpenUntil time.Time `json:"open_until,omitzero"`
 	// Show is what the challenge's page shows of the request that Request is
 	// the digest of.
 	Show      []Shown   `json:"show,omitempty"`
