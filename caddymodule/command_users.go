@@ -68,13 +68,10 @@ func writeUsers(w io.Writer, list []User) {
 func lockedWords(budgets []string) []string {
 	words := make([]string, 0, len(budgets))
 	for _, b := range budgets {
-		client, api := strings.CutPrefix(b, "api ")
-		switch {
-		case api && client == ceremony.UserClient:
-			words = append(words, "API, with the user's own token")
-		case api:
-			words = append(words, "API, with the key "+client)
-		case b == "device":
+		switch b {
+		case "api":
+			words = append(words, "API")
+		case "device":
 			words = append(words, "known browsers")
 		default:
 			words = append(words, "other browsers")

@@ -212,7 +212,11 @@ type Grant struct {
 	// in nanoseconds since 1970.
 	AuthTime, Expires int64
 	Methods           Methods
-	Use               Use
+	// Origin are the means of proof that vouched for the authenticator behind
+	// the grant, while that is young (S24). A rule must take them too. Zero: the
+	// authenticator is worth what it is.
+	Origin Methods
+	Use    Use
 	// API tells that a server minted the grant over the backend API.
 	API bool
 }
@@ -251,6 +255,7 @@ var (
 	refusedFuture  = &refusal{"not_yet_valid"}
 	refusedAge     = &refusal{"older_than_demanded"}
 	refusedMethod  = &refusal{"method_not_accepted"}
+	refusedOrigin  = &refusal{"authenticator_too_new"}
 	refusedSession = &refusal{"other_session"}
 	refusedRequest = &refusal{"other_request"}
 	refusedAPI     = &refusal{"minted_by_api"}
@@ -295,6 +300,8 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 		return refusedAge
 	case !d.Methods.Accepts(g.Methods):
 		return refusedMethod
+	case !d.Methods.Accepts(g.Methods | g.Origin):
+		return refusedOrigin
 	case g.API && !d.AcceptAPI:
 		return refusedAPI
 	case g.Session != half(b.Session) && !(g.API && g.Session == [16]byte{}):
@@ -307,12 +314,16 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 
 // Vouch tells whether g proves to a server, which knows neither sessions nor
 // requests, that holder h stepped up for the action: nil, or an error that is
-// [ErrNoGrant]. A grant that a rule asked for is held against what the rule asks
-// today; nil where there is no rule, or the grant is of a server's own making.
+// [ErrNoGrant]. A grant that a rule asked for is checked against what the rule
+// asks today; nil where there is no rule. Of a grant of a server's own making only
+// what vouched for its authenticator is (S24).
 func (g *Grant) Vouch(a Action, today *Demand, h *Holder, now time.Time) error {
 	d := Demand{Action: a, Use: g.Use, TTL: MaxTTL, AcceptAPI: true}
 	if today != nil && !g.API {
 		d.Use, d.TTL, d.Methods = today.Use, today.TTL, today.Methods
+	}
+	if today != nil && g.API && g.Origin != 0 && !today.Methods.Accepts(g.Origin) {
+		return refusedOrigin
 	}
 	unbound := *g // of the request it must be: else it is good for that one only
 	unbound.Session = [16]byte{}

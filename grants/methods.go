@@ -16,6 +16,11 @@ const (
 	SMS                               // a code sent to a phone, NIST SP 800-63B section 3.1.3
 	BoundPasskey                      // a passkey that cannot leave its device, WebAuthn level 3 section 6.1.3
 	SyncedPasskey                     // a passkey that its provider may copy to other devices
+
+	// Unvouched stands in [Grant.Origin] for what no means of proof vouched for,
+	// such as an API key that enrolled an account after a reset (S24). It is no
+	// means of proof: no rule names it, so only rules that take any accept it.
+	Unvouched Methods = 1 << 15
 )
 
 // Passkey is a passkey of either kind, which is what a rule asks for; a grant
@@ -56,6 +61,22 @@ func ParseMethod(s string) (Methods, error) {
 
 // Accepts tells whether a rule that takes the methods m takes a proof by.
 func (m Methods) Accepts(by Methods) bool { return by != 0 && (m == 0 || m&by == by) }
+
+// byStrength are the means of proof from the weakest to the strongest.
+var byStrength = [...]Methods{Unvouched, RecoveryCode, SMS, TOTP, SyncedPasskey, BoundPasskey}
+
+// StrongerThan reports whether the weakest of m is stronger than the weakest of
+// n. Nothing is stronger than the empty set, which lacks nothing.
+func (m Methods) StrongerThan(n Methods) bool { return m.weakest() > n.weakest() }
+
+func (m Methods) weakest() int {
+	for i, one := range byStrength {
+		if m&one != 0 {
+			return i
+		}
+	}
+	return len(byStrength)
+}
 
 // AMR is what a proof by m is worth as authentication method references (RFC
 // 8176 section 2), joined by a space. A recovery code is a one-time password too,

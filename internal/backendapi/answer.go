@@ -122,6 +122,7 @@ var simple = []struct {
 	{ceremony.ErrHasCodes, refusal{status: http.StatusConflict, code: "already_issued", detail: "The user was given recovery codes already."}},
 	{ceremony.ErrInvalidCode, refusal{status: http.StatusBadRequest, code: "invalid_code", detail: "The code is wrong or was used before."}},
 	{ceremony.ErrMethodNotAccepted, refusal{status: http.StatusBadRequest, code: "method_not_accepted", detail: "This means of proof is not accepted here."}},
+	{ceremony.ErrAuthenticatorTooNew, refusal{status: http.StatusForbidden, code: "authenticator_too_new", detail: "A weaker proof added this authenticator less than a day ago. It is not accepted here yet."}},
 	{ceremony.ErrInviteRequired, refusal{status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."}},
 	{ceremony.ErrEnrolmentDenied, refusal{status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."}},
 	{ceremony.ErrManageRequired, refusal{status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."}},

@@ -186,7 +186,8 @@ func ofUser(err error) error {
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
 		return errUserNotFound
-	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrMethodNotAccepted):
+	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrMethodNotAccepted),
+		errors.Is(err, ceremony.ErrAuthenticatorTooNew): // the API has no word for it
 		return errMFANotEnabled
 	}
 	return err

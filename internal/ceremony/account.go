@@ -14,6 +14,16 @@ type Authenticator struct {
 	CreatedAt, LastUsedAt time.Time
 	// Suffix are the last digits of a phone's number.
 	Suffix string
+	// Vouched are the means of proof that vouched for it when it was added, as
+	// far back as they count; none for one of full strength from the start.
+	Vouched grants.Methods
+	// FullAt is when it is worth what it is, whatever vouched for it; zero: it is.
+	FullAt time.Time
+	// Vouchable tells that another of the subject's may vouch for it now.
+	Vouchable bool
+	// Suspended tells that its owner said that it is not theirs. Recent tells of
+	// a new one, which may be suspended where Disownable is set too.
+	Suspended, Recent, Disownable bool
 	// Synced tells of a passkey that its provider may copy it to other devices,
 	// Suspect that somebody else may have copied it.
 	Synced, Suspect bool
@@ -26,6 +36,29 @@ func viewOf(a *records.Authenticator) Authenticator {
 	}
 	if a.Passkey != nil {
 		view.Synced, view.Suspect = a.Passkey.Synced, a.Passkey.Suspect
+	}
+	view.Suspended = !a.SuspendedAt.IsZero()
+	if a.Origin != nil {
+		view.Vouched = grants.Methods(a.Origin.Methods)
+	}
+	return view
+}
+
+// view is viewOf with what depends on the time and on the others in the account.
+func (s *Service) view(a *records.Account, x *records.Authenticator) Authenticator {
+	view, now := viewOf(x), s.now()
+	view.Recent, view.Disownable = isRecent(x, now), mayDisown(a, x, now)
+	// What was vouched for by its like is worth no less.
+	own := methodOf(x)
+	if own&grants.Passkey != 0 {
+		own = grants.Passkey
+	}
+	if x.Origin.Live(now)&^own != 0 {
+		view.FullAt = x.Origin.At.Add(records.OriginAge)
+	}
+	if view.Suspended || !view.FullAt.IsZero() {
+		vouch := Challenge{Demand: s.manageDemand(VouchOp(x.ID)), Operation: VouchOp(x.ID)}
+		view.Vouchable = len(s.fit(a, &vouch).Authenticators) > 0
 	}
 	return view
 }
@@ -63,7 +96,7 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 	a.Enrolled = row.Value.State == records.StateEnrolled
 	a.RecoveryCodesLeft = row.Value.RecoveryCodesLeft()
 	for i := range row.Value.Authenticators {
-		a.Authenticators = append(a.Authenticators, viewOf(&row.Value.Authenticators[i]))
+		a.Authenticators = append(a.Authenticators, s.view(&row.Value, &row.Value.Authenticators[i]))
 	}
 	a.Grants, err = s.liveGrants(ctx, db, holder)
 	return a, err

@@ -99,7 +99,7 @@ func isActivity(e *Event) bool {
 	switch e.Kind {
 	case "verify", "confirm":
 		return e.Outcome != "refused" || e.Cause == "invalid_code" || e.Cause == "cloned"
-	case "rename", "remove", "recovery_codes", "revoke", "reset", "unlock":
+	case "rename", "remove", "vouch", "disown", "recovery_codes", "revoke", "reset", "unlock":
 		return e.Outcome == "done"
 	case "sms":
 		return e.Outcome == "sent"

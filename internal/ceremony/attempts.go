@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -18,7 +17,9 @@ import (
 // that a guesser in a browser of his own cannot lock out the person.
 type Budgets struct {
 	// Device is for browsers in which the subject once succeeded, Browser for
-	// all others together, and API for each server's key by itself.
+	// all others together, and API for all servers together: what an account can
+	// take must not grow with the number of API keys (NIST SP 800-63B section
+	// 3.2.2 allows 100 in all).
 	Device, Browser, API int
 	// Free wrong answers cost no waiting. After that many one waits FirstWait,
 	// doubling with each further one up to MaxWait.
@@ -31,20 +32,21 @@ func DefaultBudgets() Budgets {
 	return Budgets{Device: 20, Browser: 60, API: 20, Free: 5, FirstWait: 30 * time.Second, MaxWait: time.Hour}
 }
 
-// The names under which budgets are stored. That of an API client has the
-// client's name after it.
+// The names under which budgets are stored. Under oldBudgetAPI and a client's name
+// stood a budget of each API client by itself; see [Service.readBudget].
 const (
 	budgetDevice  = "device"
 	budgetBrowser = "browser"
-	budgetAPI     = "api "
+	budgetAPI     = "api"
+	oldBudgetAPI  = "api "
 )
 
 // of is how large the budget of that name is.
 func (b Budgets) of(name string) int {
-	switch {
-	case name == budgetDevice:
+	switch name {
+	case budgetDevice:
 		return b.Device
-	case strings.HasPrefix(name, budgetAPI):
+	case budgetAPI:
 		return b.API
 	}
 	return b.Browser
@@ -74,7 +76,7 @@ func (b *budget) wait(now time.Time) *Wait {
 func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h grants.Holder) (*budget, error) {
 	b := &budget{name: budgetBrowser}
 	if p.Client != "" {
-		b.name = budgetAPI + p.Client
+		b.name = budgetAPI
 	} else if p.Browser != [32]byte{} {
 		device, err := db.Devices.Get(ctx, h, p.Browser[:])
 		switch {
@@ -86,8 +88,32 @@ func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h gra
 	}
 	b.max = s.set.Budgets.of(b.name)
 	var err error
-	b.row, err = db.Attempts.Find(ctx, h, []byte(b.name))
+	b.row, err = s.readBudget(ctx, db, h, b.name)
 	return b, err
+}
+
+// readBudget reads the budget of that name. Until the one of all API clients is
+// first written, what was counted on each client's own stands for it: nobody gets
+// new guesses by an upgrade.
+func (s *Service) readBudget(ctx context.Context, db *records.DB, h grants.Holder, name string) (records.Row[records.Attempts], error) {
+	row, err := db.Attempts.Find(ctx, h, []byte(name))
+	if err != nil || name != budgetAPI || row.Version != 0 {
+		return row, err
+	}
+	old, err := db.Attempts.List(ctx, h, []byte(oldBudgetAPI), maxListed)
+	if err != nil || len(old) == 0 {
+		return row, err
+	}
+	row.Value.Wrong = make(map[string]int)
+	for _, o := range old {
+		for method, wrong := range o.Value.Wrong {
+			row.Value.Wrong[method] += wrong
+		}
+		if o.Value.NotBefore.After(row.Value.NotBefore) {
+			row.Value.NotBefore = o.Value.NotBefore
+		}
+	}
+	return row, nil
 }
 
 // counted is an attempt that was taken off a budget: which one, and the wait
@@ -143,7 +169,7 @@ func (b Budgets) notBefore(wrong int, now time.Time) time.Time {
 // success itself began by being counted, and one that wrong answers began stays
 // unless they all are forgiven.
 func (s *Service) forgive(ctx context.Context, db *records.DB, c counted, h grants.Holder, m grants.Methods) (store.Op, error) {
-	row, err := db.Attempts.Find(ctx, h, []byte(c.budget))
+	row, err := s.readBudget(ctx, db, h, c.budget)
 	if err != nil {
 		return store.Op{}, err
 	}

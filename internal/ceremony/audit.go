@@ -12,7 +12,7 @@ import (
 type Event struct {
 	Time time.Time
 	// Kind is what was decided on: challenge, verify, grant, enrol, confirm,
-	// rename, remove, recovery_codes, revoke, reset, unlock, invite, sms,
+	// rename, remove, vouch, disown, recovery_codes, revoke, reset, unlock, invite, sms,
 	// api_key.
 	Kind string
 	// Outcome is what was decided: begun, passed, spent, given_back, vouched,

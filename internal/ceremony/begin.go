@@ -262,6 +262,11 @@ type Description struct {
 	// Methods are the means of proof that the challenge takes and the subject
 	// could give now, preferred ones first.
 	Methods []grants.Methods
+	// Young are those that it takes and the subject has, but that are too new
+	// for it (S24); the next to be good come first.
+	Young []Young
+	// Recent are the subject's authenticators that are new, for it to notice.
+	Recent []Authenticator
 	// AttemptsLeft counts the wrong answers that this browser may still give.
 	AttemptsLeft int
 	// Wait is not nil while no answer is looked at.
@@ -294,18 +299,25 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 		return d, err
 	}
 	d.Enrolled = account.Value.State == records.StateEnrolled
+	fit := s.fit(&account.Value, &d.Challenge)
 	for _, f := range s.factors {
-		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&account.Value, d.Site) {
+		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&fit, d.Site) {
 			d.Methods = append(d.Methods, f.Method())
 		}
 	}
+	d.Young = s.young(&account.Value, &d.Challenge)
 	for i := range account.Value.Authenticators {
-		if key := account.Value.Authenticators[i].TOTP; key != nil {
+		if x := &account.Value.Authenticators[i]; x.SuspendedAt.IsZero() && isRecent(x, s.now()) {
+			d.Recent = append(d.Recent, s.view(&account.Value, x))
+		}
+	}
+	for i := range fit.Authenticators {
+		if key := fit.Authenticators[i].TOTP; key != nil {
 			d.Digits = max(d.Digits, key.Digits)
 		}
 	}
 	if s.sms != nil && slices.Contains(d.Methods, grants.SMS) {
-		if d.Texts, err = s.texts(ctx, db, p, &account.Value, d.ID); err != nil {
+		if d.Texts, err = s.texts(ctx, db, p, &fit, d.ID); err != nil {
 			return d, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -121,24 +122,31 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 		}
 		account := cloneAccount(read.Value)
 		first := account.State != records.StateEnrolled
+		made.Origin = s.firstOrigin(&account, &pending.Value)
 		added := s.addAuthenticator(&account, p, &pending.Value, made)
-		done.Authenticator = viewOf(added)
+		done.Authenticator = s.view(&account, added)
 		if first {
-			account.RecoveryCodes = nil
+			account.RecoveryCodes, account.CodesOrigin = nil, nil
 			if !also.withhold {
-				done.RecoveryCodes = s.giveRecoveryCodes(db, &account)
+				done.RecoveryCodes = s.giveRecoveryCodes(db, &account, added.Origin)
 			}
 		}
 		names, err := namesOf(db, p, added)
 		if err != nil {
 			return err
 		}
-		proof.Authenticator = added.ID
+		proof.Authenticator, proof.Origin = added.ID, added.Origin.Live(s.now())
 		won, more, err := s.passWith(ctx, db, p, first, also, proof)
 		if err != nil {
 			return err
 		}
-		done.Won, ops = won, append(append(ops, names...), more...)
+		// A browser in which one's authenticator was set up is one's own: what
+		// others guess elsewhere must not stand before its first proof.
+		known, err := s.remember(ctx, db, p, holder)
+		if err != nil {
+			return err
+		}
+		done.Won, ops = won, slices.Concat(ops, names, more, known)
 		put, err := db.Accounts.Update(read, account, never)
 		if err != nil {
 			return err
@@ -235,6 +243,20 @@ func (s *Service) firstLeave(ctx context.Context, db *records.DB, p Principal, a
 	return []store.Op{db.Invites.Delete(invite)}, nil
 }
 
+// firstOrigin is what vouches for an authenticator that is about to be confirmed
+// (S24): what proved the operation that allowed it; nothing that is known for an
+// API key after a reset, and for an enrolment that began before that was kept. A
+// nil one is full strength.
+func (s *Service) firstOrigin(a *records.Account, pending *records.Pending) *records.Origin {
+	switch {
+	case pending.Managed && pending.Origin != nil:
+		return at(pending.Origin, s.now())
+	case pending.Managed, pending.Key != "" && a.State == records.StateReset:
+		return unvouched(s.now())
+	}
+	return nil
+}
+
 func (s *Service) addAuthenticator(a *records.Account, p Principal, pending *records.Pending, made records.Authenticator) *records.Authenticator {
 	made.ID, made.CreatedAt, made.Label = idText(newID(12)), s.now(), pending.Label
 	if a.CreatedAt.IsZero() {
@@ -272,7 +294,7 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 		return nil, nil, nil
 	}
 	if d := also.demand; d != nil {
-		if !d.Methods.Accepts(proof.Method) {
+		if !d.Methods.Accepts(proof.Method | proof.Origin) {
 			return nil, nil, nil
 		}
 		won := &Won{Challenge: Challenge{Demand: *d}}
@@ -290,7 +312,7 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Operation != "" || !s.accepts(&c, proof.Method) {
+	if c.Operation != "" || !s.accepts(&c, proof.Method|proof.Origin) {
 		return nil, nil, nil
 	}
 	won := &Won{Challenge: c}

@@ -194,7 +194,7 @@ func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pe
 	if err != nil {
 		return nil, err
 	}
-	pending.Set, pending.Managed, pending.Invite, pending.Key = account.Value.Set, false, nil, ""
+	pending.Set, pending.Managed, pending.Invite, pending.Key, pending.Origin = account.Value.Set, false, nil, "", nil
 	switch {
 	case account.Value.State == records.StateEnrolled && p.Client != "":
 		return nil, ErrEnrolled
@@ -202,9 +202,12 @@ func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pe
 		if len(account.Value.Authenticators) >= maxAuthenticators {
 			return nil, ErrLimit
 		}
-		spend, err := s.spendManage(ctx, db, p, AddOp, leave.Manage)
-		pending.Managed = true
-		return []store.Op{spend}, err
+		spend, by, err := s.spendManage(ctx, db, p, AddOp, leave.Manage)
+		if err != nil {
+			return nil, err
+		}
+		pending.Managed, pending.Origin = true, originOf(&account.Value, by)
+		return []store.Op{spend}, nil
 	case s.set.Enrollment == Deny:
 		return nil, ErrEnrolmentDenied
 	case p.isServer():

@@ -14,7 +14,9 @@ type Factor interface {
 	Method() grants.Methods
 	// Match holds an answer against the account and, where it is right, marks
 	// in the account what it burns. The caller applies the changed account
-	// together with what the proof is worth, or not at all. It fails with
+	// together with what the proof is worth, or not at all. What it marks it
+	// marks in what an authenticator points to, since the account may hold only
+	// some of those that are stored. It fails with
 	// ErrInvalidCode for every answer that is not right, used ones included.
 	Match(db *records.DB, a *records.Account, try Attempt) (Proof, error)
 	// Ready tells whether the account could give this proof now, on the site
@@ -40,6 +42,9 @@ type Proof struct {
 	// Authenticator is the id of the authenticator that gave it; empty for a
 	// recovery code.
 	Authenticator string
+	// Origin are the means of proof that still count for what gave it (S24). It
+	// is package ceremony's to fill in.
+	Origin grants.Methods
 }
 
 // PasskeyFactor is the factor of passkeys. They are asked for, and made, by

@@ -18,14 +18,15 @@ import (
 // step_up.manage is bound (S14).
 type Operation string
 
-// The operations. Removing and renaming name the authenticator; see [RemoveOp]
-// and [RenameOp].
+// The operations. Removing, renaming and vouching name the authenticator; see
+// [RemoveOp], [RenameOp] and [VouchOp].
 const (
 	AddOp   Operation = "add"
 	RenewOp Operation = "renew_recovery_codes"
 
 	removePrefix = "remove:"
 	renamePrefix = "rename:"
+	vouchPrefix  = "vouch:"
 )
 
 // RemoveOp is the removal of the authenticator with the id.
@@ -33,6 +34,22 @@ func RemoveOp(id string) Operation { return removePrefix + Operation(id) }
 
 // RenameOp is the renaming of the authenticator with the id.
 func RenameOp(id string) Operation { return renamePrefix + Operation(id) }
+
+// VouchOp is that a stronger authenticator vouches for the one with the id (S24).
+func VouchOp(id string) Operation { return vouchPrefix + Operation(id) }
+
+// removes and vouchesFor are the id of the authenticator that the operation
+// removes, or vouches for; empty for other operations.
+func (op Operation) removes() string    { return op.named(removePrefix) }
+func (op Operation) vouchesFor() string { return op.named(vouchPrefix) }
+
+func (op Operation) named(prefix string) string {
+	id, ok := strings.CutPrefix(string(op), prefix)
+	if !ok {
+		return ""
+	}
+	return id
+}
 
 // methods are the means of proof that do for an operation: a recovery code may
 // only add.
@@ -53,11 +70,8 @@ const maxOperation = 64
 
 // check refuses what is no operation.
 func (op Operation) check() error {
-	id, named := strings.CutPrefix(string(op), removePrefix)
-	if !named {
-		id, named = strings.CutPrefix(string(op), renamePrefix)
-	}
-	if len(op) <= maxOperation && (op == AddOp || op == RenewOp || named && id != "" && isPlain(id)) {
+	id := op.removes() + op.named(renamePrefix) + op.vouchesFor() // one of them at most
+	if len(op) <= maxOperation && (op == AddOp || op == RenewOp || id != "" && isPlain(id)) {
 		return nil
 	}
 	return &Field{Name: "operation", Detail: "is none that is known"}
@@ -99,24 +113,26 @@ func (s *Service) MayManage(ctx context.Context, p Principal, op Operation, toke
 
 // spendManage is the op that spends the grant for the operation. Applied
 // together with the change, it makes one grant good for one change, however
-// many come at once.
-func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, op Operation, token string) (store.Op, error) {
+// many come at once. The grant's row comes with it, which says by what the
+// operation was proved.
+func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, op Operation, token string) (store.Op, *records.GrantRow, error) {
 	d := s.manageDemand(op)
 	pass, err := s.Check(ctx, &p, &d, operationDigest(op), token)
 	if errors.Is(err, ErrNoGrant) {
-		return store.Op{}, ErrManageRequired
+		return store.Op{}, nil, ErrManageRequired
 	}
 	if err != nil {
-		return store.Op{}, err
+		return store.Op{}, nil, err
 	}
 	row, err := db.ReadGrant(ctx, pass.Grant.Holder, pass.ID)
 	if errors.Is(err, records.ErrNotFound) || err == nil && len(row.Value.Spent) > 0 {
-		return store.Op{}, ErrManageRequired
+		return store.Op{}, nil, ErrManageRequired
 	}
 	if err != nil {
-		return store.Op{}, err
+		return store.Op{}, nil, err
 	}
-	return db.MarkGrant(row, []byte(op))
+	spend, err := db.MarkGrant(row, []byte(op))
+	return spend, &row.Value, err
 }
 
 // change applies a change to p's account that needs a grant for the operation,
@@ -124,12 +140,20 @@ func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, 
 // authenticator is not there.
 func (s *Service) change(ctx context.Context, p Principal, op Operation, token string,
 	edit func(*records.DB, *records.Account) ([]store.Op, error)) error {
+	return s.changeBy(ctx, p, op, token, func(db *records.DB, a *records.Account, _ *records.GrantRow) ([]store.Op, error) {
+		return edit(db, a)
+	})
+}
+
+// changeBy is change for an edit that asks by what the operation was proved.
+func (s *Service) changeBy(ctx context.Context, p Principal, op Operation, token string,
+	edit func(*records.DB, *records.Account, *records.GrantRow) ([]store.Op, error)) error {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}
 	return again(func() error {
-		spend, err := s.spendManage(ctx, db, p, op, token)
+		spend, by, err := s.spendManage(ctx, db, p, op, token)
 		if err != nil {
 			return err
 		}
@@ -138,7 +162,7 @@ func (s *Service) change(ctx context.Context, p Principal, op Operation, token s
 			return err
 		}
 		account := cloneAccount(row.Value)
-		more, err := edit(db, &account)
+		more, err := edit(db, &account, by)
 		if err != nil {
 			return err
 		}
@@ -191,13 +215,16 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 		names := dropNames(opened, a.Authenticators[i:i+1])
 		a.Authenticators = slices.Delete(a.Authenticators, i, i+1)
 		a.Set++
-		last := len(a.Authenticators) == 0
+		// Those that are suspended prove nothing: with nobody to vouch for them
+		// they are none.
+		last := len(a.Usable().Authenticators) == 0
 		if last {
-			a.State, a.RecoveryCodes = records.StateReset, nil
+			names = append(names, dropNames(opened, a.Authenticators)...)
+			a.State, a.Authenticators, a.RecoveryCodes, a.CodesOrigin = records.StateReset, nil, nil, nil
 		}
 		// The account was read before the grants, and the change is conditional
 		// on it: a grant that is won in between makes this decide anew.
-		ops, err := dropsBut(ctx, db, p, token, func(g *records.GrantRow) bool { return last || g.CreatedBy == id })
+		ops, err := dropsBut(ctx, db, p, tokenID(token), func(g *records.GrantRow) bool { return last || g.CreatedBy == id })
 		n := min(len(ops), store.MaxOps/2)
 		late = ops[n:]
 		return append(names, ops[:n]...), err
@@ -209,20 +236,25 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 	return err
 }
 
-// dropsBut gives the ops that drop p's grants which which picks, but not the one
-// in token: that is spent in the same Apply.
-func dropsBut(ctx context.Context, db *records.DB, p Principal, token string, which func(*records.GrantRow) bool) ([]store.Op, error) {
+// tokenID is the id of the grant that a token is for; of none the zero id.
+func tokenID(token string) grants.ID {
 	t, err := grants.ParseToken(token)
 	if err != nil {
-		return nil, ErrManageRequired
+		return grants.ID{}
 	}
+	return t.ID()
+}
+
+// dropsBut gives the ops that drop p's grants which which picks, but not the one
+// of the id: that is spent in the same Apply.
+func dropsBut(ctx context.Context, db *records.DB, p Principal, but grants.ID, which func(*records.GrantRow) bool) ([]store.Op, error) {
 	rows, err := db.GrantsOf(ctx, db.Holder(p.Subject), maxListed)
 	if err != nil {
 		return nil, err
 	}
 	var ops []store.Op
 	for _, row := range rows {
-		if which(&row.Value) && db.GrantID(row) != t.ID() {
+		if which(&row.Value) && db.GrantID(row) != but {
 			ops = append(ops, db.DropGrant(row))
 		}
 	}
@@ -240,19 +272,13 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token str
 		codes []string
 		late  []store.Op
 	)
-	err := s.change(ctx, p, RenewOp, token, func(opened *records.DB, a *records.Account) ([]store.Op, error) {
+	err := s.changeBy(ctx, p, RenewOp, token, func(opened *records.DB, a *records.Account, by *records.GrantRow) (ops []store.Op, err error) {
 		db = opened
 		if a.State != records.StateEnrolled {
 			return nil, ErrNotEnrolled
 		}
-		codes = s.giveRecoveryCodes(db, a)
-		a.Set++
-		ops, err := dropsBut(ctx, db, p, token, func(g *records.GrantRow) bool {
-			return grants.Methods(g.Methods)&grants.RecoveryCode != 0
-		})
-		n := min(len(ops), store.MaxOps/2)
-		late = ops[n:]
-		return ops[:n], err
+		codes, ops, late, err = s.replaceCodes(ctx, db, p, a, originOf(a, by), tokenID(token))
+		return ops, err
 	})
 	if err == nil {
 		err = applyInParts(ctx, db, late)

@@ -62,13 +62,12 @@ func (s *Service) user(ctx context.Context, db *records.DB, row records.Row[reco
 		return u, err
 	}
 	u.Grants = len(live)
-	attempts, err := db.Attempts.List(ctx, holder, nil, maxListed)
-	if err != nil {
-		return u, err
-	}
-	for _, at := range attempts {
-		name := string(db.Attempts.ID(at))
-		if b := (budget{name: name, max: s.set.Budgets.of(name), row: at}); b.left() == 0 {
+	for _, name := range []string{budgetAPI, budgetBrowser, budgetDevice} {
+		counted, err := s.readBudget(ctx, db, holder, name)
+		if err != nil {
+			return u, err
+		}
+		if b := (budget{name: name, max: s.set.Budgets.of(name), row: counted}); b.left() == 0 {
 			u.Locked = append(u.Locked, name)
 		}
 	}
@@ -177,7 +176,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 	if err != nil {
 		return err
 	}
-	if err := db.Apply(ctx, ops...); err != nil {
+	if err := applyInParts(ctx, db, ops); err != nil {
 		return err
 	}
 	s.report(ctx, Principal{Subject: who}, Event{Kind: "unlock", Outcome: "done"})

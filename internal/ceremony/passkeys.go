@@ -47,9 +47,12 @@ func (s *Service) PasskeyOptions(ctx context.Context, p Principal, challenge str
 	if err != nil {
 		return nil, err
 	}
-	factor := s.passkeys()
-	if factor == nil || !s.accepts(&c, grants.Passkey) || account.Value.State != records.StateEnrolled || !factor.Ready(&account.Value, c.Site) {
+	factor, fit := s.passkeys(), s.fit(&account.Value, &c)
+	if factor == nil || !s.accepts(&c, grants.Passkey) || account.Value.State != records.StateEnrolled {
 		return nil, ErrMethodNotAccepted
 	}
-	return factor.Ask(db, named(account.Value, p), c.ID, c.Site)
+	if !factor.Ready(&fit, c.Site) {
+		return nil, s.blocked(&account.Value, &c, grants.Passkey)
+	}
+	return factor.Ask(db, named(fit, p), c.ID, c.Site)
 }

@@ -103,6 +103,7 @@ func TestS02RuleForPasskeysTakesNothingElse(t *testing.T) {
 	alice := w.Enrol("alice")
 	key := w.EnrolDevice(alice.Principal, device(t), ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	phone := w.EnrolNumber(alice.Principal, number, ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	w.Clock.Advance(24 * time.Hour) // an app vouched for the passkey (S24)
 	only := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.Passkey)
 	c := w.Begin(alice.Principal, only)
 	described, err := w.Describe(t.Context(), alice.Principal, c.ID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
 // recoveryAlphabet is Crockford's base32 in lower case: five bits a character,
@@ -20,8 +21,24 @@ const recoveryAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 // recoveryLen is the characters of a recovery code: 50 random bits.
 const recoveryLen = 10
 
-// giveRecoveryCodes replaces the account's recovery codes by new ones.
-func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account) []string {
+// replaceCodes replaces the account's recovery codes by new ones with the origin,
+// and ends what the old ones may have begun: it voids the enrolments that are
+// pending, and drops the grants that were won with a code, or by an authenticator
+// that one vouched for, all but the one of the id. The first ops go with the
+// change of the account, the late ones after it.
+func (s *Service) replaceCodes(ctx context.Context, db *records.DB, p Principal, a *records.Account, o *records.Origin, but grants.ID) (codes []string, ops, late []store.Op, err error) {
+	ops, err = dropsBut(ctx, db, p, but, func(g *records.GrantRow) bool {
+		return grants.Methods(g.Methods|g.Origin)&grants.RecoveryCode != 0
+	})
+	n := min(len(ops), store.MaxOps/2)
+	a.Set++
+	return s.giveRecoveryCodes(db, a, o), ops[:n:n], ops[n:], err
+}
+
+// giveRecoveryCodes replaces the account's recovery codes by new ones with the
+// origin.
+func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *records.Origin) []string {
+	a.CodesOrigin = at(o, s.now())
 	codes := make([]string, s.set.RecoveryCodes)
 	a.RecoveryCodes = make([]records.RecoveryCode, s.set.RecoveryCodes)
 	for i := range codes {
@@ -81,7 +98,8 @@ var ErrHasCodes = errors.New("recovery codes were given already")
 
 // FirstRecoveryCodes gives recovery codes to a subject that a server enrolled
 // without any, on a server's behalf; with renew set, to any, in the place of those
-// it has. Of who enrolled in a browser the first ones are no server's to have
+// it has, which ends what those began as the person's own renewal does.
+// Of who enrolled in a browser the first ones are no server's to have
 // (S14): that fails with [ErrManageRequired]. Other errors: [ErrNotFound],
 // [ErrNotEnrolled] and [ErrHasCodes].
 func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Renewal) ([]string, error) {
@@ -89,7 +107,10 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 	if err != nil {
 		return nil, err
 	}
-	var codes []string
+	var (
+		codes []string
+		late  []store.Op
+	)
 	err = again(func() error {
 		row, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		switch {
@@ -105,18 +126,34 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 			return ErrManageRequired
 		}
 		account := cloneAccount(row.Value)
-		codes = s.giveRecoveryCodes(db, &account)
+		var ops []store.Op
+		if codes, ops, late, err = s.replaceCodes(ctx, db, p, &account, s.serverOrigin(&account), grants.ID{}); err != nil {
+			return err
+		}
 		put, err := db.Accounts.Update(row, account, never)
 		if err != nil {
 			return err
 		}
-		return db.Apply(ctx, put)
+		return db.Apply(ctx, append(ops, put)...)
 	})
+	if err == nil {
+		err = applyInParts(ctx, db, late)
+	}
 	s.reportChange(ctx, p, "recovery_codes", "", err)
 	if err != nil {
 		return nil, err
 	}
 	return codes, nil
+}
+
+// serverOrigin is the origin of recovery codes that a server gives: where it
+// completes an enrolment, that of the authenticator; for others nothing vouches
+// but its API key.
+func (s *Service) serverOrigin(a *records.Account) *records.Origin {
+	if len(a.RecoveryCodes) == 0 && len(a.Authenticators) == 1 && a.Authenticators[0].Enrolment != "" {
+		return a.Authenticators[0].Origin
+	}
+	return unvouched(s.now())
 }
 
 // Renewal tells whether recovery codes may take the place of others.

@@ -81,9 +81,12 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 	if err != nil {
 		return Won{}, err
 	}
-	factor := s.factor(a.Method)
+	factor, c := s.factor(a.Method), Challenge{Demand: d}
 	if factor == nil || !d.Methods.Accepts(a.Method) || !factor.Ready(&account, "") {
 		return Won{}, ErrMethodNotAccepted
+	}
+	if fit := s.fit(&account, &c); !factor.Ready(&fit, "") {
+		return Won{}, s.blocked(&account, &c, a.Method)
 	}
 	if enrolment != "" {
 		factor = only{factor, enrolment}
@@ -92,7 +95,7 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 	if err != nil {
 		return Won{}, err
 	}
-	won := Won{Challenge: Challenge{Demand: d}}
+	won := Won{Challenge: c}
 	err = again(func() error {
 		ops, err := s.win(ctx, db, p, factor, Attempt{Answer: a.typed()}, attempt, nil, &won)
 		if err != nil {

@@ -161,45 +161,6 @@ func TestS04CodeIsAcceptedOnceByServersAndBrowsersTogether(t *testing.T) {
 	}
 }
 
-// A key that guesses locks out itself: neither the person's browsers nor another
-// key.
-func TestS05BudgetOfAKeyIsItsOwn(t *testing.T) {
-	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
-	guesses := 0
-	for {
-		_, err := prove(w, t, server(alice.Principal), view, w.WrongCode(alice.Key))
-		var wait *ceremony.Wait
-		if errors.As(err, &wait) {
-			if wait.Disabled {
-				break
-			}
-			w.Clock.Advance(wait.For)
-			continue
-		}
-		want(t, "guess", err, ceremony.ErrInvalidCode)
-		guesses++
-	}
-	if guesses != 20 {
-		t.Error(guesses, "guesses")
-	}
-	w.Reopen()
-	_, err := prove(w, t, server(alice.Principal), view, w.NextCode(alice.Key))
-	want(t, "the right code, after a restart", err, ceremony.ErrTooManyAttempts)
-	want(t, "a browser", answer(w, t, alice.Principal, grants.TOTP, w.NextCode(alice.Key)), nil)
-	_, err = prove(w, t, ceremony.ServerPrincipal(alice.Subject, "key_2", ""), view, w.NextCode(alice.Key))
-	want(t, "another key", err, nil)
-	u, err := w.User(t.Context(), alice.Subject)
-	if err != nil || len(u.Locked) != 1 || u.Locked[0] != "api key_1" {
-		t.Error(u.Locked, err)
-	}
-	if err := w.Unlock(t.Context(), alice.Subject); err != nil {
-		t.Fatal(err)
-	}
-	_, err = prove(w, t, server(alice.Principal), view, w.NextCode(alice.Key))
-	want(t, "unlocked", err, nil)
-}
-
 func TestProveTellsWhatIsMissing(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Enrol("alice")

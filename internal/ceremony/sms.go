@@ -132,7 +132,11 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 			return "", nil, err
 		}
 		changed := cloneAccount(account.Value)
-		phone := phoneOf(&changed, authenticator)
+		fit := s.fit(&changed, &c)
+		phone := phoneOf(&fit, authenticator)
+		if phone == nil && phoneOf(&changed, authenticator) != nil {
+			return "", nil, s.blocked(&changed, &c, grants.SMS)
+		}
 		if phone == nil {
 			return "", nil, ErrNotFound
 		}

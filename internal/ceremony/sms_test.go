@@ -239,7 +239,7 @@ func TestFailureToSendBurnsNothing(t *testing.T) {
 		}
 	}
 	d, err := w.Describe(t.Context(), alice, c.ID)
-	if err != nil || d.AttemptsLeft != 60 || d.Wait != nil {
+	if err != nil || d.AttemptsLeft != 20 || d.Wait != nil {
 		t.Error(d.AttemptsLeft, d.Wait != nil, err)
 	}
 	w.Network(nil)

@@ -96,10 +96,16 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	if factor == nil || !s.accepts(&c, a.Method) {
 		return Won{Challenge: c}, ErrMethodNotAccepted
 	}
-	if account, err := db.Accounts.Find(ctx, holder, nil); err != nil {
+	account, err := db.Accounts.Find(ctx, holder, nil)
+	if err != nil {
 		return Won{Challenge: c}, err
-	} else if account.Value.State != records.StateEnrolled {
+	}
+	if account.Value.State != records.StateEnrolled {
 		return Won{Challenge: c}, ErrNotEnrolled
+	}
+	// Where nothing of the kind would do whatever the answer, none is looked at.
+	if fit := s.fit(&account.Value, &c); !factor.Ready(&fit, c.Site) && factor.Ready(&account.Value, c.Site) {
+		return Won{Challenge: c}, s.blocked(&account.Value, &c, a.Method)
 	}
 	attempt, err := s.count(ctx, db, p, holder, a.Method)
 	if err != nil {
@@ -147,20 +153,25 @@ func (s *Service) win(ctx context.Context, db *records.DB, p Principal, f Factor
 	if err != nil {
 		return nil, err
 	}
-	burned, proof, wrong := s.match(db, f, account.Value, won.Challenge.Operation, try)
-	if wrong != nil && !errors.Is(wrong, ErrCloned) {
+	burned, proof, wrong := s.match(db, f, account.Value, &won.Challenge, try)
+	bars := isBar(wrong)
+	if wrong != nil && !bars && !errors.Is(wrong, ErrCloned) {
 		return nil, wrong
 	}
 	put, err := db.Accounts.Update(account, burned, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	if wrong != nil {
+	if wrong != nil && !bars {
 		return nil, cmp.Or(db.Apply(ctx, put), wrong) // the suspicion is kept
 	}
 	forgive, err := s.forgive(ctx, db, c, holder, f.Method())
 	if err != nil {
 		return nil, err
+	}
+	if bars {
+		// The answer is right, so it was no wrong attempt, and is used up.
+		return nil, cmp.Or(db.Apply(ctx, put, forgive), wrong)
 	}
 	remember, err := s.remember(ctx, db, p, holder)
 	if err != nil {
@@ -182,23 +193,42 @@ func (s *Service) withAttemptsLeft(ctx context.Context, db *records.DB, p Princi
 	return &WrongCode{AttemptsLeft: b.left(), cause: err}
 }
 
-// match asks the factor, on a copy of the account that it may mark, and holds
-// the proof against what S14 demands for the operation.
-func (s *Service) match(db *records.DB, f Factor, a records.Account, op Operation, try Attempt) (records.Account, Proof, error) {
+// match asks the factor, on a copy of the account that it may mark, and checks the
+// proof against what S14 and S24 demand of the authenticator that gave it.
+func (s *Service) match(db *records.DB, f Factor, a records.Account, c *Challenge, try Attempt) (records.Account, Proof, error) {
 	now := s.now()
 	try.Now = now
 	a = cloneAccount(a)
-	proof, err := f.Match(db, &a, try)
+	usable := a.Usable()
+	proof, err := f.Match(db, &usable, try)
 	if err != nil {
 		return a, proof, err
 	}
-	if used := a.Find(proof.Authenticator); used != nil {
-		used.LastUsedAt = now
-		if op.needsAge() && now.Sub(used.CreatedAt) < minAge && hasOlder(&a, now) {
-			return a, proof, ErrAuthenticatorTooNew
-		}
+	used := a.Find(proof.Authenticator)
+	if used == nil {
+		proof.Origin = a.CodesOrigin.Live(now)
+		return a, proof, barring(s.codesBarred(&a, c))
 	}
-	return a, proof, nil
+	used.LastUsedAt = now
+	proof.Origin = used.Origin.Live(now)
+	return a, proof, barring(s.barred(&a, used, c))
+}
+
+// bar is why a right answer does not do.
+type bar struct{ error }
+
+func (b bar) Unwrap() error { return b.error }
+
+func barring(err error) error {
+	if err == nil {
+		return nil
+	}
+	return bar{err}
+}
+
+func isBar(err error) bool {
+	var b bar
+	return errors.As(err, &b)
 }
 
 func hasOlder(a *records.Account, now time.Time) bool {
@@ -234,6 +264,7 @@ func (s *Service) issue(db *records.DB, p Principal, won *Won, request []byte, p
 	copy(binding.Request[:], request)
 	d := won.Challenge.Demand
 	won.Grant, won.Token = grants.Issue(d, db.Holder(p.Subject), binding, proof.Method, s.now())
+	won.Grant.Origin = proof.Origin
 	won.Grant.API = p.Client != ""
 	won.ID = won.Token.ID()
 	return db.PutGrant(won.ID, won.Grant, d.Action, proof.Authenticator)
@@ -269,6 +300,10 @@ func causeOf(err error) string {
 		return "manage_required"
 	case errors.Is(err, ErrMethodNotAccepted):
 		return "method_not_accepted"
+	case errors.Is(err, ErrWeakOrigin):
+		return "weak_origin"
+	case errors.Is(err, ErrNotDisownable):
+		return "not_disownable"
 	case errors.Is(err, ErrAuthenticatorTooNew):
 		return "authenticator_too_new"
 	case errors.Is(err, ErrLimit):

@@ -152,9 +152,16 @@ func TestS14PhonesAreAddedRenamedAndRemovedByProof(t *testing.T) {
 		return c.call("POST", "/challenges/"+challenge+"/verify", obj{"method": "sms", "code": s.lastCode()})
 	}
 	// For a day the new phone cannot remove the older app, nor renew codes.
-	byPhone(c.call("DELETE", "/authenticators/"+p.id, nil).want(t, 401).str("challenge_id")).wantCode(t, 403, "forbidden")
+	tooNew := func(challenge string) {
+		t.Helper()
+		got := c.call("POST", "/challenges/"+challenge+"/send", nil).wantCode(t, 403, "forbidden")
+		if at, err := time.Parse(time.RFC3339, got.str("available_at")); err != nil || at.Sub(s.clock.Now()) > 24*time.Hour {
+			t.Error(got.body)
+		}
+	}
+	tooNew(c.call("DELETE", "/authenticators/"+p.id, nil).want(t, 401).str("challenge_id"))
 	s.clock.Add(11 * time.Minute)
-	byPhone(c.call("POST", "/recovery-codes", nil).want(t, 401).str("challenge_id")).wantCode(t, 403, "forbidden")
+	tooNew(c.call("POST", "/recovery-codes", nil).want(t, 401).str("challenge_id"))
 	// It may rename.
 	s.clock.Add(11 * time.Minute)
 	byPhone(c.call("PATCH", "/authenticators/"+phone, obj{"label": "Old"}).want(t, 401).str("challenge_id")).want(t, 200)

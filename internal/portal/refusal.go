@@ -61,6 +61,7 @@ func problemOf(err error) problem.Problem {
 	var wait *ceremony.Wait
 	var sends *ceremony.SendWait
 	var clock *ceremony.ClockOff
+	var young *ceremony.TooNew
 	switch {
 	case errors.As(err, &known):
 		return known.Problem
@@ -100,8 +101,12 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.Forbidden, Detail: "A valid invite is needed to enrol."}
 	case errors.Is(err, ceremony.ErrEnrolmentDenied):
 		return problem.Problem{Code: problem.Forbidden, Detail: "Enrolment is not open here."}
-	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
-		return problem.Problem{Code: problem.Forbidden, Detail: "This authenticator was added too recently for that; use an older one."}
+	case errors.Is(err, ceremony.ErrWeakOrigin):
+		return problem.Problem{Code: problem.Forbidden, Detail: "This authenticator was added with a recovery code or a text message, so it does not remove older ones. Use one of those, or ask the operator for a reset."}
+	case errors.As(err, &young):
+		return problem.Problem{Code: problem.Forbidden, Available: young.Until, Detail: "This authenticator was added too recently for that; use an older one, or wait."}
+	case errors.Is(err, ceremony.ErrNotDisownable):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Only an authenticator of the last 7 days beside an older one is suspended this way."}
 	case errors.Is(err, ceremony.ErrLimit):
 		return problem.Problem{Code: problem.Forbidden, Detail: "You have as many authenticators as you can have."}
 	}

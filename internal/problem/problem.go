@@ -99,6 +99,7 @@ type Problem struct {
 	// NotSent.
 	ID        string
 	EnrollURL string    // with NotEnrolled
+	Available time.Time // with Forbidden: when it will be allowed; zero: not by waiting
 	Challenge Challenge // with StepUpRequired
 }
 
@@ -124,6 +125,7 @@ type body struct {
 	AttemptsLeft *int       `json:"attempts_left,omitempty"`
 	ID           string     `json:"id,omitempty"`
 	EnrollURL    string     `json:"enroll_url,omitempty"`
+	AvailableAt  *time.Time `json:"available_at,omitempty"`
 	ActionType   string     `json:"action_type,omitempty"`
 	GrantType    string     `json:"grant_type,omitempty"`
 	MaxAge       *int64     `json:"max_age,omitempty"`
@@ -152,6 +154,11 @@ func Write(w http.ResponseWriter, p Problem) {
 		b.ActionType, b.GrantType, b.MaxAge, b.Methods = c.ActionType, c.GrantType, &age, c.Methods
 		b.ChallengeID, b.VerifyURL, b.APIURL, b.ExpiresAt = c.ID, c.VerifyURL, c.APIURL, &expires
 		h.Set("WWW-Authenticate", authenticate(c))
+	case Forbidden:
+		if !p.Available.IsZero() {
+			at := p.Available.UTC().Truncate(time.Second).Add(time.Second) // never too early
+			b.AvailableAt = &at
+		}
 	case InvalidCode:
 		if left := p.AttemptsLeft; left >= 0 {
 			b.AttemptsLeft = &left

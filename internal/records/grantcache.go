@@ -22,6 +22,7 @@ type GrantRow struct {
 	AuthTime  int64  `json:"auth_time"`
 	Expires   int64  `json:"expires"`
 	Methods   uint16 `json:"methods"`
+	Origin    uint16 `json:"origin,omitempty"` // absent before S24: full strength
 	Use       string `json:"use"`
 	API       bool   `json:"api,omitempty"`
 	CreatedBy string `json:"created_by,omitempty"` // the authenticator's id
@@ -127,7 +128,7 @@ func (r *GrantRow) live(h grants.Holder) (Live, error) {
 	}
 	g := grants.Grant{
 		Holder: h, Action: [16]byte(r.Digest), AuthTime: r.AuthTime, Expires: r.Expires,
-		Methods: grants.Methods(r.Methods), Use: use, API: r.API,
+		Methods: grants.Methods(r.Methods), Origin: grants.Methods(r.Origin), Use: use, API: r.API,
 	}
 	copy(g.Session[:], r.Session)
 	copy(g.Request[:], r.Request)
@@ -138,7 +139,7 @@ func (r *GrantRow) live(h grants.Holder) (Live, error) {
 func (db *DB) PutGrant(id grants.ID, g grants.Grant, a grants.Action, createdBy string) (store.Op, error) {
 	row := GrantRow{
 		Action: a.String(), Digest: g.Action[:], AuthTime: g.AuthTime, Expires: g.Expires,
-		Methods: uint16(g.Methods), Use: g.Use.String(), API: g.API, CreatedBy: createdBy,
+		Methods: uint16(g.Methods), Origin: uint16(g.Origin), Use: g.Use.String(), API: g.API, CreatedBy: createdBy,
 	}
 	if g.Session != [16]byte{} {
 		row.Session = g.Session[:]

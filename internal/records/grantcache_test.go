@@ -230,6 +230,7 @@ func TestCachedGrantIsTheStoredOne(t *testing.T) {
 					d.Use = use
 					g, token := grants.Issue(d, h, binding, grants.RecoveryCode, noon)
 					g.API = api
+					g.Origin = grants.Methods(len(spent))
 					id := token.ID()
 					op, err := db.PutGrant(id, g, action, "")
 					if err != nil {

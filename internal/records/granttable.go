@@ -26,7 +26,8 @@ type grantRow struct {
 	methods           grants.Methods
 	use               grants.Use
 	state             rowState
-	_                 [12]byte
+	origin            grants.Methods
+	_                 [10]byte
 
 	holder          grants.Holder
 	action, session [16]byte
@@ -79,7 +80,7 @@ func (t *grantTable) get(id *grants.ID, l *Live) bool {
 	row := &t.rows[i]
 	g := &l.Grant
 	g.Holder, g.Action, g.Session = row.holder, row.action, row.session
-	g.AuthTime, g.Expires, g.Methods, g.Use = row.authTime, row.expires, row.methods, row.use
+	g.AuthTime, g.Expires, g.Methods, g.Origin, g.Use = row.authTime, row.expires, row.methods, row.origin, row.use
 	g.API, l.Spent = row.state&apiRow != 0, row.state&spentRow != 0
 	return true
 }
@@ -92,7 +93,7 @@ func (t *grantTable) put(id *grants.ID, l *Live) {
 	g := &l.Grant
 	row := grantRow{
 		id: *id, holder: g.Holder, action: g.Action, session: g.Session,
-		authTime: g.AuthTime, expires: g.Expires, methods: g.Methods, use: g.Use, state: taken,
+		authTime: g.AuthTime, expires: g.Expires, methods: g.Methods, origin: g.Origin, use: g.Use, state: taken,
 	}
 	if l.Spent {
 		row.state |= spentRow

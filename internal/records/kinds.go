@@ -3,6 +3,7 @@ package records
 import (
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -33,7 +34,50 @@ type Account struct {
 	Set            uint64          `json:"set"`
 	Authenticators []Authenticator `json:"authenticators,omitempty"`
 	RecoveryCodes  []RecoveryCode  `json:"recovery_codes,omitempty"`
-	CreatedAt      time.Time       `json:"created_at"`
+	// CodesOrigin is what vouched for the recovery codes.
+	CodesOrigin *Origin   `json:"codes_origin,omitempty"`
+	CreatedAt   time.Time `json:"created_at"`
+}
+
+// OriginAge is how long an authenticator is worth no more than what vouched for
+// it (S24).
+const OriginAge = 24 * time.Hour
+
+// Origin is what vouched for an authenticator or for recovery codes (S24), as in
+//
+//	{"methods":1,"ever":3,"by":"dGhlIG90aGVy","at":"2027-01-15T12:00:00Z"}
+//
+// A nil one is full strength: a first enrolment under the policy in force, by an
+// invite, and whatever was stored before there were origins. It is replaced and
+// never changed, since copies of an account share it.
+type Origin struct {
+	// Methods are the means of proof by which it was added, and those that
+	// counted for the authenticator that gave the proof. They count for
+	// [OriginAge] from At on.
+	Methods uint16 `json:"methods"`
+	// Ever are the means of proof on the whole way back, whatever their age.
+	Ever uint16 `json:"ever"`
+	// By is the id of the authenticator that gave the proof; empty for a
+	// recovery code and for none.
+	By string    `json:"by,omitempty"`
+	At time.Time `json:"at,omitzero"`
+}
+
+// Live are the means of proof that count at now, none where it is worth what it
+// is. A clock that was set back makes it younger.
+func (o *Origin) Live(now time.Time) grants.Methods {
+	if o == nil || now.Sub(o.At) >= OriginAge {
+		return 0
+	}
+	return grants.Methods(o.Methods)
+}
+
+// Always are the means of proof on the whole way back.
+func (o *Origin) Always() grants.Methods {
+	if o == nil {
+		return 0
+	}
+	return grants.Methods(o.Ever)
 }
 
 // The types of authenticators.
@@ -50,6 +94,10 @@ type Authenticator struct {
 	Label      string    `json:"label"`
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	Origin     *Origin   `json:"origin,omitempty"`
+	// SuspendedAt is when its owner said that it is not theirs: it proves
+	// nothing until an older one has vouched for it.
+	SuspendedAt time.Time `json:"suspended_at,omitzero"`
 	// One of them is set, by Type.
 	TOTP    *TOTP    `json:"totp,omitempty"`
 	Phone   *Phone   `json:"phone,omitempty"`
@@ -115,6 +163,20 @@ func (a *Account) RecoveryCodesLeft() int {
 		}
 	}
 	return n
+}
+
+// Usable is the account with those authenticators only that are not suspended.
+// What a proof marks in them, or in the recovery codes, it marks in a too: both
+// share what the authenticators and codes point to.
+func (a *Account) Usable() Account {
+	usable := *a
+	usable.Authenticators = make([]Authenticator, 0, len(a.Authenticators))
+	for _, x := range a.Authenticators {
+		if x.SuspendedAt.IsZero() {
+			usable.Authenticators = append(usable.Authenticators, x)
+		}
+	}
+	return usable
 }
 
 // Find gives the authenticator with the id, or nil.
@@ -208,8 +270,10 @@ type Pending struct {
 	Invite []byte `json:"invite,omitempty"`
 	// Managed tells that a grant for step_up.manage allowed it, Key the API key
 	// that did.
-	Managed bool      `json:"managed,omitempty"`
-	Key     string    `json:"key,omitempty"`
+	Managed bool   `json:"managed,omitempty"`
+	Key     string `json:"key,omitempty"`
+	// Origin is what the authenticator's will be, with Managed.
+	Origin  *Origin   `json:"origin,omitempty"`
 	Expires time.Time `json:"expires"`
 }
 

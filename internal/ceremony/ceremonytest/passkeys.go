@@ -159,11 +159,11 @@ func decode(t testing.TB, s string) []byte {
 // from then on.
 func (w *World) EnrolDevice(p ceremony.Principal, d *Device, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	begun, err := w.Service.EnrolPasskey(w.t.Context(), p, "key", Site, leave)
+	begun, err := w.Service.EnrolPasskey(w.t.Context(), setup(p), "key", Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}
-	done, err := w.Service.Confirm(w.t.Context(), p, begun.ID, d.Create(begun.Options), "")
+	done, err := w.Service.Confirm(w.t.Context(), setup(p), begun.ID, d.Create(begun.Options), "")
 	if err != nil {
 		w.t.Fatal("confirming:", err)
 	}

@@ -68,11 +68,11 @@ func (w *World) Texts(number string) []Text {
 func (w *World) EnrolNumber(p ceremony.Principal, number string, leave ceremony.Leave) *Person {
 	w.t.Helper()
 	w.Clock.Advance(w.phones.settings().ResendAfter)
-	begun, err := w.EnrolPhone(w.t.Context(), p, "phone", number, Site, leave)
+	begun, err := w.EnrolPhone(w.t.Context(), setup(p), "phone", number, Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}
-	done, err := w.Service.Confirm(w.t.Context(), p, begun.ID, w.lastCode(number), "")
+	done, err := w.Service.Confirm(w.t.Context(), setup(p), begun.ID, w.lastCode(number), "")
 	if err != nil {
 		w.t.Fatal("confirming:", err)
 	}
