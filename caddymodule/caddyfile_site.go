@@ -46,6 +46,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		tenant        NAME
 //		user_id       folded | exact
 //		identity      placeholder {http.auth.user.id} | header NAME | jwt { … } | whoami URL { … }
+//		credentials   { … }
 //		allow_methods METHOD...
 //		allow_upgrades PROTOCOL...
 //
@@ -96,7 +97,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := block{
 		name:    "step_up",
 		repeats: "protect",
-		order:   []string{"tenant", "user_id", "identity", "allow_methods", "allow_upgrades", "protect"},
+		order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "protect"},
 		settings: map[string]setting{
 			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
 			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
@@ -105,6 +106,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				h.IdentityRaw = raw
 				return err
 			},
+			"credentials": h.readCredentials,
 			"allow_methods": func(d *caddyfile.Dispenser) error {
 				if h.AllowMethods = d.RemainingArgs(); len(h.AllowMethods) == 0 {
 					return d.Err("allow_methods takes the methods to let through, such as `allow_methods PURGE`")

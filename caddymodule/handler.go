@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -42,6 +41,7 @@ type Handler struct {
 	source   string // IdentityRaw in a form that can be compared
 	identity IdentitySource
 	form     func(user string) (string, error) // the form in which user ids are kept
+	carried  *carried                          // where requests carry credentials
 	actions  map[string]portal.Action          // by action type
 	gate     *gate.Gate
 	observer *observer
@@ -125,6 +125,9 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	said := h.Site.WithDefaults()
 	h.tenant = said.Tenant
 	h.form = formOf(said.UserID)
+	if err := h.placeCredentials(said.Credentials, int(max(app.App.WithDefaults().Limits.Held.Size, 256<<10))); err != nil {
+		return err
+	}
 	if err := offered(said.Rules, app.App.Methods()); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Brand:          app.brand,
 		Rules:          rules,
 		Ceremony:       app.service,
-		Identify:       h.identify,
+		Identify:       h.identifyRequest,
 		Secure:         isSecure,
 		AllowPlainHTTP: app.AllowPlainHTTP,
 		ClientAddress:  clientAddress,
@@ -239,35 +242,6 @@ func (h *Handler) refusePanic(o *onward, w http.ResponseWriter, r *http.Request)
 	h.logger.Error("panic while deciding a request, which was refused",
 		zap.String("tenant", h.tenant), zap.Any("panic", cause), zap.Stack("stack"))
 	problem.Write(w, problem.Problem{Code: problem.Unavailable})
-}
-
-// identify asks the identity source, and gives the subject in the form in which
-// it is kept.
-func (h *Handler) identify(r *http.Request) (ceremony.Principal, error) {
-	var p ceremony.Principal
-	if len(r.Header["Authorization"]) > 1 {
-		// Caddy reads the first, the application maybe the last (S21).
-		return p, gate.ErrAmbiguousIdentity
-	}
-	subject, session, err := h.identity.Identify(r)
-	switch {
-	case errors.Is(err, ErrNobody):
-		return p, gate.ErrNobody
-	case errors.Is(err, ErrAmbiguous):
-		return p, gate.ErrAmbiguousIdentity
-	case err != nil:
-		return p, err
-	case subject.Tenant != "" && subject.Tenant != h.tenant:
-		return p, gate.ErrNobody // somebody, but not of this tenant
-	}
-	if p.User, err = h.form(subject.User); err != nil {
-		return p, err
-	}
-	p.Tenant, p.Name = h.tenant, strings.TrimSpace(subject.User)
-	if session != "" {
-		p.Session = sessionFingerprint(session)
-	}
-	return p, nil
 }
 
 // Interface guards

@@ -136,7 +136,8 @@ func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 // identify tells whom a user's own token names.
 func (h *API) identify(r *http.Request) (grants.Subject, error) {
-	subject, _, err := h.identity.Identify(r)
+	who, err := h.identity.Identify(r)
+	subject := who.Subject
 	switch {
 	case errors.Is(err, ErrNobody):
 		return grants.Subject{}, backendapi.ErrNobody

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,21 +20,58 @@ func init() {
 	caddy.RegisterModule(Placeholder{})
 }
 
-// IdentitySource tells who is asking. It is the interface of guest modules in
+// IdentitySource reports who is asking. It is the interface of guest modules in
 // the namespace step_up.identity, and is asked for protected requests and for
 // the gateway's own pages only.
 //
-// Identify returns the subject, and what names the login session at the source, or
-// "" where it has no sessions: a grant given in one session is no good in another.
-// A tenant is left empty unless the source itself names one: where that is not the
-// site's, nobody is signed in here. ErrNobody says that nobody is signed in,
-// ErrAmbiguous that there is more than one who might be, and is answered with 400.
-// Any other error, and a panic, is answered with 503; none ever lets a request
-// through. It must be safe for concurrent use and may not keep the request, read
-// its body, or change it.
+// A request can carry several credentials, and the application may go by another
+// than the source did. So the source lists in Identity.Vouched all places that
+// its answer stands for: it looked at what each of them holds, and they name this
+// one user. A protected request that carries a credential elsewhere is answered
+// with 400.
+//
+// ErrNobody says that nobody is signed in, and is answered with 401. ErrAmbiguous
+// says that more than one user might be, and is answered with 400. Any other error,
+// and a panic, is answered with 503; none ever lets a request through. Identify
+// must be safe for concurrent use and may not keep the request, read its body, or
+// change it.
 type IdentitySource interface {
-	Identify(*http.Request) (s grants.Subject, session string, err error)
+	Identify(*http.Request) (Identity, error)
 }
+
+// Identity is the answer of an IdentitySource. Only Subject.User is required.
+type Identity struct {
+	// Subject is the user. Its Tenant is left empty unless the source itself
+	// names one: if that is not the site's, nobody is signed in here.
+	Subject grants.Subject
+	// Name is the user id as the source wrote it, which people and the
+	// application see. Empty: as in Subject.
+	Name string
+	// Session names the login session at the source. A grant that was given in
+	// one session is no good in another. Empty: the source has no sessions.
+	Session string
+	// Vouched are the places whose credentials this answer stands for. The
+	// list may be shared between answers, and is not changed.
+	Vouched []Credential
+	// Email and Groups are what the source knows of the user besides; empty if
+	// it does not.
+	Email  string
+	Groups []string
+}
+
+// Credential names a place of a request that can carry a credential.
+type Credential = identity.Credential
+
+// The kinds of places. A name of AnyName stands for all places of a kind; names of
+// cookies may end in a star.
+const (
+	InCookie      = identity.Cookie      // a cookie, by its name
+	InHeader      = identity.Header      // a header field, by its name; Authorization is one
+	InQuery       = identity.Query       // a query or path parameter, by its name
+	InField       = identity.Field       // a field of the body
+	InCertificate = identity.Certificate // the client's certificate
+	AnyName       = identity.Any
+)
 
 var (
 	// ErrNobody is returned by an IdentitySource where nobody is signed in.
@@ -49,6 +87,13 @@ var (
 //
 // Only placeholders that the client cannot write are accepted: a name that the
 // request brings along is anybody's to bring.
+//
+// {http.reverse_proxy.header.*}, the answer of a forward_auth, stands for all
+// cookies and the Authorization field, which that service was sent. After
+// basic_auth {http.auth.user.id} stands for `Authorization: Basic` of that user.
+// Any other credential beside it is answered with 400; an Authorization field
+// which the application does not read is named by `credentials { ignore header
+// Authorization }`.
 type Placeholder struct {
 	// Placeholder is one of {http.auth.user.*}, {http.request.tls.client.*}
 	// (of a certificate that was verified), {http.reverse_proxy.header.*}
@@ -86,14 +131,17 @@ func (p *Placeholder) Provision(caddy.Context) (err error) {
 	return err
 }
 
-const responseHeader = "http.reverse_proxy.header."
+const (
+	responseHeader    = "http.reverse_proxy.header."
+	clientCertificate = "http.request.tls.client."
+)
 
 // identityPlaceholders are the families that only Caddy and the operator write.
 var identityPlaceholders = []string{
-	"http.auth.user.",          // set by authentication handlers after success
-	"http.request.tls.client.", // the client's certificate
-	responseHeader,             // the answer of a forward_auth
-	"http.vars.",               // set by the operator
+	"http.auth.user.", // set by authentication handlers after success
+	clientCertificate, // of a verified one
+	responseHeader,    // the answer of a forward_auth
+	"http.vars.",      // set by the operator
 }
 
 var placeholderName = regexp.MustCompile(`\A[A-Za-z0-9_.-]+\z`)
@@ -121,21 +169,78 @@ func checkIdentityPlaceholder(s string) (string, error) {
 }
 
 // Identify reads the placeholder.
-func (p *Placeholder) Identify(r *http.Request) (grants.Subject, string, error) {
+func (p *Placeholder) Identify(r *http.Request) (Identity, error) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
-		return grants.Subject{}, "", errors.New("reading identity: the request has no replacer")
+		return Identity{}, errors.New("reading identity: the request has no replacer")
 	}
-	if strings.HasPrefix(p.name, "http.request.tls.client.") && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+	certificate := strings.HasPrefix(p.name, clientCertificate)
+	if certificate && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		// Under client_auth mode request or require the client makes up
 		// its own certificate.
-		return grants.Subject{}, "", ErrNobody
+		return Identity{}, ErrNobody
 	}
 	user, ok := repl.GetString(p.name)
 	if !ok || user == "" {
-		return grants.Subject{}, "", ErrNobody
+		return Identity{}, ErrNobody
 	}
-	return grants.Subject{User: user}, "", nil
+	who := Identity{Subject: grants.Subject{User: user}}
+	switch {
+	case certificate:
+		who.Vouched = vouchedCertificate
+	case strings.HasPrefix(p.name, responseHeader):
+		who.Vouched = vouchedForward
+	case len(r.Header["Authorization"]) == 1:
+		if id, _ := repl.GetString("http.auth.user.id"); id != "" && basicOf(r.Header["Authorization"][0], id) {
+			who.Vouched = vouchedAuthorization
+		}
+	}
+	return who, nil
+}
+
+// What the families of placeholders stand for. The service behind a forward_auth
+// was sent all cookies and the Authorization field of the request. Caddy's
+// basic_auth checked the Authorization field if that names the user whom Caddy
+// named. A certificate and the operator's own variables stand for nothing else.
+var (
+	vouchedCertificate   = []Credential{{Kind: InCertificate}}
+	vouchedAuthorization = []Credential{{Kind: InHeader, Name: "Authorization"}}
+	vouchedForward       = []Credential{{Kind: InHeader, Name: "Authorization"}, {Kind: InCookie, Name: AnyName}}
+)
+
+// basicOf reports whether an Authorization field has the Basic credentials
+// (RFC 7617) of that user, and nothing besides. It does not allocate.
+func basicOf(field, user string) bool {
+	const scheme = "Basic "
+	if len(field) < len(scheme) || !strings.EqualFold(field[:len(scheme)], scheme) {
+		return false
+	}
+	text := strings.Trim(field[len(scheme):], " ")
+	if text == "" || len(text)%4 != 0 {
+		return false
+	}
+	at := 0 // how many bytes of user have been seen; -1 behind the colon
+	for i := 0; i < len(text); i += 4 {
+		var in [4]byte
+		var out [3]byte
+		copy(in[:], text[i:])
+		n, err := base64.StdEncoding.Decode(out[:], in[:])
+		if err != nil || n < 3 && i+4 < len(text) {
+			return false
+		}
+		for _, c := range out[:n] {
+			switch {
+			case at < 0:
+			case c == ':' && at == len(user):
+				at = -1
+			case at == len(user) || c != user[at]:
+				return false
+			default:
+				at++
+			}
+		}
+	}
+	return at < 0
 }
 
 // Interface guards

@@ -29,6 +29,11 @@ func init() {
 // of -, may occur once, and a list is not taken, since it is what becomes of two
 // fields on the way.
 //
+// The field stands for nothing else that the request carries: an Authorization
+// field beside it, which most proxies pass on as the client wrote it, is answered
+// with 400. If the proxy sets that itself, or the application does not read it,
+// write `credentials { ignore header Authorization }`.
+//
 // Requests that no rule covers reach the application with the field as it came:
 // whoever can reach this Caddy past the proxy can write it there. Where a
 // forward_auth on this site signs users in, identity placeholder is the source to
@@ -37,9 +42,10 @@ type Header struct {
 	// Name of the field. Required.
 	Name string `json:"name"`
 
-	name   string // in Go's spelling
-	once   *sync.Once
-	logger *zap.Logger
+	name    string // in Go's spelling
+	vouched []Credential
+	once    *sync.Once
+	logger  *zap.Logger
 }
 
 // CaddyModule returns the module's id.
@@ -100,17 +106,18 @@ func (h *Header) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.once = new(sync.Once)
 	h.name = textproto.CanonicalMIMEHeaderKey(h.Name)
+	h.vouched = []Credential{{Kind: InHeader, Name: h.name}}
 	return checkIdentityHeader(h.Name)
 }
 
 // Identify reads the field of a request that a trusted proxy has sent.
-func (h *Header) Identify(r *http.Request) (grants.Subject, string, error) {
+func (h *Header) Identify(r *http.Request) (Identity, error) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		h.once.Do(func() {
 			h.logger.Warn("a request did not come from a trusted proxy, so its identity header was not believed; if it should be, add the proxy's address to trusted_proxies in the servers option (told once)",
 				zap.String("remote_addr", r.RemoteAddr))
 		})
-		return grants.Subject{}, "", ErrNobody
+		return Identity{}, ErrNobody
 	}
 	user, found := "", false
 	for name, values := range r.Header {
@@ -118,17 +125,17 @@ func (h *Header) Identify(r *http.Request) (grants.Subject, string, error) {
 			continue
 		}
 		if found || len(values) > 1 || name != h.name {
-			return grants.Subject{}, "", ErrAmbiguous
+			return Identity{}, ErrAmbiguous
 		}
 		user, found = strings.TrimSpace(values[0]), true
 	}
 	if strings.Contains(user, ",") {
-		return grants.Subject{}, "", ErrAmbiguous
+		return Identity{}, ErrAmbiguous
 	}
 	if user == "" {
-		return grants.Subject{}, "", ErrNobody
+		return Identity{}, ErrNobody
 	}
-	return grants.Subject{User: user}, "", nil
+	return Identity{Subject: grants.Subject{User: user}, Vouched: h.vouched}, nil
 }
 
 // fieldSpellings are what CGI makes one of, and some servers with it.

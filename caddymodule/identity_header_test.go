@@ -22,11 +22,11 @@ func TestS21HeaderSpellings(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header = fields
 		vars := map[string]any{caddyhttp.TrustedProxyVarKey: trusted}
-		s, session, err := h.Identify(r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars)))
-		if session != "" || s.Tenant != "" {
-			t.Errorf("tenant %q and session %q from a header", s.Tenant, session)
+		who, err := h.Identify(r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars)))
+		if who.Session != "" || who.Subject.Tenant != "" {
+			t.Errorf("tenant %q and session %q from a header", who.Subject.Tenant, who.Session)
 		}
-		return s.User, err
+		return who.Subject.User, err
 	}
 	for _, c := range []struct {
 		fields http.Header

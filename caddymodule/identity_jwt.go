@@ -25,7 +25,7 @@ func init() {
 //
 // Nobody is signed in where there is no token, or none that is good; the reason is
 // logged at DEBUG. Two tokens that differ, or two in one place, are answered with
-// 400. Where the keys of a jwks URL have not been fetched yet, the answer is 503.
+// 400, and so is another credential beside the token, such as Basic. Where the keys of a jwks URL have not been fetched yet, the answer is 503.
 type JWT struct {
 	// Cookie names the cookie that carries the token. At least one of cookie and
 	// bearer is required. Say both where the application reads both.
@@ -72,7 +72,8 @@ type JWT struct {
 	Session string `json:"session,omitempty"`
 
 	verifier *jwtauth.Verifier
-	keySet   string // key in keySets, "" where none was acquired
+	vouched  []Credential // the cookie, and with it a bearer token
+	keySet   string       // key in keySets, "" where none was acquired
 	logger   *zap.Logger
 }
 
@@ -260,10 +261,14 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	j.vouched = []Credential{{Kind: InCookie, Name: j.Cookie}, {Kind: InHeader, Name: "Authorization"}}
 	var err error
 	j.verifier, err = jwtauth.New(o)
 	return err
 }
+
+// bearer is the scheme of a token in the Authorization field (RFC 6750 section 2.1).
+const bearer = "Bearer "
 
 // acquire refers to the key set of a URL, which all configurations share.
 func (j *JWT) acquire(url string) (*jwtauth.KeySet, error) {
@@ -296,16 +301,21 @@ func (j *JWT) Cleanup() error {
 }
 
 // Identify verifies the request's token.
-func (j *JWT) Identify(r *http.Request) (grants.Subject, string, error) {
+func (j *JWT) Identify(r *http.Request) (Identity, error) {
 	claims, err := j.verifier.Identify(r)
 	if errors.Is(err, ErrNobody) && err != ErrNobody {
 		// There was a token: its owner will ask why it is not taken.
 		j.logger.Debug("identifying", zap.String("client_ip", clientAddress(r)), zap.Error(err))
 	}
 	if err != nil {
-		return grants.Subject{}, "", err
+		return Identity{}, err
 	}
-	return grants.Subject{Tenant: claims.Tenant, User: claims.User}, claims.Session, nil
+	who := Identity{Subject: grants.Subject{Tenant: claims.Tenant, User: claims.User}, Session: claims.Session, Vouched: j.vouched[:1]}
+	if fields := r.Header["Authorization"]; len(fields) == 1 && len(fields[0]) > len(bearer) && strings.EqualFold(fields[0][:len(bearer)], bearer) {
+		// The verifier refuses any other token than the one it took.
+		who.Vouched = j.vouched
+	}
+	return who, nil
 }
 
 // Interface guards

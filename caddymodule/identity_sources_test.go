@@ -162,7 +162,7 @@ func TestS17Whoami(t *testing.T) {
 	p.expect("signed in", nil, 401, challenge)
 	grant := p.win("ADMIN")
 	p.expect("with a grant", grant, 200, "")
-	if user := b.app.requests()[len(b.app.requests())-1].Header.Get("Step-Up-User"); user != "alice" {
+	if user := b.app.requests()[len(b.app.requests())-1].Header.Get("Step-Up-User"); user != "Alice" {
 		t.Errorf("the application was told of %q", user)
 	}
 	b.bear("Cookie", "tracker=2; sid=one")

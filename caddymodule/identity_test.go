@@ -70,11 +70,11 @@ func TestPlaceholderIdentify(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.TLS = state
 		r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
-		s, session, err := source.Identify(r)
-		if session != "" || s.Tenant != "" {
-			t.Errorf("%s: tenant %q and session %q from a placeholder", placeholder, s.Tenant, session)
+		who, err := source.Identify(r)
+		if who.Session != "" || who.Subject.Tenant != "" {
+			t.Errorf("%s: tenant %q and session %q from a placeholder", placeholder, who.Subject.Tenant, who.Session)
 		}
-		return s.User, err
+		return who.Subject.User, err
 	}
 
 	const user = "{http.auth.user.id}"

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -11,9 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
-	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
 )
@@ -23,10 +22,16 @@ func init() {
 }
 
 // Whoami asks the application itself who is signed in, for applications that have
-// a login of their own. It sends the request's Cookie and Authorization fields, as
-// they came, to one of the application's pages, and reads the name out of the
-// answer. Where a request has both fields it also asks about each alone, and
-// answers 400 where the two name different users.
+// a login of their own. It sends what the request would bring to the application
+// (Cookie, Authorization, User-Agent, Host and the X-Forwarded-* fields, as
+// reverse_proxy would send them) to one of the application's pages, and reads the
+// name out of the answer.
+//
+// The credentials are sent together. A request that has more than one of them
+// (cookies, Authorization, fields that the site names under credentials) is also
+// asked about with each alone, and each must name the same user; otherwise it is
+// answered with 400. A cookie or field that signs nobody in and stands beside one
+// that does is named by `credentials { ignore cookie NAME }`.
 //
 // Nobody is signed in where the request has neither field; where the answer has a
 // status other than 200, or is a page of HTML in place of JSON; and where the name
@@ -53,7 +58,10 @@ type Whoami struct {
 	// SessionCookie names the application's session cookie. Grants are then
 	// bound to its value and end with the session, also where the same user
 	// signs in again. A request whose user the application knows without it is
-	// refused, unless it has an Authorization field. Without this setting, and
+	// refused, unless it has an Authorization field. The value must stay the same
+	// from request to request: an application that keeps the session itself in
+	// the cookie (Laravel's and Rails' cookie stores) needs session in its place,
+	// or none; a warning says so. Without this setting, and
 	// without session, a user's sessions are one, and a request in which any
 	// cookie occurs twice is refused. The other cookies do not count, since
 	// many change with every request.
@@ -71,8 +79,10 @@ type Whoami struct {
 	// ClientIP is the field in which the application is told the client's
 	// address, for one that binds its sessions to that: X-Forwarded-For.
 	ClientIP string `json:"client_ip,omitempty"`
-	// Send are fields that every question has, such as Host or
-	// X-Forwarded-Proto. {env.*} and {file.*} are replaced.
+	// Send are fields that every question has, in place of the ones that came:
+	// those that reverse_proxy sets with header_up, such as Host. {env.*} and
+	// {file.*} are replaced. Without it Host is the request's, or that of an
+	// https URL, as reverse_proxy sends it.
 	Send map[string]string `json:"send,omitempty"`
 
 	// Timeout for a question with its answer. 100ms to 10s. Default: 2s.
@@ -85,7 +95,10 @@ type Whoami struct {
 	// MaxSize of an answer, in bytes, 1 to 1048576. Default: 65536.
 	MaxSize int `json:"max_size,omitempty"`
 
-	source *whoami.Source
+	o       whoami.Options
+	overTLS bool // the application is asked over HTTPS
+	source  *whoami.Source
+	vouched []Credential
 }
 
 // The bounds of the settings.
@@ -180,14 +193,20 @@ func (w *Whoami) readSend(d *caddyfile.Dispenser) error {
 }
 
 // Provision makes the source. The application is not asked yet.
-func (w *Whoami) Provision(caddy.Context) error {
+func (w *Whoami) Provision(ctx caddy.Context) error {
+	logger := ctx.Logger()
 	repl := caddy.NewReplacer()
 	o, err := w.options(func(s string) (string, error) { return repl.ReplaceOrErr(s, true, true) })
 	if err != nil {
 		return err
 	}
-	w.source, err = whoami.New(o)
-	return err
+	w.overTLS = strings.HasPrefix(strings.ToLower(o.URL), "https:")
+	o.Replaced = sessionsReplaced.Inc
+	o.Rotates = func() {
+		logger.Warn("the application changes its session cookie with every answer, so every grant ends with the next request and a held form is lost; in place of session_cookie write `session /pointer` to what stays the same in the JSON answer, or leave both out (told once)",
+			zap.String("session_cookie", w.SessionCookie))
+	}
+	return w.use(o)
 }
 
 // options checks the settings and turns them into those of the source, with
@@ -305,22 +324,9 @@ func (w *Whoami) Cleanup() error {
 	return nil
 }
 
-// Identify asks the application, or remembers what it said.
-func (w *Whoami) Identify(r *http.Request) (grants.Subject, string, error) {
-	if w.source == nil {
-		return grants.Subject{}, "", errors.New("whoami was not provisioned")
-	}
-	who, err := w.source.Identify(r, whoami.Address(clientAddress(r)))
-	if err != nil {
-		return grants.Subject{}, "", err
-	}
-	return grants.Subject{User: who.User}, who.Session, nil
-}
-
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Whoami)(nil)
 	_ caddy.CleanerUpper    = (*Whoami)(nil)
 	_ caddyfile.Unmarshaler = (*Whoami)(nil)
-	_ IdentitySource        = (*Whoami)(nil)
 )

@@ -15,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule"
-	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
 )
@@ -128,7 +127,7 @@ func (panicking) CaddyModule() caddy.ModuleInfo {
 
 func (*panicking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
 
-func (*panicking) Identify(*http.Request) (grants.Subject, string, error) { panic("out of its wits") }
+func (*panicking) Identify(*http.Request) (caddymodule.Identity, error) { panic("out of its wits") }
 
 var _ caddymodule.IdentitySource = (*panicking)(nil)
 

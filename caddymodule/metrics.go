@@ -25,6 +25,12 @@ var (
 		Name:      "decisions_total",
 		Help:      "Decisions that stand in the audit log, by what was decided on, the outcome and its cause.",
 	}, []string{"event", "outcome", "cause", "action_type"})
+
+	sessionsReplaced = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "step_up",
+		Name:      "session_cookies_replaced_total",
+		Help:      "Answers to whoami that gave the session cookie another value; if nearly all do, sessions cannot be told apart by it.",
+	})
 )
 
 // registerMetrics adds the collectors to a configuration's registry.
@@ -32,7 +38,7 @@ func registerMetrics(registry prometheus.Registerer) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{requests, decisions} {
+	for _, c := range []prometheus.Collector{requests, decisions, sessionsReplaced} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

@@ -51,12 +51,14 @@ func (h *Handler) portalFailed(_ context.Context, err error) {
 // identifyForPortal is identify for the gateway's own pages, which have no gate
 // in front that adds where the person is.
 func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
-	p, err := h.identify(r)
+	p, _, err := h.identify(r)
 	switch {
 	case errors.Is(err, gate.ErrNobody):
 		return p, portal.ErrNobody
 	case errors.Is(err, gate.ErrAmbiguousIdentity):
 		return p, portal.ErrAmbiguous
+	case errors.Is(err, gate.ErrInvalidIdentity):
+		return p, portal.ErrInvalid
 	case err != nil:
 		return p, err
 	}

@@ -12,7 +12,8 @@ const DefaultTenant = "default"
 
 // How user ids of a tenant are compared.
 const (
-	// UserIDFolded trims, normalises (NFC) and case-folds: Alice is alice.
+	// UserIDFolded trims blanks, normalizes (NFC) and lower-cases: Alice is
+	// alice. Ids for which lower-casing is not enough are refused.
 	UserIDFolded = "folded"
 	// UserIDExact compares byte by byte.
 	UserIDExact = "exact"
@@ -27,8 +28,16 @@ type Site struct {
 	Tenant string `json:"tenant,omitempty"`
 
 	// UserID is how user ids are compared: folded, or exact for applications
-	// that tell Alice from alice. Default: folded.
+	// that tell Alice from alice. Folded, an id that has more than one spelling
+	// beyond upper and lower case (ß and ss, ﬁ and fi, full-width letters,
+	// invisible characters) is answered with 403: which person it is depends on
+	// who compares. Default: folded.
 	UserID string `json:"user_id,omitempty"`
+
+	// Credentials name further places of a request that the application reads
+	// credentials from, and places that it does not. Default: the well-known
+	// ones only.
+	Credentials *Credentials `json:"credentials,omitempty"`
 
 	// AllowMethods lets these HTTP methods through although no standard
 	// registers them; rules count them as unsafe. All other unregistered
@@ -84,6 +93,11 @@ func (s Site) Validate() error {
 	}
 	if s.UserID != "" {
 		if err := CheckUserID(s.UserID); err != nil {
+			return err
+		}
+	}
+	if s.Credentials != nil {
+		if err := s.Credentials.Validate(); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,9 @@ var (
 	// carries two credentials: the application might see another user than the
 	// gateway (S21). The client is told that its request is ambiguous.
 	ErrAmbiguousIdentity = errors.New("request carries two credentials")
+	// ErrInvalidIdentity is what Options.Identify returns if the user's id cannot
+	// be kept: it is too long, or its spelling is not certain.
+	ErrInvalidIdentity = errors.New("the user id cannot be used")
 )
 
 // Identify tells who is asking: the subject, its user in the form in which it is

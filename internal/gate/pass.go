@@ -20,7 +20,7 @@ import (
 func announce(h http.Header, who *ceremony.Principal, rl *rule, g *grants.Grant) {
 	cookies.Strip(h)
 	// One array for all; each field has no room to grow into the next.
-	v := &[5]string{who.User, rl.Demand.Action.String(), g.Methods.String(), g.Methods.AMR(), strconv.FormatInt(g.AuthTime/int64(time.Second), 10)}
+	v := &[5]string{who.Name, rl.Demand.Action.String(), g.Methods.String(), g.Methods.AMR(), strconv.FormatInt(g.AuthTime/int64(time.Second), 10)}
 	h["Step-Up-User"] = v[0:1:1]
 	h["Step-Up-Action"] = v[1:2:2]
 	h["Step-Up-Method"] = v[2:3:3]

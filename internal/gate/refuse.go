@@ -21,7 +21,8 @@ var (
 	methodNotAllowed = &refusal{Refused, problem.MethodNotAllowed, pages.MethodNotAllowed, "This method is not known here."}
 	hidden           = &refusal{Refused, problem.NotFound, pages.NotFound, "There is nothing at this address."}
 	ambiguous        = &refusal{Refused, problem.Ambiguous, pages.Ambiguous, "The request can be read in ways that differ. Write its address in the plainest form."}
-	twoCredentials   = &refusal{Refused, problem.Ambiguous, pages.BadRequest, "The request carries more than one credential."}
+	twoCredentials   = &refusal{Refused, problem.Ambiguous, pages.BadRequest, "The request carries more than one credential, or one that was not checked. Send only the one that signs you in."}
+	invalidIdentity  = &refusal{Refused, problem.Forbidden, pages.BadRequest, "Your user name cannot be used here: it can be spelled in more than one way. Ask whoever runs this site for help."}
 	nobody           = &refusal{Refused, problem.Unauthenticated, pages.NoIdentity, "Sign in first, then try again."}
 	httpsRequired    = &refusal{Refused, problem.HTTPSRequired, pages.HTTPSRequired, "This needs HTTPS: without it anybody on the way could take over the proof."}
 	crossSite        = &refusal{Refused, problem.CrossOrigin, pages.CrossSite, "The form was sent from another site."}

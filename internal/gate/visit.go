@@ -61,6 +61,8 @@ func (v *visit) identified(who *ceremony.Principal, err error) *refusal {
 	switch {
 	case errors.Is(err, ErrAmbiguousIdentity):
 		return twoCredentials
+	case errors.Is(err, ErrInvalidIdentity):
+		return invalidIdentity
 	case errors.Is(err, ErrNobody) || err == nil && who.User == "":
 		return nobody
 	case err != nil:
@@ -70,11 +72,16 @@ func (v *visit) identified(who *ceremony.Principal, err error) *refusal {
 		v.g.o.Failed(v.r, "identifying", errTenant)
 		return identityFailed
 	}
-	// The id goes into a header, so it is held against its limits whoever gave
-	// it (S19).
-	if _, err := identity.Exact(who.User); err != nil {
-		v.g.o.Failed(v.r, "identifying", err)
-		return identityFailed
+	// The name goes into a header, so it is checked against its limits whoever
+	// gave it (S19).
+	if who.Name == "" {
+		who.Name = who.User
+	}
+	for _, id := range [...]string{who.User, who.Name} {
+		if _, err := identity.Exact(id); err != nil {
+			v.g.o.Failed(v.r, "identifying", err)
+			return identityFailed
+		}
 	}
 	who.Tenant = v.g.o.Tenant
 	return nil

@@ -40,6 +40,8 @@ var (
 	// ErrAmbiguous is what Options.Identify gives where the request names more
 	// than one person, or one in ways that differ (S21).
 	ErrAmbiguous = errors.New("the request does not say clearly who is asking")
+	// ErrInvalid is what Options.Identify returns if the user's id cannot be kept.
+	ErrInvalid = errors.New("the user id cannot be used")
 )
 
 // Site is where a request came in.

@@ -85,6 +85,8 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.Unauthenticated}
 	case errors.Is(err, ErrAmbiguous):
 		return problem.Problem{Code: problem.Ambiguous}
+	case errors.Is(err, ErrInvalid):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Your user name cannot be used here: it can be spelled in more than one way. Ask whoever runs this site for help."}
 	case errors.Is(err, ceremony.ErrInvalidCode):
 		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: -1}
 	case errors.Is(err, ceremony.ErrNotFound):

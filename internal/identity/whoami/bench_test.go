@@ -24,7 +24,7 @@ func BenchmarkIdentify(b *testing.B) {
 	r := request("Cookie", "theme=dark; sid=0123456789abcdef0123456789abcdef; __Host-step_up_browser=0123456789012345678901234567890123456789012")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Identify(r, ""); err != nil {
+		if _, err := s.Identify(r, whoami.Asked{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,19 +1,20 @@
 // Package whoami asks the application itself to whom a session belongs.
 //
 // The application gets a GET request with the Cookie and Authorization fields of
-// the request in question, byte for byte but for the gateway's own cookies, and
-// says in its own way who that is: in a JSON document, in a header field, or on a
-// page of HTML.
+// the request in question, byte for byte but for the gateway's own cookies, under
+// the same name and scheme; it says in its own way who that is: in a JSON
+// document, in a header field, or on a page of HTML.
 //
 //	source, err := whoami.New(whoami.Options{URL: "http://localhost:9000/api/me", Reader: whoami.Reader{JSON: &pointer}, …})
-//	who, err := source.Identify(r, "")
+//	who, err := source.Identify(r, whoami.Asked{Host: r.Host, …})
 //
-// It promises that a name is given only where the application gave exactly one to
-// exactly these credentials, no longer ago than Options.Cache; that requests with
-// the same credentials cause one question in that time, however many they are; and
-// that whatever goes wrong names nobody. About credentials of both kinds three
-// questions are asked, since each alone must name the same user or nobody. Whoever
-// has logged out may be named for as long as Options.Cache.
+// It promises that a name is returned only if the application gave exactly one to
+// exactly these credentials, sent together, no longer ago than Options.Cache; that
+// requests with the same credentials cause one question in that time, however many
+// they are; and that whatever goes wrong names nobody. If a request carries more
+// than one credential, each is also asked about alone, and each must name the same
+// user: the application may go by another on the page that was asked for. Anyone
+// who has logged out may be named for as long as Options.Cache.
 //
 // It cannot tell an application's pages apart: that the answer's name is the one
 // of the session, and not one that somebody wrote into a comment, is for the
@@ -26,17 +27,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/textproto"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/outbound"
 )
@@ -70,6 +67,22 @@ type Options struct {
 	// sessions apart, so that a grant ends with its session (S17). Empty: all
 	// sessions of a user are one, and no cookie may occur twice.
 	SessionCookie string
+	// Headers name further fields that carry credentials, such as
+	// X-Redmine-API-Key: they are sent together with Cookie and Authorization,
+	// and each alone must name the same user.
+	Headers []string
+	// Cookies name those of the cookies each of which alone must name the same
+	// user.
+	Cookies []identity.Credential
+	// Ignored name cookies and fields that are no credentials: they are sent, but
+	// need not name anybody alone.
+	Ignored []identity.Credential
+	// Rotates is told once if the value of SessionCookie changes with every
+	// answer. Nil drops it.
+	Rotates func()
+	// Replaced is told of every answer that replaces the value of SessionCookie.
+	// Nil drops it.
+	Replaced func()
 	// Forward names further fields that are sent on as they came, for
 	// applications that bind a session to them, such as User-Agent.
 	Forward []string
@@ -101,10 +114,12 @@ var errNoSession = fmt.Errorf("%w in a session that could be told apart", identi
 
 // Source asks one application. It is safe for concurrent use.
 type Source struct {
-	o      Options
-	host   string
-	client *outbound.Client
-	cache  cache
+	o        Options
+	host     string
+	fields   []string // that carry credentials, besides Cookie
+	client   *outbound.Client
+	cache    cache
+	rotation rotation
 }
 
 // New checks the options and makes a source. Nothing is asked yet.
@@ -133,83 +148,36 @@ func New(o Options) (*Source, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	fields := o.credentialFields()
 	return &Source{
 		o:      o,
+		fields: fields,
 		host:   o.Fields.Get("Host"),
 		client: outbound.New(outbound.Limits{Timeout: o.Timeout, Body: o.Body, Conns: maxConns}),
 		cache:  cache{ttl: o.Cache, max: maxSessions, now: o.Now, questions: make(map[key]*question)},
 	}, nil
 }
 
-// CheckURL holds the URL that is asked against what it may be.
-func CheckURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return errors.New("whoami takes the absolute URL of a page of the application that says who is signed in, such as http://localhost:9000/api/me")
-	}
-	return nil
-}
-
-// reserved are the fields that make HTTP work, or that are sent on anyway.
-var reserved = []string{
-	"Cookie", "Authorization", "Accept-Encoding", "Connection", "Content-Length", "Expect", "Keep-Alive",
-	"Proxy-Authorization", "Proxy-Connection", "Range", "If-Modified-Since", "If-None-Match", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade",
-}
-
-func (o *Options) checkFields() error {
-	names := slices.Clone(o.Forward)
-	for name, values := range o.Fields {
-		names = append(names, name)
-		for _, v := range values {
-			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("the value of %s has a control character in it", name)
-			}
-		}
-	}
-	if o.AddressField != "" {
-		names = append(names, o.AddressField)
-	}
-	if len(names) > maxFields {
-		return fmt.Errorf("at most %d header fields can be sent with the question", maxFields)
-	}
-	seen := make(map[string]bool)
-	for _, name := range names {
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		switch {
-		case !isToken(name):
-			return fmt.Errorf("%q is not the name of a header field", name)
-		case slices.Contains(reserved, canonical) || strings.HasPrefix(canonical, "Step-Up-"):
-			return fmt.Errorf("the field %s cannot be set or added: Cookie and Authorization are sent as they came, and the others make HTTP work", canonical)
-		case seen[canonical]:
-			return fmt.Errorf("the field %s is named twice", canonical)
-		}
-		seen[canonical] = true
-	}
-	if slices.ContainsFunc(o.Forward, func(n string) bool { return strings.EqualFold(n, "Host") }) {
-		return errors.New("the client's Host cannot be sent on: say `send Host` with the name the application expects")
-	}
-	if o.SessionCookie != "" && !isToken(o.SessionCookie) {
-		return fmt.Errorf("session_cookie %q is not the name of a cookie", o.SessionCookie)
-	}
-	return nil
-}
-
-// isToken tells of the names of fields and cookies (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r)
-	})
-}
-
 // Close closes idle connections.
 func (s *Source) Close() { s.client.Close() }
 
-// Identify tells who sent the request. address is the client's, for
-// Options.AddressField. Errors are identity.ErrNobody, identity.ErrAmbiguous, and
-// failures to get an answer. The request is left as it is.
-func (s *Source) Identify(r *http.Request, address string) (Who, error) {
-	sent := credentials(r.Header)
+// Asked is how the request came to the gateway, as far as its fields do not say.
+type Asked struct {
+	// Host is the name under which the application is asked; empty: that of
+	// Options.URL. Options.Fields has precedence.
+	Host string
+	// Address is the client's, for Options.AddressField.
+	Address string
+	// Fields are those that a reverse proxy would add to this request, such as
+	// X-Forwarded-Proto. Options.Fields and AddressField have precedence.
+	Fields http.Header
+}
+
+// Identify reports who sent the request. Errors are identity.ErrNobody,
+// identity.ErrAmbiguous, and failures to get an answer. The request is left as it
+// is.
+func (s *Source) Identify(r *http.Request, as Asked) (Who, error) {
+	sent := s.credentials(r.Header)
 	if len(sent) == 0 {
 		return Who{}, identity.ErrNobody // there is nothing to ask about
 	}
@@ -220,21 +188,8 @@ func (s *Source) Identify(r *http.Request, address string) (Who, error) {
 	if err != nil {
 		return Who{}, err
 	}
-	around := make(http.Header) // sent with the credentials
-	for _, name := range s.o.Forward {
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		if values := r.Header[name]; len(values) > 0 {
-			around[name] = values
-		}
-	}
-	if s.o.AddressField != "" && address != "" {
-		around.Set(s.o.AddressField, address)
-	}
-	a, err := s.about(r.Context(), sent, around)
+	a, err := s.about(r.Context(), sent, s.around(r, as))
 	if err != nil {
-		return Who{}, err
-	}
-	if err := s.agree(r.Context(), a, sent, around); err != nil {
 		return Who{}, err
 	}
 	if session == "" {
@@ -243,47 +198,38 @@ func (s *Source) Identify(r *http.Request, address string) (Who, error) {
 	return Who{User: a.user, Session: session}, nil
 }
 
-// about asks who brings these credentials.
-func (s *Source) about(ctx context.Context, credentials, around http.Header) (answer, error) {
-	question := maps.Clone(around)
-	maps.Copy(question, credentials)
-	return s.cache.ask(ctx, keyOf(question), func() (answer, error) { return s.ask(question) })
-}
-
-// agree refuses a request whose cookies name one user and whose Authorization
-// another (S21): the page that is asked may go by the one, and the page that was
-// asked for by the other.
-func (s *Source) agree(ctx context.Context, both answer, credentials, around http.Header) error {
-	if len(credentials) < 2 {
-		return nil
+// around is what is sent with the credentials: the answer must hold for this
+// request, and applications go by the scheme and host as well (WordPress reads
+// other cookies over HTTPS).
+func (s *Source) around(r *http.Request, as Asked) http.Header {
+	around := make(http.Header, 6)
+	for name, values := range as.Fields {
+		around[name] = values
 	}
-	for name, values := range credentials {
-		switch alone, err := s.about(ctx, http.Header{name: values}, around); {
-		case errors.Is(err, identity.ErrNobody): // it is the other that counts
-		case err != nil:
-			return err
-		case alone.user != both.user:
-			return identity.ErrAmbiguous
+	around["User-Agent"] = r.Header["User-Agent"]
+	if len(around["User-Agent"]) == 0 {
+		around["User-Agent"] = noUserAgent
+	}
+	for _, name := range s.o.Forward {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if values := r.Header[name]; len(values) > 0 {
+			around[name] = values
 		}
 	}
-	return nil
+	if as.Host != "" && s.host == "" {
+		around["Host"] = []string{as.Host}
+	}
+	if s.o.AddressField != "" && as.Address != "" {
+		around.Set(s.o.AddressField, as.Address)
+	}
+	for name := range s.o.Fields {
+		delete(around, textproto.CanonicalMIMEHeaderKey(name))
+	}
+	return around
 }
 
-// credentials are the fields that tell the application who is asking.
-func credentials(h http.Header) http.Header {
-	sent := make(http.Header, 4)
-	if lines := h["Cookie"]; len(lines) > 0 {
-		sent["Cookie"] = slices.Clone(lines) // Strip changes it in place
-		cookies.Strip(sent)
-	}
-	if !slices.ContainsFunc(sent["Cookie"], func(line string) bool { return strings.Trim(line, " \t;") != "" }) {
-		delete(sent, "Cookie")
-	}
-	if fields := h["Authorization"]; len(fields) > 0 {
-		sent["Authorization"] = fields
-	}
-	return sent
-}
+// noUserAgent keeps net/http from sending one of its own.
+var noUserAgent = []string{""}
 
 func size(h http.Header) (n int) {
 	for _, values := range h {
@@ -298,8 +244,10 @@ func size(h http.Header) (n int) {
 // (S21): the question may be answered by another part of the application than
 // the request, and the two may read it in different ways.
 func (s *Source) session(sent http.Header) (string, error) {
-	if len(sent["Authorization"]) > 1 {
-		return "", identity.ErrAmbiguous
+	for _, name := range s.fields {
+		if len(sent[name]) > 1 {
+			return "", identity.ErrAmbiguous
+		}
 	}
 	if s.o.SessionCookie == "" {
 		seen := make(map[string]bool)
@@ -319,7 +267,7 @@ func (s *Source) session(sent http.Header) (string, error) {
 	if found && value != "" {
 		return value, nil
 	}
-	if len(sent["Authorization"]) > 0 {
+	if _, cookies := sent["Cookie"]; len(sent) > 1 || !cookies {
 		return "", nil // each request brings its own proof: there is no session
 	}
 	return "", errNoSession
@@ -364,20 +312,45 @@ func (s *Source) ask(sent http.Header) (answer, error) {
 		r.Host = s.host
 	}
 	r.Header.Set("Accept", s.o.Reader.accept())
-	r.Header.Set("User-Agent", "step-up")
 	for name, values := range s.o.Fields {
 		if name != "Host" {
 			r.Header[textproto.CanonicalMIMEHeaderKey(name)] = values
 		}
 	}
 	for name, values := range sent {
+		if name == "Host" {
+			r.Host = values[0]
+			continue
+		}
 		r.Header[name] = values
 	}
 	got, err := s.client.Ask(r)
 	if err != nil {
 		return answer{}, fmt.Errorf("asking the application who is signed in: %w", err)
 	}
-	return s.o.Reader.read(got)
+	a, err := s.o.Reader.read(got)
+	if err == nil {
+		s.watchSession(sent, got.Header)
+	}
+	return a, err
+}
+
+// watchSession notices a session cookie whose value changes with every answer.
+func (s *Source) watchSession(sent, answer http.Header) {
+	if s.o.SessionCookie == "" {
+		return
+	}
+	value, found, err := identity.OneCookie(sent, s.o.SessionCookie)
+	if err != nil || !found {
+		return
+	}
+	replaced := replaces(answer, s.o.SessionCookie, value)
+	if replaced && s.o.Replaced != nil {
+		s.o.Replaced()
+	}
+	if s.rotation.saw(replaced) && s.o.Rotates != nil {
+		s.o.Rotates()
+	}
 }
 
 // Address is the client's address as a proxy would name it, or "" for what is no

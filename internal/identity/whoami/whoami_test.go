@@ -195,7 +195,7 @@ func TestS01Failures(t *testing.T) {
 			app := serve(t, c.answer)
 			s := source(t, whoami.Options{URL: app.URL, Reader: c.reader, Timeout: 200 * time.Millisecond, Body: 1024})
 			for range 2 { // once asked, once remembered
-				who, err := s.Identify(request("Cookie", "sid=1"), "")
+				who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{})
 				if who != (whoami.Who{}) || err == nil || errors.Is(err, identity.ErrNobody) != c.nobody {
 					t.Errorf("%+v, %v; nobody %v", who, err, c.nobody)
 				}
@@ -232,7 +232,7 @@ func TestS01NoAnswer(t *testing.T) {
 	}()
 	for url, want := range map[string]error{gone.URL: nil, "http://" + l.Addr().String(): outbound.ErrBroken} {
 		s := source(t, whoami.Options{URL: url, Reader: whoami.Reader{Header: "X-User"}})
-		who, err := s.Identify(request("Cookie", "sid=1"), "")
+		who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{})
 		if who.User != "" || err == nil || errors.Is(err, identity.ErrNobody) || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v", url, who, err)
 		}
@@ -264,7 +264,7 @@ func TestAnswers(t *testing.T) {
 				io.WriteString(w, c.body)
 			})
 			s := source(t, whoami.Options{URL: app.URL, Reader: c.reader})
-			if who, err := s.Identify(request("Cookie", "sid=1"), ""); who != c.want || err != nil {
+			if who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{}); who != c.want || err != nil {
 				t.Errorf("%+v, %v, want %+v", who, err, c.want)
 			}
 		})
@@ -277,13 +277,16 @@ func TestForwarded(t *testing.T) {
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"user":"alice"}`) })
 	s := source(t, whoami.Options{
 		URL: app.URL + "/me?full=1", Reader: whoami.Reader{JSON: pointer(t, "/user")},
-		Forward: []string{"user-agent"}, AddressField: "X-Forwarded-For",
+		Forward: []string{"accept-language"}, AddressField: "X-Forwarded-For",
 		Fields: http.Header{"Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"}},
 	})
 	r := request("Cookie", "a=1;  b = \"2\"; __Host-step_up_browser=secret", "Cookie", "step_up_0123456789abcdef=sug_secret", "Cookie", "c=%33",
 		"Authorization", "Basic YTpi", "User-Agent", "Firefox", "X-Forwarded-For", "192.0.2.9", "X-Secret", "x", "Accept-Language", "de")
 	before := r.Header.Clone()
-	if _, err := s.Identify(r, "192.0.2.1"); err != nil {
+	as := whoami.Asked{Host: "other.example.com", Address: "192.0.2.1", Fields: http.Header{
+		"X-Forwarded-For": {"198.51.100.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"app.example.com"},
+	}}
+	if _, err := s.Identify(r, as); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(r.Header) != fmt.Sprint(before) {
@@ -295,7 +298,8 @@ func TestForwarded(t *testing.T) {
 	asked := app.questions()[0]
 	want := http.Header{
 		"Cookie": {"a=1;  b = \"2\"", "c=%33"}, "Authorization": {"Basic YTpi"}, "Accept": {"application/json"},
-		"User-Agent": {"Firefox"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"192.0.2.1"},
+		"User-Agent": {"Firefox"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"192.0.2.1"}, "X-Forwarded-Host": {"app.example.com"},
+		"Accept-Language": {"de"},
 	}
 	if asked.Method != "GET" || asked.Host != "app.example.com" || asked.RequestURI != "/me?full=1" || fmt.Sprint(asked.Header) != fmt.Sprint(want) {
 		t.Errorf("%s %s %s\n%q\n%q", asked.Method, asked.Host, asked.RequestURI, asked.Header, want)
@@ -310,7 +314,7 @@ func TestNothingToAsk(t *testing.T) {
 		request(), request("Cookie", ""), request("Cookie", " ; "), request("Cookie", "__Host-step_up_browser=x"),
 		request("Cookie", "a="+strings.Repeat("x", 40<<10)),
 	} {
-		if who, err := s.Identify(r, ""); who.User != "" || !errors.Is(err, identity.ErrNobody) {
+		if who, err := s.Identify(r, whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrNobody) {
 			t.Errorf("%.60v: %+v, %v", r.Header, who, err)
 		}
 	}
@@ -336,7 +340,7 @@ func TestS21TwoSessions(t *testing.T) {
 		request("Cookie", "sid=1", "Authorization", "Basic YTpi", "Authorization", "Basic YzpK"),
 	} {
 		for _, s := range []*whoami.Source{named, unnamed} {
-			if who, err := s.Identify(r, ""); who.User != "" || !errors.Is(err, identity.ErrAmbiguous) {
+			if who, err := s.Identify(r, whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrAmbiguous) {
 				t.Errorf("%v: %+v, %v, want ambiguous", r.Header, who, err)
 			}
 		}
@@ -347,10 +351,10 @@ func TestS21TwoSessions(t *testing.T) {
 
 	// Another cookie may occur twice where the session's name is known.
 	r := request("Cookie", "sid=1; theme=a; theme=b")
-	if who, err := named.Identify(r, ""); who.User != "alice" || err != nil {
+	if who, err := named.Identify(r, whoami.Asked{}); who.User != "alice" || err != nil {
 		t.Errorf("%+v, %v", who, err)
 	}
-	if who, err := unnamed.Identify(r, ""); who.User != "" || !errors.Is(err, identity.ErrAmbiguous) {
+	if who, err := unnamed.Identify(r, whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrAmbiguous) {
 		t.Errorf("%+v, %v, want ambiguous", who, err)
 	}
 }
@@ -372,12 +376,17 @@ func TestS21CookieAndAuthorization(t *testing.T) {
 	for _, handler := range []http.HandlerFunc{by("Cookie", "Authorization"), by("Authorization", "Cookie")} {
 		app := serve(t, handler)
 		var c clock
-		s := source(t, whoami.Options{URL: app.URL, Reader: whoami.Reader{JSON: pointer(t, "/user")}, Now: c.now})
+		s := source(t, whoami.Options{
+			URL: app.URL, Reader: whoami.Reader{JSON: pointer(t, "/user")}, Now: c.now,
+			Ignored: []identity.Credential{{Kind: identity.Cookie, Name: "theme"}},
+		})
 		for _, k := range []struct{ cookie, authorization, want string }{
 			{"sid=a", "Basic m", "!"}, {"sid=m", "Basic a", "!"},
-			{"sid=a", "Basic a", "alice"}, {"sid=a", "Basic x", "alice"}, {"tracker=1", "Basic a", "alice"}, {"sid=x", "Basic x", ""},
+			{"sid=a", "Basic a", "alice"}, {"sid=a", "Basic x", "!"}, {"sid=x", "Basic a", "!"}, {"sid=x", "Basic x", ""},
+			{"tracker=1", "Basic a", "!"}, {"theme=1", "Basic a", "alice"}, {"_ga_X1=1; csrftoken=2", "Basic a", "alice"},
+			{"tracker=1", "Basic m", "!"},
 		} {
-			who, err := s.Identify(request("Cookie", k.cookie, "Authorization", k.authorization), "")
+			who, err := s.Identify(request("Cookie", k.cookie, "Authorization", k.authorization), whoami.Asked{})
 			want := map[string]error{"!": identity.ErrAmbiguous, "": identity.ErrNobody}[k.want]
 			if !errors.Is(err, want) || want == nil && who.User != k.want || want != nil && who.User != "" {
 				t.Errorf("%s and %s: %+v, %v, want %q", k.cookie, k.authorization, who, err, k.want)
@@ -385,7 +394,7 @@ func TestS21CookieAndAuthorization(t *testing.T) {
 		}
 		before := len(app.questions())
 		for range 100 {
-			s.Identify(request("Cookie", "sid=a", "Authorization", "Basic a"), "")
+			s.Identify(request("Cookie", "sid=a", "Authorization", "Basic a"), whoami.Asked{})
 		}
 		if n := len(app.questions()); n != before {
 			t.Errorf("%d questions more", n-before)
@@ -403,38 +412,38 @@ func TestS17Logout(t *testing.T) {
 	var c clock
 	s := source(t, whoami.Options{URL: app.URL, Reader: whoami.Reader{JSON: pointer(t, "/user")}, SessionCookie: "sid", Cache: 5 * time.Second, Now: c.now})
 
-	first, err := s.Identify(request("Cookie", "sid=1; tracker=a"), "")
+	first, err := s.Identify(request("Cookie", "sid=1; tracker=a"), whoami.Asked{})
 	if first.User != "alice" || first.Session == "" || err != nil {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	if same, err := s.Identify(request("Cookie", "tracker=b; sid=1"), ""); same != first || err != nil {
+	if same, err := s.Identify(request("Cookie", "tracker=b; sid=1"), whoami.Asked{}); same != first || err != nil {
 		t.Errorf("another cookie made another session: %+v, %v", same, err)
 	}
-	if second, err := s.Identify(request("Cookie", "sid=2"), ""); second.User != "alice" || second.Session == first.Session || err != nil {
+	if second, err := s.Identify(request("Cookie", "sid=2"), whoami.Asked{}); second.User != "alice" || second.Session == first.Session || err != nil {
 		t.Errorf("another session is the same: %+v, %v", second, err)
 	}
 
 	users.Delete("1")
 	c.advance(5*time.Second - 1)
-	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), ""); who != first || err != nil {
+	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), whoami.Asked{}); who != first || err != nil {
 		t.Errorf("within the answer's time: %+v, %v", who, err)
 	}
 	c.advance(1)
-	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), ""); who.User != "" || !errors.Is(err, identity.ErrNobody) {
+	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrNobody) {
 		t.Errorf("stale after logout: %+v, %v", who, err)
 	}
 
 	// Logging in is seen within a second.
 	users.Store("1", "bob")
 	c.advance(time.Second)
-	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), ""); who.User != "bob" || err != nil {
+	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), whoami.Asked{}); who.User != "bob" || err != nil {
 		t.Errorf("after logging in again: %+v, %v", who, err)
 	}
 
 	// An application that stops answering ends it too.
 	app.Close()
 	c.advance(5 * time.Second)
-	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), ""); who.User != "" || err == nil {
+	if who, err := s.Identify(request("Cookie", "sid=1; tracker=a"), whoami.Asked{}); who.User != "" || err == nil {
 		t.Errorf("with the application gone: %+v, %v", who, err)
 	}
 }
@@ -445,11 +454,11 @@ func TestS17NoSession(t *testing.T) {
 	app := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"user":"alice"}`) })
 	s := source(t, whoami.Options{URL: app.URL, Reader: whoami.Reader{JSON: pointer(t, "/user")}, SessionCookie: "sid"})
 	for _, cookie := range []string{"remember=1", "sid=", "sid"} {
-		if who, err := s.Identify(request("Cookie", cookie), ""); who.User != "" || !errors.Is(err, identity.ErrNobody) {
+		if who, err := s.Identify(request("Cookie", cookie), whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrNobody) {
 			t.Errorf("%s: %+v, %v", cookie, who, err)
 		}
 	}
-	if who, err := s.Identify(request("Authorization", "Basic YTpi"), ""); who != (whoami.Who{User: "alice"}) || err != nil {
+	if who, err := s.Identify(request("Authorization", "Basic YTpi"), whoami.Asked{}); who != (whoami.Who{User: "alice"}) || err != nil {
 		t.Errorf("by password: %+v, %v", who, err)
 	}
 }
@@ -469,7 +478,7 @@ func TestCacheKey(t *testing.T) {
 	}
 	for range 2 {
 		for _, r := range requests {
-			who, err := s.Identify(r, "")
+			who, err := s.Identify(r, whoami.Asked{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -496,7 +505,7 @@ func TestS19OneQuestion(t *testing.T) {
 		var g sync.WaitGroup
 		for range 200 {
 			g.Go(func() {
-				if who, err := s.Identify(request("Cookie", "sid=1"), ""); who.User != "alice" || err != nil {
+				if who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{}); who.User != "alice" || err != nil {
 					t.Errorf("%+v, %v", who, err)
 				}
 			})
@@ -530,18 +539,18 @@ func TestS17SlowQuestion(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Identify(request("Cookie", "sid=1"), "")
+		s.Identify(request("Cookie", "sid=1"), whoami.Asked{})
 	}()
 	for n.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	c.advance(time.Second)
-	if who, err := s.Identify(request("Cookie", "sid=1"), ""); who.User != "" || !errors.Is(err, identity.ErrNobody) {
+	if who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrNobody) {
 		t.Errorf("%+v, %v", who, err)
 	}
 	close(release)
 	<-done
-	if who, err := s.Identify(request("Cookie", "sid=1"), ""); who.User != "" || !errors.Is(err, identity.ErrNobody) {
+	if who, err := s.Identify(request("Cookie", "sid=1"), whoami.Asked{}); who.User != "" || !errors.Is(err, identity.ErrNobody) {
 		t.Errorf("the older answer came later and counted: %+v, %v", who, err)
 	}
 }

@@ -1,0 +1,64 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+// readCredentials reads where requests carry credentials. Syntax:
+//
+//	credentials {
+//		cookie NAME...
+//		header NAME...
+//		query  NAME...
+//		field  NAME | POINTER...
+//
+//		ignore cookie | header | query | field NAME...
+//		deny   cookie | header | query | field NAME...
+//	}
+//
+// ignore and deny may be repeated; each other setting is said at most once. What
+// they mean stands at the fields of config.Credentials.
+func (h *Handler) readCredentials(d *caddyfile.Dispenser) error {
+	c := new(config.Credentials)
+	h.Credentials = c
+	directive := d.Token()
+	if d.NextArg() {
+		return d.Errf("credentials takes its settings in a block, not %q", d.Val())
+	}
+	err := block{
+		name:    "credentials",
+		repeats: "ignore deny",
+		order:   []string{"cookie", "header", "query", "field", "ignore", "deny"},
+		settings: map[string]setting{
+			"cookie": words(&c.Cookies, "autologin"),
+			"header": words(&c.Headers, "X-Redmine-API-Key"),
+			"query":  words(&c.Queries, "key"),
+			"field":  words(&c.Fields, "/session_id"),
+			"ignore": func(d *caddyfile.Dispenser) error { return readPlaces(d, &c.Ignore, "header Authorization") },
+			"deny":   func(d *caddyfile.Dispenser) error { return readPlaces(d, &c.Deny, "query api_key") },
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	return checkedAt(directive, c.Validate())
+}
+
+// readPlaces reads a kind of places and their names.
+func readPlaces(d *caddyfile.Dispenser, into *config.Places, example string) error {
+	setting := d.Val()
+	var kind string
+	if d.NextArg() {
+		kind = d.Val()
+	}
+	names, known := map[string]*[]string{
+		"cookie": &into.Cookies, "header": &into.Headers, "query": &into.Queries, "field": &into.Fields,
+	}[kind]
+	if more := d.RemainingArgs(); known && len(more) > 0 {
+		*names = append(*names, more...)
+		return nil
+	}
+	return d.Errf("%s takes cookie, header, query or field, and then names, such as `%s %s`", setting, setting, example)
+}

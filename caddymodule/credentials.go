@@ -1,0 +1,148 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
+)
+
+// carried is where the requests of a site carry credentials.
+type carried struct {
+	places *identity.Places
+	token  bool             // a form's access_token is looked for
+	fields []readings.Field // named by the operator
+	deny   *carried         // nil: nothing is denied
+	limit  int              // of a body that is looked into
+	told   sync.Map         // by place: the operator was told
+}
+
+// asksAbout is an identity source that asks about the credentials which the
+// operator named, such as whoami.
+type asksAbout interface {
+	asksAbout(named, ignored []Credential) error
+}
+
+// placeCredentials sets up where credentials are looked for.
+func (h *Handler) placeCredentials(said *config.Credentials, limit int) error {
+	if said == nil {
+		said = new(config.Credentials)
+	}
+	named, ignored := placesOf(&said.Places), placesOf(&said.Ignore)
+	h.carried = &carried{
+		places: identity.NewPlaces(named, ignored), limit: limit,
+		token: !slices.Contains(said.Ignore.Fields, identity.FormToken),
+	}
+	var err error
+	if h.carried.fields, err = fieldsOf(said.Fields); err != nil {
+		return err
+	}
+	if denied := placesOf(&said.Deny); len(denied) > 0 {
+		h.carried.deny = &carried{places: identity.OnlyPlaces(denied), limit: limit}
+		if h.carried.deny.fields, err = fieldsOf(said.Deny.Fields); err != nil {
+			return err
+		}
+	}
+	if source, ok := h.identity.(asksAbout); ok {
+		return source.asksAbout(named, ignored)
+	}
+	return nil
+}
+
+func placesOf(p *config.Places) (list []Credential) {
+	for _, k := range []struct {
+		kind  identity.Kind
+		names []string
+	}{{InCookie, p.Cookies}, {InHeader, p.Headers}, {InQuery, p.Queries}, {InField, p.Fields}} {
+		for _, n := range k.names {
+			list = append(list, Credential{Kind: k.kind, Name: n})
+		}
+	}
+	return list
+}
+
+func fieldsOf(names []string) (fields []readings.Field, err error) {
+	for _, n := range names {
+		read := func(n string) (readings.Field, error) { return readings.FormField(n) }
+		if strings.HasPrefix(n, "/") {
+			read = func(n string) (readings.Field, error) { return readings.JSONField(n) }
+		}
+		f, err := read(n)
+		if err != nil {
+			return nil, fmt.Errorf("credentials: field %q: %w", n, err)
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}
+
+// check refuses credentials outside the body that were not vouched for.
+func (c *carried) check(r *http.Request, vouched []Credential) error {
+	if original, rewritten := originalTarget(r); rewritten {
+		return c.places.Check(r, vouched, original)
+	}
+	return c.places.Check(r, vouched)
+}
+
+// denied refuses places that no request may have.
+func (c *carried) denied(r *http.Request) error {
+	if c.deny == nil {
+		return nil
+	}
+	err := c.deny.check(r, nil)
+	if err == nil {
+		err = c.deny.inBody(r, nil)
+	}
+	if at, ok := err.(*identity.UnvouchedError); ok {
+		at.Denied = true
+	}
+	return err
+}
+
+// inBody refuses credentials in the body. A field that the operator named is there
+// also where it cannot be told. The one that is looked for unasked (RFC 6750
+// section 2.2) is looked for in what says to be a form, as far as that can be
+// told: an upload must not be refused for its size.
+func (c *carried) inBody(r *http.Request, vouched []Credential) error {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || !c.token && len(c.fields) == 0 {
+		return nil
+	}
+	vouches := func(name string) bool {
+		return slices.ContainsFunc(vouched, func(v Credential) bool { return v.Covers(InField, name) })
+	}
+	peek := readings.NewPeek(r, c.limit)
+	for i := range c.fields {
+		f := &c.fields[i]
+		if vouches(f.String()) {
+			continue
+		}
+		if f.In(r, &peek) != readings.No {
+			return &identity.UnvouchedError{Place: Credential{Kind: InField, Name: f.String()}}
+		}
+	}
+	if !c.token || !isForm(r.Header["Content-Type"]) || vouches(identity.FormToken) {
+		return nil
+	}
+	values, _ := peek.Form().Values(identity.FormToken)
+	if slices.ContainsFunc(values, func(v string) bool { return strings.Trim(v, identity.Blanks) != "" }) {
+		return &identity.UnvouchedError{Place: Credential{Kind: InField, Name: identity.FormToken}}
+	}
+	return nil
+}
+
+// isForm reports whether a body says to be a form. Some applications take one
+// without a type for it.
+func isForm(types []string) bool {
+	if len(types) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(types, func(t string) bool {
+		t = strings.ToLower(t)
+		return strings.Contains(t, "urlencoded") || strings.Contains(t, "form-data")
+	})
+}

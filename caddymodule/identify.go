@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+)
+
+// identifyRequest identifies a request for the application: one that carries a
+// credential which the identity source's answer does not stand for is refused,
+// since the application may act as that other user (S21).
+func (h *Handler) identifyRequest(r *http.Request) (ceremony.Principal, error) {
+	if err := h.carried.denied(r); err != nil {
+		return ceremony.Principal{}, h.unvouched(r, err)
+	}
+	p, who, err := h.identify(r)
+	if err != nil {
+		return p, err
+	}
+	if err := h.carried.inBody(r, who.Vouched); err != nil {
+		return ceremony.Principal{}, h.unvouched(r, err)
+	}
+	return p, nil
+}
+
+// identify asks the identity source, and returns the subject in the form in which
+// it is kept. Bodies are not looked into: those of the gateway's own pages never
+// reach the application.
+func (h *Handler) identify(r *http.Request) (p ceremony.Principal, who Identity, err error) {
+	if len(r.Header["Authorization"]) > 1 {
+		// Caddy reads the first, the application maybe the last (S21).
+		return p, who, gate.ErrAmbiguousIdentity
+	}
+	who, err = h.identity.Identify(r)
+	switch {
+	case errors.Is(err, ErrNobody):
+		return p, who, gate.ErrNobody
+	case errors.Is(err, ErrAmbiguous):
+		return p, who, h.unvouched(r, err)
+	case err != nil:
+		return p, who, err
+	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
+		return p, who, gate.ErrNobody // somebody, but not of this tenant
+	}
+	if err := h.carried.check(r, who.Vouched); err != nil {
+		return p, who, h.unvouched(r, err)
+	}
+	user, err := h.form(who.Subject.User)
+	if err != nil {
+		return p, who, h.unusable(r, err)
+	}
+	name := who.Name
+	if name == "" {
+		name = who.Subject.User
+	}
+	if name = strings.Trim(name, identity.Blanks); name != user {
+		if _, err := identity.Exact(name); err != nil {
+			return p, who, h.unusable(r, err)
+		}
+	}
+	p.Tenant, p.User, p.Name = h.tenant, user, name
+	if who.Session != "" {
+		p.Session = sessionFingerprint(who.Session)
+	}
+	return p, who, nil
+}
+
+// unvouched reports a request with more than one credential. Each place is told to
+// the operator once, who alone can say whether the application reads it.
+func (h *Handler) unvouched(r *http.Request, err error) error {
+	place := ""
+	if at := (*identity.UnvouchedError)(nil); errors.As(err, &at) && !at.Denied {
+		place = at.Place.String()
+	}
+	if _, told := h.carried.told.LoadOrStore(place, true); told {
+		h.logger.Debug("refused a request with more than one credential", zap.String("client_ip", clientAddress(r)), zap.Error(err))
+		return gate.ErrAmbiguousIdentity
+	}
+	advice := "the gateway and the application could take such a request for two users"
+	if place != "" {
+		advice = "if the application takes no credential from there, write `credentials { ignore " + place + " }` in step_up"
+	}
+	h.logger.Warn("refused a request with more than one credential; "+advice+" (told once for each place)",
+		zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+	return gate.ErrAmbiguousIdentity
+}
+
+// unusable reports a user whose id is not one.
+func (h *Handler) unusable(r *http.Request, err error) error {
+	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+	return gate.ErrInvalidIdentity
+}
