@@ -34,8 +34,11 @@ func (f *fieldReader) json(body string) {
 		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, blanks), ":"); !ok || !f.named(name) {
 			continue
 		}
-		if value, _, ok := jsonString(strings.TrimLeft(rest, blanks)); ok {
+		rest = strings.TrimLeft(rest, blanks)
+		if value, _, ok := jsonString(rest); ok {
 			f.add(value)
+		} else if rest != "" && strings.IndexByte("[{'/", rest[0]) >= 0 {
+			f.unsure = true // a lenient parser may make a text of it
 		}
 	}
 }

@@ -23,6 +23,7 @@ func (f *fieldReader) multipart(body string) {
 		if i < 0 {
 			return
 		}
+		before := low[at : at+i]
 		at += i
 		// Names are looked for up to the farther of both ends.
 		strict, lenient := blank.after(at)
@@ -44,7 +45,7 @@ func (f *fieldReader) multipart(body string) {
 				continue
 			}
 			strict, lenient := blank.after(from)
-			if parts++; parts > maxParts || lenient < 0 || encodedPart(low[at:end]) {
+			if parts++; parts > maxParts || lenient < 0 || encodedPart(low[at:end]) || encodedBefore(before) {
 				f.unsure = true
 				return
 			}
@@ -92,6 +93,14 @@ func (b *blankLines) after(at int) (strict, lenient int) {
 // bytes.
 func encodedPart(head string) bool {
 	return strings.Contains(head, "base64") || strings.Contains(head, "quoted-printable") || strings.Contains(head, "charset")
+}
+
+// encodedBefore is encodedPart for headers in front of the Content-Disposition:
+// what is before it, up to a blank line, ends with them.
+func encodedBefore(before string) bool {
+	before = before[strings.LastIndex(before, "\n\r\n")+1:]
+	before = before[strings.LastIndex(before, "\n\n")+1:]
+	return strings.Contains(before, "content-t") && encodedPart(before)
 }
 
 // partNamed reports whether the parameter whose value follows the word "name"

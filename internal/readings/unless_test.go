@@ -337,6 +337,27 @@ func TestS22LooseTypes(t *testing.T) {
 	}
 }
 
+// Headers of a part that say how its value is encoded may stand in front of its
+// name: the random search found that they were not looked at there.
+func TestS22PartEncodedBeforeItsName(t *testing.T) {
+	for header, want := range map[string]Verdict{
+		"Content-Transfer-Encoding: quoted-printable\r\n": CannotTell, "Content-Type: text/plain; charset=utf-16\r\n": CannotTell, "X: base64\r\n": No,
+	} {
+		body := part(header+`Content-Disposition: form-data; name="op"`, "p=61y")
+		if v := in(t, formField(t, "op", "pay"), post(multiType, body), body); v != want {
+			t.Errorf("%q: %d, want %d", header, v, want)
+		}
+	}
+	// An override that is no text to one parser is one to another.
+	for _, body := range []string{`{"_method":["delete"]}`, `{"_method":'delete'}`, `{"_method":{"a":"delete"}}`} {
+		r := post(jsonType, body)
+		m, err := Methods(r, PeekForm(r, 1000))
+		if err != nil || !m.CannotTell {
+			t.Errorf("%s: %v, %v", body, m, err)
+		}
+	}
+}
+
 func ExampleField_Unless() {
 	op, _ := FormField("op")
 	op, _ = op.Unless("login", "logout")
