@@ -14,6 +14,8 @@ type Challenge struct {
 	Address      string        // where the proof leads to, to be read; empty: nowhere, or Show says it
 	Foreign      bool          // another site sent the person here
 	From         string        // with Foreign: which one; empty: it does not say
+	Recent       []Recent      // authenticators that are new, for their owner to notice
+	Young        []Young       // what the person has that is too new for this
 	Methods      []Method      // at least one, exactly one of them selected
 	Digits       int           // of a code of the selected method; 0: 6. With a script the page sends it when complete
 	AttemptsLeft int           // below zero: not shown
@@ -52,6 +54,7 @@ const (
 	ChangeRemove Change = "change.remove"
 	ChangeRename Change = "change.rename"
 	ChangeRenew  Change = "change.renew"
+	ChangeVouch  Change = "change.vouch"
 	ChangeAny    Change = "change.any" // in the list of grants, which do not tell
 )
 
@@ -119,3 +122,15 @@ func (Challenge) scripted() bool { return true }
 
 func (Passed) once() {}
 func (Left) once()   {}
+
+// Recent is a new authenticator.
+type Recent struct {
+	Label string
+	Added time.Time
+}
+
+// Young is an authenticator that does from a time on.
+type Young struct {
+	Label string
+	Until time.Time
+}

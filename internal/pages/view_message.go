@@ -15,6 +15,8 @@ type Message struct {
 	Page
 	Kind       MessageKind
 	RetryAfter time.Duration // with TooManyAttempts
+	Label      string        // with NotYet: what it is about
+	Until      time.Time     // with NotYet: when it is over; zero: not said
 	NextURL    string        // empty: only words
 }
 
@@ -42,6 +44,8 @@ const (
 	NoMethod         MessageKind = "message.no_method"    // nothing the person has does for the action
 	TooMany          MessageKind = "message.too_many"     // as many authenticators as one may have
 	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
+	NotYet           MessageKind = "message.young"        // all that would do is too new (S24)
+	WeakOrigin       MessageKind = "message.weak_origin"  // never removes an older one (S24)
 	EnrolDenied      MessageKind = "message.enrol_denied" // policy lets nobody enrol alone
 	Unavailable      MessageKind = "message.unavailable"
 )

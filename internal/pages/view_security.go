@@ -12,7 +12,16 @@ type Authenticator struct {
 	RemoveURL string
 	Suffix    string // of a phone: the number's last digits
 	Synced    bool   // of a passkey: it may be on other devices too
-	Cloned    bool   // of a passkey: its counter went backwards, so somebody may have a copy
+	// Recent is set for a new one; NotMeURL is POSTed to by "this was not me",
+	// empty where only the operator can help. Fresh is when it is worth what it is,
+	// zero once it is, VouchedBy the Method constants by which it was added.
+	Recent    bool
+	NotMeURL  string
+	Fresh     time.Time
+	VouchedBy []string
+	VouchURL  string // empty: nothing can vouch for it
+	Suspended bool
+	Cloned    bool // of a passkey: its counter went backwards, so somebody may have a copy
 }
 
 // Grant is one live grant as the security page lists it.
@@ -39,16 +48,18 @@ type ActivityKind string
 
 // What happens.
 const (
-	ActivityPassed  ActivityKind = "activity.passed"  // a proof was accepted
-	ActivityRefused ActivityKind = "activity.refused" // a proof was not accepted
-	ActivityAdded   ActivityKind = "activity.added"
-	ActivityRenamed ActivityKind = "activity.renamed"
-	ActivityRemoved ActivityKind = "activity.removed"
-	ActivityRenewed ActivityKind = "activity.renewed" // new recovery codes
-	ActivityRevoked ActivityKind = "activity.revoked" // a grant was ended
-	ActivitySent    ActivityKind = "activity.sent"    // a code was sent to a phone
-	ActivityReset   ActivityKind = "activity.reset"   // an operator took the authenticators away
-	ActivityUnlock  ActivityKind = "activity.unlock"  // an operator gave new attempts
+	ActivityPassed   ActivityKind = "activity.passed"  // a proof was accepted
+	ActivityRefused  ActivityKind = "activity.refused" // a proof was not accepted
+	ActivityAdded    ActivityKind = "activity.added"
+	ActivityRenamed  ActivityKind = "activity.renamed"
+	ActivityRemoved  ActivityKind = "activity.removed"
+	ActivityRenewed  ActivityKind = "activity.renewed"  // new recovery codes
+	ActivityRevoked  ActivityKind = "activity.revoked"  // a grant was ended
+	ActivitySent     ActivityKind = "activity.sent"     // a code was sent to a phone
+	ActivityVouched  ActivityKind = "activity.vouched"  // a stronger one vouched for it
+	ActivityDisowned ActivityKind = "activity.disowned" // "this was not me"
+	ActivityReset    ActivityKind = "activity.reset"    // an operator took the authenticators away
+	ActivityUnlock   ActivityKind = "activity.unlock"   // an operator gave new attempts
 )
 
 // Security is the page on which people see and manage their own.
@@ -75,6 +86,8 @@ const (
 	Renamed     Done = "done.renamed"
 	Added       Done = "done.added"
 	Revoked     Done = "done.revoked"
+	Vouched     Done = "done.vouched"
+	Disowned    Done = "done.disowned"
 	Cancelled   Done = "done.cancelled"
 )
 
@@ -96,6 +109,7 @@ type ConfirmKind string
 const (
 	ConfirmRemove ConfirmKind = "confirm.remove"
 	ConfirmRenew  ConfirmKind = "confirm.renew"
+	ConfirmVouch  ConfirmKind = "confirm.vouch"
 )
 
 // Rename asks for an authenticator's new name.

@@ -9,6 +9,9 @@ const (
 	MethodRecovery = "recovery_code"
 )
 
+// MethodName is what a way to prove is called in a language.
+func MethodName(lang, method string) string { return wordsFor(lang).say("method." + method) }
+
 // Method is one way to prove that a challenge page offers.
 type Method struct {
 	Name     string // one of the Method constants

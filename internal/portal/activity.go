@@ -20,6 +20,7 @@ func activityOf(a *ceremony.Activity) pages.ActivityKind {
 		return pages.ActivityPassed
 	}
 	return map[string]pages.ActivityKind{
+		"vouch": pages.ActivityVouched, "disown": pages.ActivityDisowned,
 		"confirm": pages.ActivityAdded, "rename": pages.ActivityRenamed, "remove": pages.ActivityRemoved, "recovery_codes": pages.ActivityRenewed,
 		"revoke": pages.ActivityRevoked, "sms": pages.ActivitySent, "reset": pages.ActivityReset, "unlock": pages.ActivityUnlock,
 	}[a.Kind]

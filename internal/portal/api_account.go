@@ -17,6 +17,11 @@ type (
 		Label      string     `json:"label"`
 		CreatedAt  time.Time  `json:"created_at"`
 		LastUsedAt *time.Time `json:"last_used_at"`
+		// VouchedBy is by what it was added; it is worth no more until FullStrengthAt,
+		// null once it is.
+		VouchedBy      []string   `json:"vouched_by"`
+		FullStrengthAt *time.Time `json:"full_strength_at"`
+		Suspended      bool       `json:"suspended"`
 		// Of a phone.
 		PhoneNumberSuffix string `json:"phone_number_suffix,omitempty"`
 		// Of a passkey.
@@ -55,6 +60,11 @@ func shapeAuthenticator(a ceremony.Authenticator) apiAuthenticator {
 	if !a.LastUsedAt.IsZero() {
 		t := stamp(a.LastUsedAt)
 		out.LastUsedAt = &t
+	}
+	out.VouchedBy, out.Suspended = a.Vouched.Names(), a.Suspended
+	if !a.FullAt.IsZero() {
+		t := stamp(a.FullAt.Add(time.Second - 1)) // never too early
+		out.FullStrengthAt = &t
 	}
 	out.PhoneNumberSuffix = a.Suffix
 	if a.Type == records.TypePasskey {

@@ -17,6 +17,7 @@ type (
 		GrantType    string     `json:"grant_type"`
 		MaxAge       int64      `json:"max_age"`
 		Methods      []string   `json:"methods"`
+		TooNew       []apiYoung `json:"too_new"`
 		Show         []apiShown `json:"show"`
 		AttemptsLeft int        `json:"attempts_left"`
 		ExpiresAt    time.Time  `json:"expires_at"`
@@ -76,7 +77,7 @@ func shapeChallenge(d ceremony.Description) apiChallengeState {
 	}
 	return apiChallengeState{
 		ChallengeID: d.ID, ActionType: d.Demand.Action.String(), GrantType: d.Demand.Use.String(),
-		MaxAge: int64(d.Demand.TTL / time.Second), Methods: names(d.Methods), Show: shown,
+		MaxAge: int64(d.Demand.TTL / time.Second), Methods: names(d.Methods), TooNew: shapeYoung(d.Young), Show: shown,
 		AttemptsLeft: d.AttemptsLeft, ExpiresAt: stamp(d.Expires),
 	}
 }

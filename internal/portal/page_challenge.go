@@ -36,6 +36,9 @@ func (v *visit) challengePage(o outcome) error {
 		return v.redirect(v.enrolFor("enroll", d.ID))
 	case d.Wait != nil && d.Wait.Disabled:
 		return d.Wait
+	case len(d.Methods) == 0 && len(d.Young) > 0:
+		v.young(d.Young[0])
+		return nil
 	case len(d.Methods) == 0:
 		v.message(http.StatusForbidden, pages.NoMethod, v.url(""))
 		return nil
@@ -51,6 +54,14 @@ func (v *visit) challengePage(o outcome) error {
 		SendURL: self + "/send",
 	}
 	view.Address, view.Foreign, view.From = leadsTo(&d.Challenge), d.Foreign, siteName(d.From)
+	for _, a := range d.Recent {
+		view.Recent = append(view.Recent, pages.Recent{Label: a.Label, Added: a.CreatedAt})
+	}
+	for _, y := range d.Young {
+		if !y.Until.IsZero() {
+			view.Young = append(view.Young, pages.Young{Label: v.youngLabel(y), Until: y.Until})
+		}
+	}
 	for _, s := range d.Show {
 		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
 	}
@@ -107,6 +118,8 @@ func changeOf(op ceremony.Operation) pages.Change {
 		return pages.ChangeRenew
 	case strings.HasPrefix(string(op), string(ceremony.RemoveOp(""))):
 		return pages.ChangeRemove
+	case strings.HasPrefix(string(op), string(ceremony.VouchOp(""))):
+		return pages.ChangeVouch
 	case strings.HasPrefix(string(op), string(ceremony.RenameOp(""))):
 		return pages.ChangeRename
 	}
@@ -139,6 +152,8 @@ func (v *visit) answerChallenge() error {
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: wrongAnswer(method)})
 	case errors.Is(err, ceremony.ErrInvalid):
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.MalformedCode})
+	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
+		return v.tooYoung(method, err)
 	case errors.As(err, &wait) && !wait.Disabled:
 		return v.challengePage(outcome{status: http.StatusTooManyRequests, kind: name})
 	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrNotFound):

@@ -14,6 +14,7 @@ import (
 // address.
 var doneWords = map[string]pages.Done{
 	"removed": pages.Removed, "renamed": pages.Renamed, "added": pages.Added,
+	"vouched": pages.Vouched, "disowned": pages.Disowned,
 	"revoked": pages.Revoked, "cancelled": pages.Cancelled,
 }
 
@@ -48,11 +49,22 @@ func (v *visit) showSecurity() error {
 	}
 	for _, a := range account.Authenticators {
 		self := v.url("authenticators/" + a.ID)
-		view.Authenticators = append(view.Authenticators, pages.Authenticator{
+		line := pages.Authenticator{
 			Label: a.Label, Kind: pageKind(a.Type), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
 			Suffix: a.Suffix, Synced: a.Synced, Cloned: a.Suspect,
 			RenameURL: self + "/rename", RemoveURL: self + "/remove",
-		})
+			Recent: a.Recent, Fresh: a.FullAt, Suspended: a.Suspended,
+		}
+		if !a.FullAt.IsZero() {
+			line.VouchedBy = a.Vouched.Names()
+		}
+		if a.Disownable {
+			line.NotMeURL = self + "/not-me"
+		}
+		if a.Vouchable {
+			line.VouchURL = self + "/vouch"
+		}
+		view.Authenticators = append(view.Authenticators, line)
 	}
 	for _, g := range account.Grants {
 		line := pages.Grant{

@@ -135,6 +135,8 @@ func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, ne
 	switch {
 	case errors.Is(err, ceremony.ErrEnrolmentDenied):
 		return pages.EnrolDenied, site
+	case errors.Is(err, ceremony.ErrWeakOrigin):
+		return pages.WeakOrigin, home
 	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
 		return pages.TooNew, home
 	case errors.Is(err, ceremony.ErrLimit):

@@ -44,6 +44,9 @@ func routes() []route {
 		page(post, "authenticators/*/remove", (*visit).remove),
 		page(get, "authenticators/*/rename", (*visit).askRename),
 		page(post, "authenticators/*/rename", (*visit).rename),
+		page(get, "authenticators/*/vouch", (*visit).askVouch),
+		page(post, "authenticators/*/vouch", (*visit).vouch),
+		page(post, "authenticators/*/not-me", (*visit).notMe),
 		page(get, "recovery-codes/renew", (*visit).askRenew),
 		page(post, "recovery-codes/renew", (*visit).renew),
 		page(post, "grants/*/revoke", (*visit).revoke),
@@ -65,6 +68,8 @@ func routes() []route {
 		call(post, "challenges/*/verify", (*visit).apiVerify),
 		call(patch, "authenticators/*", (*visit).apiRename),
 		call(del, "authenticators/*", (*visit).apiRemove),
+		call(post, "authenticators/*/vouch", (*visit).apiVouch),
+		call(post, "authenticators/*/not-me", (*visit).apiNotMe),
 		call(post, "recovery-codes", (*visit).apiRenew),
 		call(del, "grants/*", (*visit).apiRevoke),
 	}

@@ -149,7 +149,8 @@ func settings(f Fill, p pages.Page) []Sample {
 		Page: p, Done: pages.Added, RecoveryLeft: 2, AddURL: "/.step-up/enroll", RenewURL: "/.step-up/recovery-codes/renew", SiteURL: "/",
 		Authenticators: []pages.Authenticator{
 			{Label: f.Label, Kind: pages.MethodTOTP, Added: ago(40 * day), LastUsed: ago(3 * time.Minute), RenameURL: "/r", RemoveURL: "/d"},
-			{Label: "MacBook", Kind: pages.MethodPasskey, Added: ago(time.Second), Synced: true, RenameURL: "/r", RemoveURL: "/d"},
+			{Label: "MacBook", Kind: pages.MethodPasskey, Added: ago(time.Second), Synced: true, RenameURL: "/r", RemoveURL: "/d",
+				Recent: true, NotMeURL: "/n", Fresh: Now.Add(23 * time.Hour), VouchedBy: []string{pages.MethodRecovery}, VouchURL: "/v"},
 			{Label: "Security key in the drawer", Kind: pages.MethodPasskey, Added: ago(400 * day), LastUsed: ago(26 * time.Hour), Cloned: true, RenameURL: "/r", RemoveURL: "/d"},
 			{Label: "هاتفي", Kind: pages.MethodSMS, Added: ago(time.Hour), Suffix: "42", RenameURL: "/r", RemoveURL: "/d"},
 		},
@@ -161,7 +162,7 @@ func settings(f Fill, p pages.Page) []Sample {
 	for i, kind := range activityKinds {
 		what := f.Action
 		switch kind {
-		case pages.ActivityAdded, pages.ActivityRenamed, pages.ActivityRemoved:
+		case pages.ActivityAdded, pages.ActivityRenamed, pages.ActivityRemoved, pages.ActivityVouched, pages.ActivityDisowned:
 			what = f.Label
 		case pages.ActivityRenewed, pages.ActivitySent, pages.ActivityReset, pages.ActivityUnlock:
 			what = ""
@@ -175,6 +176,7 @@ func settings(f Fill, p pages.Page) []Sample {
 		{"security", security},
 		{"security-empty", pages.Security{Page: p, AddURL: "/.step-up/enroll"}},
 		{"remove", pages.Confirm{Page: p, Kind: pages.ConfirmRemove, Label: f.Label, Last: true, FormURL: "/f", CancelURL: "/c"}},
+		{"vouch", pages.Confirm{Page: p, Kind: pages.ConfirmVouch, Label: f.Label, FormURL: "/f", CancelURL: "/c"}},
 		{"renew", pages.Confirm{Page: p, Kind: pages.ConfirmRenew, FormURL: "/f", CancelURL: "/c"}},
 		{"rename", pages.Rename{Page: p, Label: f.Label, FormURL: "/f", CancelURL: "/c"}},
 		{"rename-wrong", pages.Rename{Page: p, Label: f.Label, Error: pages.BadLabel, FormURL: "/f", CancelURL: "/c"}},
@@ -183,7 +185,7 @@ func settings(f Fill, p pages.Page) []Sample {
 
 var activityKinds = []pages.ActivityKind{
 	pages.ActivityPassed, pages.ActivityRefused, pages.ActivityAdded, pages.ActivityRenamed, pages.ActivityRemoved, pages.ActivityRenewed,
-	pages.ActivityRevoked, pages.ActivitySent, pages.ActivityReset, pages.ActivityUnlock,
+	pages.ActivityRevoked, pages.ActivitySent, pages.ActivityReset, pages.ActivityUnlock, pages.ActivityVouched, pages.ActivityDisowned,
 }
 
 var methods = []string{pages.MethodTOTP, pages.MethodPasskey, pages.MethodSMS, pages.MethodRecovery}
@@ -193,6 +195,8 @@ func messages(f Fill, p pages.Page) []Sample {
 	for _, kind := range messageKinds {
 		m := pages.Message{Page: p, Kind: kind, NextURL: "/"}
 		switch kind {
+		case pages.NotYet:
+			m.Label, m.Until = f.Label, Now.Add(23*time.Hour)
 		case pages.TooManyAttempts:
 			m.RetryAfter = 2 * time.Minute
 		case pages.NoIdentity, pages.HTTPSRequired:
@@ -207,5 +211,5 @@ func messages(f Fill, p pages.Page) []Sample {
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.NotHeld, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
-	pages.NoMethod, pages.TooMany, pages.TooNew, pages.EnrolDenied, pages.Unavailable,
+	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrolDenied, pages.Unavailable,
 }
