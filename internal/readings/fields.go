@@ -212,7 +212,9 @@ func (f *fieldReader) same(name string) bool {
 const blanks = " \t\r\n\v\f"
 
 // sameName compares names without their case and subscripts ("a[]" is "a"),
-// and with '.', ' ' and '[' as '_', which is what PHP makes of them.
+// and with '.', ' ' and '[' as '_', which is what PHP makes of them. Brackets
+// around a name, or a stray one, are none of it to qs ("[a]") and Rack ("[a",
+// "a]").
 func sameName(name, want string) bool {
 	equal := func(a string) bool {
 		if len(a) != len(want) {
@@ -228,8 +230,14 @@ func sameName(name, want string) bool {
 	if equal(name) {
 		return true
 	}
-	i := strings.IndexByte(name, '[')
-	return i > 0 && equal(strings.TrimRight(name[:i], blanks))
+	if strings.IndexByte(name, '[') < 0 && strings.IndexByte(name, ']') < 0 {
+		return false
+	}
+	bare := strings.TrimLeft(name, "[]")
+	if i := strings.IndexAny(bare, "[]"); i >= 0 {
+		bare = bare[:i]
+	}
+	return equal(strings.TrimRight(bare, blanks))
 }
 
 var nameByte = func() (t [256]byte) {
