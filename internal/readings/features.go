@@ -7,7 +7,7 @@ import (
 )
 
 // feature is a set of things found in a path that some rewrite acts on.
-type feature uint16
+type feature uint32
 
 const (
 	hasPercent feature = 1 << iota
@@ -25,7 +25,8 @@ const (
 	hasInvalid    // bytes that are not UTF-8
 	hasNormalForm // not in NFKC: there is a normal form to be had
 	hasDollar
-	hasScript // a segment like "index.php" before the last
+	hasScript      // a segment like "index.php" before the last
+	hasSplitScript // something that FastCGI may split behind, and more after it
 )
 
 var featureOf = func() (t [256]feature) {
@@ -60,10 +61,16 @@ func features(s string) feature {
 			if dotAt > 0 && isScript(s[dotAt+1:i]) {
 				f |= hasScript
 			}
+			if dotAt > 0 && splitsBehind(s[dotAt:]) > 0 {
+				f |= hasSplitScript
+			}
 			dotAt = 0
 		case '.':
 			if prev == '/' {
 				f |= hasDotSegment
+			}
+			if dotAt > 0 && splitsBehind(s[dotAt:]) > 0 {
+				f |= hasSplitScript
 			}
 			dotAt = i
 		default:
@@ -78,6 +85,9 @@ func features(s string) feature {
 		if !norm.NFKC.IsNormalString(s) {
 			f |= hasNormalForm
 		}
+	}
+	if dotAt > 0 && splitsBehind(s[dotAt:]) > 0 {
+		f |= hasSplitScript
 	}
 	switch {
 	case prev == '.' || prev == ' ':
@@ -112,4 +122,41 @@ func isScript(ext string) bool {
 		return true
 	}
 	return false
+}
+
+// splitsBehind returns how long the extension with its dot is that s begins with,
+// if a server that splits paths at a text, and not at a segment's end, splits
+// behind it and more follows; else 0. Caddy and others who speak FastCGI look for
+// the first ".php" wherever it stands: "/admin.phpX/y.php" runs "/admin.php".
+func splitsBehind(s string) int {
+	if len(s) < len(".pl")+1 {
+		return 0
+	}
+	switch s[1] | 0x20 {
+	case 'p', 'c', 'f', 'r', 'l':
+	default:
+		return 0
+	}
+	for _, ext := range splitExtensions {
+		if len(s) > len(ext) && equalASCII(s[:len(ext)], ext) {
+			return len(ext)
+		}
+	}
+	return 0
+}
+
+var splitExtensions = [...]string{".php", ".phtml", ".phar", ".fcgi", ".cgi", ".pl", ".py", ".rb", ".lua"}
+
+// equalASCII compares with a text in lower case, without the case of ASCII.
+func equalASCII(s, lower string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }

@@ -80,6 +80,7 @@ var rewrites = [...]struct {
 	{"drop ///authority", hasDoubleSlash, 1, dropAuthoritySlashes}, // WHATWG
 	{"resolve dots", hasDotSegment, 1, resolveDots},
 	{"resolve %2e too", hasDotSegment | hasPercent, 1, resolveEncodedDots}, // WHATWG URL
+	{"cut before the last ..", hasDotSegment, 1, cutBeforeDots},            // routers by prefix
 	{"trim segments", hasTrim, 1, trimSegments},                            // Windows
 	{"trim end", hasTrim | hasControl | hasHigh, 1, trimEnd},               // Express, Flask, Spring
 	{"drop last slash", hasTrailingSlash, 1, dropTrailingSlash},
@@ -91,8 +92,9 @@ var rewrites = [...]struct {
 	{"cut at ?", hasQuestion, 1, cutter(func(c byte) bool { return c == '?' })}, // decoded before it is split
 	{"cut at #", hasHash, 1, cutter(func(c byte) bool { return c == '#' })},
 	{"cut NTFS stream", hasDollar, 1, cutStreams},
-	{"cut path info", hasScript, 1, cutPathInfo},  // CGI, PHP, ASP.NET
-	{"path info alone", hasScript, 1, dropScript}, // front controllers
+	{"cut path info", hasScript, 1, cutPathInfo},               // CGI, PHP, ASP.NET
+	{"path info alone", hasScript, 1, dropScript},              // front controllers
+	{"cut behind a script", hasSplitScript, 1, cutSplitScript}, // FastCGI
 	{"overlong UTF-8", hasInvalid, 2, foldOverlong},
 	{"stray bytes are Latin-1", hasInvalid, 2, latin1},
 	{"stray bytes vanish", hasInvalid, 2, dropInvalid},

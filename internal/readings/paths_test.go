@@ -283,3 +283,54 @@ func BenchmarkPaths(b *testing.B) {
 		})
 	}
 }
+
+// A router that goes by prefix and resolves no dots takes what stands before them.
+func TestS06PrefixRouters(t *testing.T) {
+	for target, want := range map[string][]string{
+		"/admin/graphql/../..":              {"/admin/graphql", "/admin/graphql/", "/admin/", "/admin", "/"},
+		"/admin/..":                         {"/admin", "/admin/", "/"},
+		"/admin/x/../../public/y":           {"/admin/x", "/admin/x/", "/public/y"},
+		"/transfer/pay/../../view/x":        {"/transfer/pay", "/view/x"},
+		"/a/b/../c/../../d":                 {"/a/b", "/a/c", "/a/b/../c", "/d"},
+		"/admin/..;/..;/x":                  {"/admin", "/x"},
+		"/admin/%2e%2e":                     {"/admin", "/"},
+		"/admin/%2E./%2e%2E/x":              {"/admin", "/x"},
+		`/admin/..\..\x`:                    {"/admin", "/x"},
+		"/admin/..%2f..%5cx":                {"/admin", "/x"},
+		"/admin/..%20/x":                    {"/admin", "/x"},
+		"/admin/.%2e%20;a/x":                {"/admin", "/x"},
+		"/admin/%252e%252e/x":               {"/admin", "/x"},
+		"/ADMIN/x/..%00/y":                  {"/ADMIN/x"},
+		"/x/..%2fadmin/y/%2e%2e/%2e%2e/z":   {"/admin/y", "/z"},
+		"http://other.example/admin/../..":  {"/admin"},
+		"/admin//../x":                      {"/admin//", "/admin", "/x"},
+		"/admin/...../x/../../../../../../": {"/admin/...../x"},
+	} {
+		paths, err := Paths(target)
+		if err != nil || Single(target) {
+			t.Errorf("Paths(%q): %v, single %t", target, err, Single(target))
+		}
+		for _, w := range want {
+			if !hasPath(paths, w) {
+				t.Errorf("Paths(%q) = %q; want %q among them", target, paths, w)
+			}
+		}
+	}
+}
+
+// Caddy and others split a FastCGI path at the first ".php", wherever it stands.
+func TestS06ScriptsSplitAnywhere(t *testing.T) {
+	for _, target := range []string{
+		"/admin.php.php", "/admin.phpX/y.php", "/admin.PHP.php", "/admin.php.css", "/admin.phpx", "/admin.php%00.php", "/admin.php%2ephp", "/admin.php/.php",
+		"/admin.php.x.php.y.php", "/admin.php5/x.php", "/admin.php~", "/admin.php.", "/admin.php;.php", "/admin.php%20.php",
+	} {
+		if paths, err := Paths(target); err != nil || !hasPath(paths, "/admin.php") || Single(target) {
+			t.Errorf("Paths(%q) = %q, %v; single %t", target, paths, err, Single(target))
+		}
+	}
+	for _, target := range []string{"/admin.php", "/a.ph/p", "/x.css", "/a.b.c/d.e", "/a.js.map", "/php.d/x"} {
+		if paths, err := Paths(target); err != nil || len(paths) != 1 || !Single(target) {
+			t.Errorf("Paths(%q) = %q, %v; single %t", target, paths, err, Single(target))
+		}
+	}
+}

@@ -215,30 +215,20 @@ func cutStreams(dst []byte, s string) []byte {
 	})
 }
 
-// cutPathInfo ends the path behind the last script that something follows.
-func cutPathInfo(dst []byte, s string) []byte {
-	for i := strings.LastIndexByte(s, '/'); i > 0; i = strings.LastIndexByte(s[:i], '/') {
-		seg := s[strings.LastIndexByte(s[:i], '/')+1 : i]
-		if d := strings.LastIndexByte(seg, '.'); d >= 0 && isScript(seg[d+1:]) {
-			return append(dst, s[:i]...)
+// cutBeforeDots ends the path before its last "..", behind the slash: what a
+// router that goes by prefix and resolves nothing compares (Express's app.use,
+// Starlette's Mount, Flask's path converter). In "/admin/graphql/../.." it finds
+// the handler of "/admin/graphql", though the path resolves to "/".
+func cutBeforeDots(dst []byte, s string) []byte {
+	for end := len(s); end > 0; {
+		i := strings.LastIndex(s[:end], "/..")
+		if i < 0 {
+			break
 		}
+		if i+len("/..") == len(s) || s[i+len("/..")] == '/' {
+			return append(dst, s[:i+1]...)
+		}
+		end = i + len("/.") // "/../.." overlaps in its slash only
 	}
 	return append(dst, s...)
-}
-
-// dropScript leaves what follows the first script, which is the route where a
-// front controller tells its pages apart by PATH_INFO: in "/index.php/admin" it
-// is "/admin" to Symfony, Laravel and many others.
-func dropScript(dst []byte, s string) []byte {
-	for at := 0; ; {
-		i := strings.IndexByte(s[at:], '/')
-		if i < 0 {
-			return append(dst, s...)
-		}
-		seg := s[at : at+i]
-		if d := strings.LastIndexByte(seg, '.'); d >= 0 && isScript(seg[d+1:]) {
-			return append(dst, s[at+i:]...)
-		}
-		at += i + 1
-	}
 }

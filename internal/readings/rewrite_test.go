@@ -17,6 +17,8 @@ func TestRewrites(t *testing.T) {
 		"drop ///authority":       {{"////h/a", "/a"}, {"/a//b", "/a//b"}},
 		"resolve dots":            {{"/../a/./b//../c/..", "/a/b/"}, {"/..a/b./...", "/..a/b./..."}},
 		"resolve %2e too":         {{"/a/%2e%2E/b/.%2e/%2e/c%2f", "/c%2f"}, {"/%2e%2e%2e/%2ea", "/%2e%2e%2e/%2ea"}},
+		"cut before the last ..":  {{"/a/../b/../c", "/a/../b/"}, {"/..a/b../...", "/..a/b../..."}},
+		"cut behind a script":     {{"/a.php.PHPx/y.css", "/a.php.PHP"}, {"/a.php", "/a.php"}},
 		"trim segments":           {{"/a. ./b /.. /. /c...", "/a/b/.././c"}, {"/../.a/ b", "/../.a/ b"}},
 		"trim end":                {{"/a \t\x85\u00a0\x00\u0085\xa0", "/a"}, {"/a /à", "/a /à"}},
 		"drop last slash":         {{"/a//", "/a"}, {"/", "/"}},

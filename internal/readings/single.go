@@ -42,12 +42,12 @@ scan:
 		switch c {
 		case plain:
 		case slash:
-			if prev != plain || dotAt > 0 && isScript(target[dotAt+1:i]) {
+			if prev != plain || dotAt > 0 && (isScript(target[dotAt+1:i]) || splitsBehind(target[dotAt:i]) > 0) {
 				return false
 			}
 			dotAt = 0
 		case dot:
-			if prev == slash {
+			if prev == slash || dotAt > 0 && splitsBehind(target[dotAt:i+1]) > 0 {
 				return false
 			}
 			dotAt = i
@@ -57,6 +57,9 @@ scan:
 			return false
 		}
 		prev = c
+	}
+	if dotAt > 0 && splitsBehind(target[dotAt:i]) > 0 {
+		return false
 	}
 	return (i == 1 || prev == plain) && !pathInQuery(target[i:])
 }
