@@ -100,6 +100,46 @@ func TestS06Matchers(t *testing.T) {
 	}
 }
 
+// TestS06MatchersCleanNothing: routers that leave dots and empty segments where they
+// are serve what is protected for targets that Caddy's matchers would resolve to
+// something else, by whatever matcher the rule is written.
+func TestS06MatchersCleanNothing(t *testing.T) {
+	targets := []string{
+		"/admin/..", "/admin/../", "/admin/graphql/../..", "/admin/x/../../public/y", "/admin/%2e%2e", "/admin/%2e%2e/x", "/admin/x/.%2e/..",
+		`/admin/..%5c..%5cx`, "/admin/..%2f", "/ADMIN/y/../../x", "/admin/./../x", "/admin/.././x", "/admin//../..", "/admin/x/../../../x?y=z", "/t/../../admin/..",
+	}
+	for name, c := range map[string]struct {
+		rule string
+		also []string
+	}{
+		"token":      {"protect P /admin/* {\ngrant one_time\n}\n", nil},
+		"regexp":     {"protect P {\nmatch {\npath_regexp ^/admin/\n}\ngrant one_time\n}\n", nil},
+		"expression": {"protect P {\nmatch {\nexpression `path('/admin', '/admin/*')`\n}\ngrant one_time\n}\n", nil},
+		"raw":        {"protect P {\nmatch {\nexpression `{http.request.uri.path}.lowerAscii().startsWith('/admin')`\n}\ngrant one_time\n}\n", nil},
+		"not":        {"protect P {\nmatch {\nnot path /x /x/* /\n}\ngrant one_time\n}\n", nil},
+		"segments":   {"protect P /*/delete /admin/* {\ngrant one_time\n}\n", []string{"/../delete", "/./delete", "//delete", "/%2e%2e/delete"}},
+		"pattern":    {"protect P {\nmatch {\npath_regexp ^/[\\w.]*/delete$|^/admin/\n}\ngrant one_time\n}\n", []string{"/../delete", "//delete", "/./delete"}},
+		"suffix":     {"protect P {\nmatch {\npath /admin/* *y/secret\n}\ngrant one_time\n}\n", []string{"/y/../secret", "/y/..././secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			b.Load(b.config(keyFile, c.rule, ""))
+			alice := &person{b: b, name: "alice"}
+			for _, target := range append(c.also, targets...) {
+				before := len(b.app.requests())
+				if resp, answer := alice.do("POST", target, nil); len(b.app.requests()) > before {
+					t.Errorf("%s reached the application", target)
+				} else if resp.StatusCode != 401 && resp.StatusCode != 400 {
+					t.Errorf("%s gave %d %v", target, resp.StatusCode, answer)
+				}
+			}
+			if resp, _ := alice.do("POST", "/x", nil); resp.StatusCode != 200 {
+				t.Errorf("/x gave %d, want 200", resp.StatusCode)
+			}
+		})
+	}
+}
+
 // TestS07MethodOverrides: a rule on a method is not walked around by naming the
 // method elsewhere, whichever matcher it is written with.
 func TestS07MethodOverrides(t *testing.T) {
