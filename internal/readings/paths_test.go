@@ -304,7 +304,7 @@ func TestS06PrefixRouters(t *testing.T) {
 		"/x/..%2fadmin/y/%2e%2e/%2e%2e/z":  {"/admin/y", "/z"},
 		"http://other.example/admin/../..": {"/admin"},
 		"/admin//../x":                     {"/admin//", "/admin", "/x"},
-		"/admin/...../x/../../../":         {"/admin/...../x"},
+		"/admin/....x/y/../../../":         {"/admin/....x/y"},
 	} {
 		paths, err := Paths(target)
 		if err != nil || Single(target) {
