@@ -295,7 +295,7 @@ func TestS20S21APIJSON(t *testing.T) {
 		"compares otherwise":        {site + `,{"handler":"step_up_api","tenant":"staff","user_id":"exact"}`, "compare user ids differently"},
 		"compares otherwise before": {`{"handler":"step_up_api","tenant":"staff","user_id":"exact"},` + site, "compare user ids differently"},
 		"accepts what is not known": {strings.Replace(site, `"api"`, `"cookie"`, 1), "accept"},
-		"another demand elsewhere":  {site + "," + strings.Replace(site, `,"accept":["api"]`, "", 1), "another site of the same tenant"},
+		"another demand elsewhere":  {`{"handler":"subroute","routes":[{"match":[{"host":["a.test"]}],"handle":[` + site + `]},{"match":[{"host":["b.test"]}],"handle":[` + strings.Replace(site, `,"accept":["api"]`, "", 1) + `]}]}`, "another site of the same tenant"},
 	} {
 		text := `{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"step_up":{"store":{"engine":"badger","dir":"` + b.Dir + `/data"},"key_file":"` + b.Dir + `/key"},` +
 			`"http":{"servers":{"s":{"listen":["localhost:` + b.Port + `"],"routes":[{"handle":[` + tc.handlers + `]}]}}}}}`

@@ -4,6 +4,7 @@
 //	step_up                        the app: settings said once, the database
 //	http.handlers.step_up          the handler, with its directive of the same name
 //	http.handlers.step_up_resume   what stands before all routes, put there by step_up
+//	http.handlers.step_up_scrub    what stands before error routes, put there by step_up
 //	http.handlers.step_up_api      the API for servers, with its directive step_up_api
 //	admin.api.step_up              routes of the admin endpoint under /step_up/
 //	step_up.stores.badger          state in an embedded Badger database

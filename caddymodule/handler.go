@@ -72,6 +72,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.check(); err != nil {
 		return err
 	}
+	if err := h.checkComposition(ctx); err != nil {
+		return err
+	}
 	module, err := ctx.App("step_up")
 	if err != nil {
 		return err

@@ -77,6 +77,14 @@ func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
 	return r, s
 }
 
+// Scrub deletes from a request what a client may not say to an application, and
+// every upgrade. It is for requests that an application may get without a Gate.
+func Scrub(r *http.Request) *http.Request {
+	r, _ = scrub(r, nil)
+	r.Header.Del("Upgrade")
+	return r
+}
+
 // looked tells with which letters the names begin that scrub looks at. A range
 // over the header is much of what it costs; most names end here.
 var looked = [256]bool{

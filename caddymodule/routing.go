@@ -1,0 +1,226 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// route is a route of Caddy's as far as compositions are judged by it.
+type route struct {
+	Group    string                       `json:"group"`
+	Match    []map[string]json.RawMessage `json:"match"`
+	Handle   []json.RawMessage            `json:"handle"`
+	Terminal bool                         `json:"terminal"`
+}
+
+// part is a handler in a route.
+type part struct {
+	Handler   string  `json:"handler"`
+	Routes    []route `json:"routes"`
+	Upstreams []struct {
+		Dial string `json:"dial"`
+	} `json:"upstreams"`
+	HandleResponse []json.RawMessage `json:"handle_response"`
+	Rewrite        json.RawMessage   `json:"rewrite"`
+	PassThru       bool              `json:"pass_thru"`
+	URI            string            `json:"uri"`
+	StripPrefix    string            `json:"strip_path_prefix"`
+	Rules          []struct {
+		Action string `json:"action"`
+	} `json:"rules"`
+}
+
+// answers reports whether the handler answers every request that it gets. A
+// reverse_proxy that only asks whether to go on, as forward_auth is, does not.
+func (p part) answers() bool {
+	switch p.Handler {
+	case "reverse_proxy":
+		return p.HandleResponse == nil || p.Rewrite == nil
+	case "file_server":
+		return !p.PassThru
+	case "static_response":
+		return true
+	}
+	return false
+}
+
+// dials are the addresses of the application that the handler passes requests to.
+func (p part) dials() []string {
+	if p.Handler != "reverse_proxy" || !p.answers() {
+		return nil
+	}
+	var all []string
+	for _, u := range p.Upstreams {
+		all = append(all, u.Dial)
+	}
+	return all
+}
+
+// routesOf reads a server's routes. Caddy has loaded the matchers, and the
+// handlers of the routes in front of the first step_up; all else is still JSON.
+func routesOf(list caddyhttp.RouteList) []route {
+	var all []route
+	for _, r := range list {
+		one := route{Group: r.Group, Handle: r.HandlersRaw, Terminal: r.Terminal}
+		for _, set := range r.MatcherSetsRaw {
+			one.Match = append(one.Match, set)
+		}
+		for _, set := range r.MatcherSets {
+			one.Match = append(one.Match, matchersOf(set))
+		}
+		for _, h := range r.Handlers {
+			one.Handle = append(one.Handle, loaded(h))
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// matchersOf is a set of matchers that were loaded already. A not forgets its JSON
+// then.
+func matchersOf(set caddyhttp.MatcherSet) map[string]json.RawMessage {
+	matchers := map[string]json.RawMessage{}
+	for _, m := range set {
+		module, ok := m.(caddy.Module)
+		if !ok {
+			continue
+		}
+		var said any = m
+		if not, ok := m.(*caddyhttp.MatchNot); ok {
+			sets := []map[string]json.RawMessage{}
+			for _, inner := range not.MatcherSets {
+				sets = append(sets, matchersOf(inner))
+			}
+			said = sets
+		}
+		raw, _ := json.Marshal(said)
+		matchers[module.CaddyModule().ID.Name()] = raw
+	}
+	return matchers
+}
+
+// loaded is the JSON of a handler that was loaded already.
+func loaded(h caddyhttp.MiddlewareHandler) json.RawMessage {
+	said := map[string]any{"handler": caddy.GetModuleName(h)}
+	if s, ok := h.(*caddyhttp.Subroute); ok {
+		said["routes"] = routesOf(s.Routes)
+	} else if raw, err := json.Marshal(h); err == nil {
+		var fields map[string]any
+		_ = json.Unmarshal(raw, &fields)
+		for name, value := range fields {
+			said[name] = value
+		}
+		said["handler"] = caddy.GetModuleName(h)
+	}
+	raw, _ := json.Marshal(said)
+	return raw
+}
+
+// hostsOf are the hosts that matchers ask for; nil for any.
+func hostsOf(sets []map[string]json.RawMessage) []string {
+	var all []string
+	for _, set := range sets {
+		var hosts []string
+		if json.Unmarshal(set["host"], &hosts) != nil || len(hosts) == 0 {
+			return nil
+		}
+		for _, h := range hosts {
+			if strings.ContainsAny(h, "*{") {
+				return nil // cannot be compared
+			}
+			all = append(all, strings.ToLower(h))
+		}
+	}
+	return all
+}
+
+// apart reports whether no request has a host of both lists.
+func apart(a, b []string) bool {
+	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(h string) bool { return slices.Contains(b, h) })
+}
+
+// certainty is whether matchers take a request of which only the path is known.
+type certainty int
+
+const (
+	never certainty = iota
+	perhaps
+	surely
+)
+
+// takes reports whether one of the sets takes the request for a page at p.
+func takes(sets []map[string]json.RawMessage, p string) certainty {
+	if len(sets) == 0 {
+		return surely
+	}
+	best := never
+	for _, set := range sets {
+		one := surely
+		for name, raw := range set {
+			one = min(one, takesOne(name, raw, p))
+		}
+		best = max(best, one)
+	}
+	return best
+}
+
+func takesOne(name string, raw json.RawMessage, p string) certainty {
+	switch name {
+	case "path":
+		var patterns []string
+		if json.Unmarshal(raw, &patterns) != nil || strings.Contains(string(raw), "{") {
+			return perhaps
+		}
+		if slices.ContainsFunc(patterns, func(pattern string) bool { return under(strings.ToLower(pattern), p) }) {
+			return surely
+		}
+		return never
+	case "path_regexp":
+		var said struct{ Pattern string }
+		_ = json.Unmarshal(raw, &said)
+		re, err := regexp.Compile(said.Pattern)
+		switch {
+		case err != nil || said.Pattern == "":
+			return perhaps
+		case re.MatchString(p):
+			return surely
+		}
+		return never
+	case "method":
+		var methods []string
+		_ = json.Unmarshal(raw, &methods)
+		if slices.Contains(methods, "GET") && slices.Contains(methods, "POST") {
+			return perhaps
+		}
+		return never // the pages need both
+	case "query":
+		return never
+	case "not":
+		var sets []map[string]json.RawMessage
+		if json.Unmarshal(raw, &sets) != nil || len(sets) == 0 {
+			return perhaps
+		}
+		return surely - takes(sets, p)
+	}
+	return perhaps
+}
+
+// under compares a path with a pattern as Caddy's path matcher does.
+func under(pattern, p string) bool {
+	switch {
+	case pattern == "*" || pattern == "/*":
+		return true
+	case strings.HasPrefix(pattern, "*") && strings.Count(pattern, "*") == 1:
+		return strings.HasSuffix(p, pattern[1:])
+	case strings.HasSuffix(pattern, "*") && strings.Count(pattern, "*") == 1:
+		return strings.HasPrefix(p, pattern[:len(pattern)-1])
+	}
+	ok, _ := path.Match(pattern, p)
+	return ok
+}
