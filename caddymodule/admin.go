@@ -204,7 +204,11 @@ type User struct {
 	RecoveryCodesLeft int             `json:"recovery_codes_left"`
 	LiveGrants        int             `json:"live_grants"`
 	Locked            []string        `json:"locked,omitempty"` // the budgets of wrong answers that are used up
-	CreatedAt         time.Time       `json:"created_at"`
+	// Rename marks an account that nobody reaches: its id is not in the form in
+	// which ids are kept today. Rename the user at the identity source, reset
+	// this account, and invite the new name.
+	Rename    bool      `json:"rename,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Authenticator is one enrolled means of proof.
@@ -254,7 +258,10 @@ func users(ctx context.Context, app *App, in UsersRequest) (UsersAnswer, error) 
 		return out, err
 	}
 	for _, u := range found {
-		out.Users = append(out.Users, userOf(u))
+		shown := userOf(u)
+		form, err := app.form(u.Subject.Tenant, u.Subject.User)
+		shown.Rename = err != nil || form != u.Subject.User
+		out.Users = append(out.Users, shown)
 	}
 	out.Next = hex.EncodeToString(next)
 	return out, nil

@@ -58,10 +58,18 @@ func writeUsers(w io.Writer, list []User) {
 		for _, a := range u.Authenticators {
 			names = append(names, fmt.Sprintf("%s %q", a.Type, a.Label))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", u.Tenant, plain(u.User), u.State, dash(strings.Join(names, ", ")),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", u.Tenant, plain(u.User), stateOf(u), dash(strings.Join(names, ", ")),
 			u.RecoveryCodesLeft, u.LiveGrants, dash(strings.Join(lockedWords(u.Locked), ", ")))
 	}
 	t.Flush()
+}
+
+// stateOf is a user's state in words.
+func stateOf(u User) string {
+	if u.Rename {
+		return u.State + ", rename"
+	}
+	return u.State
 }
 
 // lockedWords says in words which budgets of wrong codes are used up.

@@ -337,3 +337,33 @@ func TestS21ApplicationGetsTheNameAsWritten(t *testing.T) {
 		t.Error("the log does not say what to do")
 	}
 }
+
+// Accounts that are stored under an id that nobody has today are listed, and can be
+// reset; who has that id is refused and never enrols anew.
+func TestS21AccountsUnderAnotherFolding(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, "user_id exact\n"+protectAdmin, ""))
+	b.bear("X-Test-User", "stra\u00dfe")
+	p := b.enrol("")
+	b.Load(b.config(keyFile, protectAdmin, ""))
+	p.do("GET", "/", nil) // on a connection to the new server
+	if resp, _ := p.do("POST", "/.step-up/api/totp", map[string]string{}); resp.StatusCode != 403 {
+		t.Errorf("enrolling anew: %d, want 403", resp.StatusCode)
+	}
+	b.bear("X-Test-User", "alice")
+	b.enrol("")
+	_, answer := b.admin("POST", "/step_up/users", map[string]any{})
+	listed, _ := answer["users"].([]any)
+	if len(listed) != 2 {
+		t.Fatal(answer)
+	}
+	for _, u := range listed {
+		u := u.(map[string]any)
+		if marked := u["rename"] == true; marked != (u["user"] == "stra\u00dfe") {
+			t.Errorf("%v is marked: %v", u["user"], marked)
+		}
+	}
+	if status, answer := b.admin("POST", "/step_up/reset", map[string]any{"user": "stra\u00dfe"}); status != 200 {
+		t.Errorf("resetting: %d %v", status, answer)
+	}
+}

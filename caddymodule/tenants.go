@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,6 +122,10 @@ func (a *App) subject(ctx context.Context, who Who) (grants.Subject, error) {
 		return grants.Subject{}, refused("no site and no API key has the tenant %q; there is %s", tenant, strings.Join(known, ", "))
 	}
 	user, err := a.form(tenant, who.User)
+	if errors.Is(err, identity.ErrSpelling) {
+		// Nobody has it today; an account may be stored under it, to be reset.
+		user, err = identity.Exact(who.User)
+	}
 	if err != nil {
 		return grants.Subject{}, refused("%w", err)
 	}
