@@ -65,7 +65,7 @@ func (v *visit) asked() string {
 // given the target that it sent. The parameter comes last; see
 // ceremony.ResumeParam.
 func handleIn(r *http.Request, target string) (handle string, ok bool) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || strings.IndexByte(target, '?') < 0 {
 		return "", false
 	}
 	i := strings.LastIndex(target, ceremony.ResumeParam+"=")
