@@ -178,6 +178,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		ClientAddress:  clientAddress,
 		Original:       originalTarget,
 		WithReading:    withReading,
+		Unclean:        unclean,
 		Restored:       restored,
 		MaxHeld:        held,
 		Portal:         pages,

@@ -58,7 +58,7 @@ func early(r *http.Request) bool {
 // replays it (RFC 8470 section 3) would change it twice.
 func (v *visit) mayChange() bool {
 	r := v.r
-	return !readings.SafeMethod(r.Method) || len(r.Header["Upgrade"]) > 0 || v.overrides || r.ContentLength != 0 ||
+	return !readings.SafeMethod(r.Method) || len(r.Header["Upgrade"]) > 0 || v.hinted != 0 || r.ContentLength != 0 ||
 		containsFold(r.URL.RawQuery, "method") || strings.IndexByte(r.URL.RawQuery, '%') >= 0
 }
 

@@ -30,7 +30,7 @@ func (g *Gate) Asks(r *http.Request, who ceremony.Principal, base, page string) 
 	}
 	to = g.o.Restored(to, page)
 	d := g.deciding(to, original)
-	j, err := d.decide(to, original, false)
+	j, err := d.decide(to, original, 0)
 	switch {
 	case err != nil:
 		return true

@@ -26,37 +26,37 @@ func (g *Gate) deciding(r *http.Request, original string) decision {
 // It fails with errAmbiguous, errHidden, readings.ErrTooMany, and with the error of
 // an enforced rule's matcher.
 //
-// original is what Options.Original gave, empty for nothing; overrides is what
-// scrub told.
-func (d *decision) decide(r *http.Request, original string, overrides bool) (judgment, error) {
-	if err := d.collect(r, original, overrides); err != nil {
+// original is what Options.Original gave, empty for nothing; hinted is what
+// scrub found.
+func (d *decision) decide(r *http.Request, original string, hinted hints) (judgment, error) {
+	if err := d.collect(r, original, hinted); err != nil {
 		return judgment{}, err
 	}
 	return judge(&d.all, d.body.peek.TooLarge())
 }
 
 // collect spares requests with one reading the search for others.
-func (d *decision) collect(r *http.Request, original string, overrides bool) error {
+func (d *decision) collect(r *http.Request, original string, hinted hints) error {
 	g := d.g
-	if !plain(r, original) {
+	if !plain(r, original) || hinted&namesPath != 0 {
 		return d.collectAll(r, original)
 	}
 	if g.hides(r.URL.Path) {
 		return errHidden
 	}
 	if !g.usesMethod {
-		return d.one(r, false, nil) // no rule asks
+		return d.one(r, nil, false, nil) // no rule asks
 	}
 	form := d.body.peek.Form()
-	if !overrides && asSent(r) && form == (readings.Form{}) {
-		return d.one(r, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil)
+	if hinted&namesMethod == 0 && asSent(r) && form == (readings.Form{}) {
+		return d.one(r, nil, readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0, nil)
 	}
 	m, err := d.methods(r, form, 1)
 	if err != nil {
 		return err
 	}
 	if len(m.Methods) == 1 && m.Methods[0] == r.Method && !m.CannotTell {
-		return d.one(r, !m.Unsafe && len(r.Header["Upgrade"]) == 0, nil)
+		return d.one(r, nil, !m.Unsafe && len(r.Header["Upgrade"]) == 0, nil)
 	}
 	path := []string{r.URL.Path}
 	return d.each(r, ways{paths: path, bare: path, methods: m})
@@ -83,7 +83,8 @@ func (d *decision) each(r *http.Request, all ways) error {
 		for _, method := range all.methods.Methods {
 			// What comes after an upgrade is unsafe under whatever method.
 			safe := readings.SafeMethod(method) && !upgrade
-			if err := d.one(d.g.o.WithReading(r, p, method), safe, all.bare); err != nil {
+			read := d.g.o.WithReading(r, p, method)
+			if err := d.one(read, d.g.o.Unclean(read), safe, all.bare); err != nil {
 				return err
 			}
 		}
@@ -97,9 +98,10 @@ func (d *decision) each(r *http.Request, all ways) error {
 }
 
 // one collects over the reading that r is, up to the first enforced rule that
-// decides it. bare are the paths of all readings, on which except depends; nil
+// decides it. unclean are further requests in which Match has to be asked for the
+// same reading, see Options.Unclean. bare are the paths of all readings, on which except depends; nil
 // where r has the only one.
-func (d *decision) one(r *http.Request, safe bool, bare []string) error {
+func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare []string) error {
 	m := match{method: r.Method, path: r.URL.Path}
 	for i := range d.g.rules {
 		rl := &d.g.rules[i]
@@ -112,7 +114,7 @@ func (d *decision) one(r *http.Request, safe bool, bare []string) error {
 			continue
 		}
 		if rl.Match != nil {
-			ok, err := rl.Match(r)
+			ok, err := rl.matches(r, unclean)
 			switch {
 			case err != nil && rl.Observe:
 				d.note(m, observes)
@@ -130,6 +132,15 @@ func (d *decision) one(r *http.Request, safe bool, bare []string) error {
 	m.rule = nil
 	d.note(m, unruled)
 	return nil
+}
+
+// matches asks Match for one reading, in all the requests that stand for it.
+func (rl *rule) matches(r *http.Request, unclean []*http.Request) (bool, error) {
+	ok, err := rl.Match(r)
+	for i := 0; i < len(unclean) && !ok && err == nil; i++ {
+		ok, err = rl.Match(unclean[i])
+	}
+	return ok, err
 }
 
 // bearing notes what a rule says of a reading that it matches by path, method and
@@ -175,17 +186,18 @@ func (d *decision) note(m match, what says) says {
 // the first for some method. A rule that depends on the method does not end the
 // search; any other does.
 func (d *decision) anyMethod(r *http.Request, path string, bare []string) error {
-	var asked []*http.Request // with each method, made once for all rules
-	certain := true           // no rule before may have decided
+	var asked [][]*http.Request // with each method, made once for all rules
+	certain := true             // no rule before may have decided
 	for i := range d.g.rules {
 		rl := &d.g.rules[i]
 		matched := rl.Match == nil
 		for j := 0; !matched && j < len(overridden); j++ {
 			if j == len(asked) {
-				asked = append(asked, d.g.o.WithReading(r, path, overridden[j]))
+				read := d.g.o.WithReading(r, path, overridden[j])
+				asked = append(asked, append([]*http.Request{read}, d.g.o.Unclean(read)...))
 			}
 			var err error
-			if matched, err = rl.Match(asked[j]); err != nil && rl.Observe {
+			if matched, err = rl.matches(asked[j][0], asked[j][1:]); err != nil && rl.Observe {
 				matched = true
 			} else if err != nil {
 				return fmt.Errorf("matching rule %d: %w", rl.number, err)

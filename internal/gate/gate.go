@@ -130,6 +130,11 @@ type Options struct {
 	// WithReading gives a copy of the request with another path and method,
 	// for Match. Nil copies the request and its URL.
 	WithReading func(r *http.Request, path, method string) *http.Request
+	// Unclean returns further requests in which Match is asked for the reading
+	// that r is, made by WithReading: a server's matchers may resolve dots or merge
+	// slashes before they compare, and an application may not. A rule matches the
+	// reading if it matches any of them. Nil returns none.
+	Unclean func(r *http.Request) []*http.Request
 	// Portal serves the gateway's own pages. It gets requests whose raw path
 	// begins with Prefix, and Prefix without its last slash.
 	Portal http.Handler
@@ -237,6 +242,9 @@ func New(o Options) (*Gate, error) {
 	if o.WithReading == nil {
 		o.WithReading = withReading
 	}
+	if o.Unclean == nil {
+		o.Unclean = func(*http.Request) []*http.Request { return nil }
+	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = 1 << 20
 	}
@@ -296,7 +304,7 @@ func New(o Options) (*Gate, error) {
 // returned, and nil where next was not called.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
 	r, sent := scrub(r, g.upgrades)
-	overrides := sent.overrides
+	hinted := sent.hinted
 	v := visit{g: g, w: w, r: r, early: sent.early}
 	v.original, _ = g.o.Original(r)
 	if !g.allows(r.Method) || r.Method == http.MethodConnect && !sent.channel {
@@ -318,18 +326,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		return v.unclaimed()
 	}
 	d := g.deciding(r, v.original)
-	j, err := d.decide(r, v.original, overrides)
+	j, err := d.decide(r, v.original, hinted)
 	v.observed = j.observed
 	switch {
 	case err != nil:
 		v.refuseUndecided(err)
 		return nil
 	case j.rule == nil:
-		v.undemanded(&d, j.excepted, overrides)
+		v.undemanded(&d, j.excepted, hinted)
 		cookies.Strip(r.Header)
 		return next(w, r)
 	}
-	v.rule, v.also, v.untold, v.overrides = j.rule, j.also, j.untold, overrides
+	v.rule, v.also, v.untold, v.hinted = j.rule, j.also, j.untold, hinted
 	return v.protected(next)
 }
 

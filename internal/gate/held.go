@@ -133,7 +133,7 @@ func (v *visit) resume(c *claim, next func(http.ResponseWriter, *http.Request) e
 // only what the ticket was given for is passed on.
 func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.ResponseWriter, *http.Request) error) error {
 	g, ticket := v.g, c.ticket
-	v.overrides = true
+	v.hinted = namesMethod | namesPath
 	rl, err := v.lookFurther()
 	if err == nil && len(v.also) > 0 {
 		err = errAmbiguous

@@ -20,7 +20,7 @@ func (v *visit) lookFurther() (*rule, error) {
 	}
 	d := v.g.deciding(v.r, v.original)
 	d.body.peek = readings.NewPeek(v.r, limit)
-	j, err := d.decide(v.r, v.original, v.overrides)
+	j, err := d.decide(v.r, v.original, v.hinted)
 	v.also = j.also
 	return j.rule, err
 }

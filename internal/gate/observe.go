@@ -32,11 +32,11 @@ const (
 )
 
 // undemanded tells of a request that passes without a proof.
-func (v *visit) undemanded(d *decision, excepted, overrides bool) {
+func (v *visit) undemanded(d *decision, excepted bool, hinted hints) {
 	switch {
 	case len(v.observed) > 0:
 		v.tellObserved(NotAsked)
-	case v.g.o.Uncovered != nil && d.mayChange(v.r, v.original, overrides):
+	case v.g.o.Uncovered != nil && d.mayChange(v.r, v.original, hinted):
 		v.g.o.Uncovered(v.r, excepted)
 	}
 }
@@ -60,7 +60,7 @@ func presence(r *refusal) Presence {
 // mayChange tells of a request whether one of its readings is unsafe. A method
 // that the body of a GET names is found only where some rule asked for it: no
 // body is read for this alone.
-func (d *decision) mayChange(r *http.Request, original string, overrides bool) bool {
+func (d *decision) mayChange(r *http.Request, original string, hinted hints) bool {
 	if !readings.SafeMethod(r.Method) || r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0 {
 		return true
 	}
@@ -68,7 +68,7 @@ func (d *decision) mayChange(r *http.Request, original string, overrides bool) b
 	if d.g.usesMethod {
 		form = d.body.peek.Form()
 	}
-	if !overrides && asSent(r) && form == (readings.Form{}) && strings.IndexByte(original, '%') < 0 && !containsFold(original, "method") {
+	if hinted&namesMethod == 0 && asSent(r) && form == (readings.Form{}) && strings.IndexByte(original, '%') < 0 && !containsFold(original, "method") {
 		return false
 	}
 	_, query, _ := strings.Cut(original, "?")

@@ -9,8 +9,14 @@ import (
 )
 
 // allows tells whether a method is let in at all. What an application makes of
-// a method that nobody registered is nobody's guess (S07).
+// a method that nobody registered is nobody's guess (S07). The methods of RFC 5842
+// and RFC 2068 that name another resource in their body or in Link have to be
+// allowed by name: no rule could see what they act on.
 func (g *Gate) allows(method string) bool {
+	switch method {
+	case "BIND", "UNBIND", "REBIND", "LINK", "UNLINK":
+		return g.methods[method]
+	}
 	return readings.Registered(method) || g.methods[method]
 }
 

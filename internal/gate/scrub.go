@@ -11,9 +11,8 @@ const reserved = "step-up-"
 
 // sent is what scrub notes of a request's headers on its way through them.
 type sent struct {
-	// overrides reports that some header may put another method in the place of
-	// the sent one.
-	overrides bool
+	// hinted is what the names of headers hint at.
+	hinted hints
 	// early reports that the request came as early data; see early.
 	early bool
 	// channel reports that the request may open one; see passage.
@@ -53,7 +52,12 @@ func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
 		case name == ":protocol" && r.Method != http.MethodConnect:
 			delete(h, name)
 		default:
-			s.overrides = s.overrides || mayOverride(name)
+			if mayOverride(name) {
+				s.hinted |= namesMethod
+			}
+			if namesAPath(name) {
+				s.hinted |= namesPath
+			}
 		}
 	}
 	if upgrade != nil {
@@ -91,6 +95,7 @@ var looked = [256]bool{
 	'S': true, 's': true, 'X': true, 'x': true, 'T': true, 't': true, // see denied
 	'H': true, 'h': true, 'M': true, 'm': true, // see mayOverride
 	'C': true, 'c': true, // Connection; see opens
+	'D': true, 'd': true, // see namesAPath
 	'U': true, // Upgrade
 	'E': true, // Early-Data, Expect
 	':': true, // :protocol

@@ -59,19 +59,20 @@ func (v *visit) bind() *refusal {
 }
 
 // digest stands for the request in a grant: SHA-256 over site, method and what
-// overrides it, target, media type, coding and body, and over nothing else. Each
+// overrides it, target and what else names one, media type, coding, the headers
+// that say what an operation does, and body, and over nothing else. Each
 // part has its length in front, so that none can be taken for another's.
 func (v *visit) digest(body string) [32]byte {
 	h := sha256.New()
 	var overrides []string
 	for name := range v.r.Header {
-		if mayOverride(name) {
+		if mayOverride(name) || namesAPath(name) {
 			overrides = append(overrides, name)
 		}
 	}
 	slices.Sort(overrides)
-	parts(h, "step-up request", "1", Origin(v.r, v.secure), v.r.Method, v.asked())
-	for _, name := range append(overrides, "Content-Type", "Content-Encoding") {
+	parts(h, "step-up request", "2", Origin(v.r, v.secure), v.r.Method, v.asked())
+	for _, name := range append(overrides, "Content-Type", "Content-Encoding", "Overwrite", "Depth", "Slug", "Soapaction", "Content-Location", "Link") {
 		parts(h, name)
 		parts(h, v.r.Header[name]...)
 	}

@@ -23,9 +23,10 @@ type visit struct {
 	// person, and shown what that is; zero and none elsewhere. See bind.
 	request [32]byte
 	shown   []ceremony.Shown
-	// also, untold and overrides are what was found besides rule; see lookFurther.
-	also              []*rule
-	untold, overrides bool
+	// also, untold and hinted are what was found besides rule; see lookFurther.
+	also   []*rule
+	untold bool
+	hinted hints
 	// early reports that the request came as early data.
 	early bool
 	// observed are the observing rules that would have decided the request.

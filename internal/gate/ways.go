@@ -49,6 +49,9 @@ func (d *decision) ways(r *http.Request, original string) (ways, error) {
 			w.bare = include(w.bare, p)
 		}
 	}
+	if err := w.named(r, original, now, base); err != nil {
+		return ways{}, err
+	}
 	w.methods = asSentMethod(r)
 	if d.g.usesMethod {
 		_, query, _ := strings.Cut(original, "?")
