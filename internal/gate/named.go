@@ -75,7 +75,7 @@ func (w *ways) named(r *http.Request, original, now, base string) error {
 			if value == "" || value == now || value == original {
 				continue
 			}
-			more, err := readings.Paths(value)
+			more, err := readings.Paths(pathOf(value))
 			if err != nil {
 				return err
 			}
@@ -94,6 +94,25 @@ func (w *ways) named(r *http.Request, original, now, base string) error {
 		}
 	}
 	return nil
+}
+
+// pathOf returns an absolute address from its path on, if it is written in the one
+// way in which WebDAV clients write it; else the whole value, which then has the
+// readings of a request target.
+func pathOf(value string) string {
+	rest, ok := strings.CutPrefix(value, "http://")
+	if !ok {
+		if rest, ok = strings.CutPrefix(value, "https://"); !ok {
+			return value
+		}
+	}
+	i := strings.IndexByte(rest, '/')
+	if i < 1 || strings.ContainsFunc(rest[:i], func(c rune) bool {
+		return !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == ':' || c == '[' || c == ']')
+	}) {
+		return value
+	}
+	return rest[i:]
 }
 
 // without adds the first paths without a prefix.
