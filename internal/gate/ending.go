@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,26 +16,25 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 )
 
-// What a time-based grant opens ends with it: WebSockets and other upgrades,
-// streams of events, downloads. A cut answer never looks complete to its client.
+// A time-based grant opens WebSockets and other upgrades, and streams of events or
+// parts, until it ends; they are cut then, and never look complete to the client.
 //
-// An ordinary answer is left alone: one that is short and of a known length, and
-// one that the application begins at most lateness after the end, to a request
-// that came before it. Nothing of one that begins later reaches the client.
+// Any other answer to a request that came in time ends by itself, also where the
+// application begins it after the grant's end: an upload that was stored is not
+// answered by a broken connection, after which the client would send it again. One
+// that says nothing of its length could be a stream all the same, so that it is
+// cut when it outlasts the grant by lateness.
 //
 // A grant that is revoked, or whose session ends, opens nothing any more; what it
 // has opened before runs until the grant would have ended by itself. A one-time
 // grant has no end to wait for: it opens one request or connection, whole.
-const (
-	// shortAnswer is how many bytes a short answer has at most.
-	shortAnswer = 64 << 10
-	// lateness is how long after the end of its grant an answer may begin, and
-	// must be over: who sent a form in the last second is told what became of it.
-	lateness = 10 * time.Second
-)
 
-// ending is the answer to a request on a time-based grant. Short answers, which
-// most are, cost no timer; one that may run for longer starts one as it begins.
+// lateness is how long an answer of unknown length may outlast its grant, or
+// the moment at which it began if that was later.
+const lateness = time.Hour
+
+// ending is the answer to a request on a time-based grant. Answers of a known
+// length, which most are, cost no timer; others start one as they begin.
 type ending struct {
 	http.ResponseWriter
 	r      *http.Request
@@ -47,6 +47,8 @@ type ending struct {
 	cut  atomic.Bool // what is written now reaches nobody
 	mu   sync.Mutex  // between the timer and the end of the handler
 	over bool        // the handler has returned: the connection may serve another request
+
+	words [2]string // see perPerson
 }
 
 // ending makes the answer for who comes with the grant.
@@ -76,6 +78,9 @@ func (e *ending) finish(err error) error {
 	if e.cut.Load() {
 		panic(http.ErrAbortHandler)
 	}
+	if !e.begun {
+		perPerson(e.Header(), &e.words)
+	}
 	return err
 }
 
@@ -93,24 +98,25 @@ func (e *ending) stop() {
 	e.mu.Unlock()
 }
 
-// ready begins the answer where that is still to be done, and tells whether it
+// ready begins the answer where that is still to be done, and reports whether it
 // may go on.
-func (e *ending) ready() bool {
-	switch {
-	case !e.begun:
-		e.begin(lateness)
-	case e.timer == nil && e.g.o.Now().Sub(e.end) >= lateness:
-		e.abort() // short, but not soon over
+func (e *ending) ready(status int) bool {
+	if !e.begun {
+		perPerson(e.Header(), &e.words)
+		e.begin(status)
 	}
 	return !e.cut.Load()
 }
 
 // begin decides, once the answer's header is known, by when it must be over.
-func (e *ending) begin(late time.Duration) {
+func (e *ending) begin(status int) {
 	e.begun = true
-	left := e.left(late)
-	if left > 0 && short(e.Header()) {
-		return
+	left := e.end.Sub(e.g.o.Now())
+	if !e.endless(status) {
+		if status == http.StatusNoContent || status == http.StatusNotModified || e.r.Method == http.MethodHead || len(e.Header()["Content-Length"]) == 1 {
+			return
+		}
+		left = max(left, 0) + lateness
 	}
 	if e.r.ProtoMajor > 1 {
 		// The server resets the stream then. This is the handler's goroutine, as
@@ -125,13 +131,36 @@ func (e *ending) begin(late time.Duration) {
 	e.timer = time.AfterFunc(left, e.abort)
 }
 
-// left is the time until the end, or until late after it where it is past.
-func (e *ending) left(late time.Duration) time.Duration {
-	left := e.end.Sub(e.g.o.Now())
-	if left <= 0 {
-		left += late
+// endless reports whether an answer runs until somebody ends it: an upgrade, or
+// a stream by its type or by what it says to proxies (X-Accel-Buffering).
+func (e *ending) endless(status int) bool {
+	h := e.Header()
+	switch {
+	case status == http.StatusSwitchingProtocols, e.r.Method == http.MethodConnect:
+		return true
+	case short(h):
+		return false
 	}
-	return left
+	for _, v := range h["X-Accel-Buffering"] {
+		if strings.EqualFold(v, "no") {
+			return true
+		}
+	}
+	for _, v := range h["Content-Type"] {
+		kind, _, _ := strings.Cut(v, ";")
+		kind = strings.ToLower(strings.TrimSpace(kind))
+		if streams[kind] || strings.HasPrefix(kind, "application/grpc") || len(h["Content-Length"]) == 0 && (strings.HasPrefix(kind, "audio/") || strings.HasPrefix(kind, "video/")) {
+			return true
+		}
+	}
+	return len(h["Incremental"]) > 0
+}
+
+// streams are the types of answers without an end.
+var streams = map[string]bool{
+	"text/event-stream": true, "multipart/x-mixed-replace": true,
+	"application/x-ndjson": true, "application/ndjson": true, "application/jsonl": true, "application/json-seq": true,
+	"application/stream+json": true, "application/x-json-stream": true, "application/connect+json": true, "application/connect+proto": true,
 }
 
 // abort ends the answer, and over HTTP/1 the connection with it.
@@ -153,7 +182,10 @@ func (e *ending) abort() {
 	}
 }
 
-// short tells whether an answer says of itself that it is.
+// shortAnswer is how many bytes a short answer has at most.
+const shortAnswer = 64 << 10
+
+// short reports whether an answer says of itself that it is.
 func short(h http.Header) bool {
 	length := h["Content-Length"]
 	if len(length) != 1 {
@@ -167,9 +199,10 @@ func short(h http.Header) bool {
 func (e *ending) WriteHeader(status int) {
 	switch {
 	case status == http.StatusSwitchingProtocols && !e.begun:
-		e.begin(0)
+		perPerson(e.Header(), &e.words)
+		e.begin(status)
 	case status >= 200:
-		e.ready()
+		e.ready(status)
 	}
 	if !e.cut.Load() {
 		e.ResponseWriter.WriteHeader(status)
@@ -178,7 +211,7 @@ func (e *ending) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (e *ending) Write(b []byte) (int, error) {
-	if !e.ready() {
+	if !e.ready(http.StatusOK) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return e.ResponseWriter.Write(b)
@@ -186,7 +219,7 @@ func (e *ending) Write(b []byte) (int, error) {
 
 // ReadFrom implements io.ReaderFrom, so that the server's own is still used.
 func (e *ending) ReadFrom(from io.Reader) (int64, error) {
-	if !e.ready() {
+	if !e.ready(http.StatusOK) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return io.Copy(e.ResponseWriter, from)
@@ -195,7 +228,7 @@ func (e *ending) ReadFrom(from io.Reader) (int64, error) {
 // FlushError is what http.ResponseController looks for: a flush may be what
 // begins the answer.
 func (e *ending) FlushError() error {
-	if !e.ready() {
+	if !e.ready(http.StatusOK) {
 		return os.ErrDeadlineExceeded
 	}
 	return http.NewResponseController(e.ResponseWriter).Flush()
@@ -204,7 +237,7 @@ func (e *ending) FlushError() error {
 // Hijack is what http.ResponseController looks for. The connection closes with
 // the grant, also where it outlives its handler.
 func (e *ending) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	left := e.left(0)
+	left := e.end.Sub(e.g.o.Now())
 	if left <= 0 {
 		e.abort()
 		return nil, nil, os.ErrDeadlineExceeded

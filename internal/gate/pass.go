@@ -101,6 +101,7 @@ type uncached struct {
 func (u *uncached) WriteHeader(status int) {
 	if !u.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		u.begun = true
+		uncacheable(u.Header())
 		u.Header()["Cache-Control"] = []string{"no-store"}
 	}
 	u.ResponseWriter.WriteHeader(status)
