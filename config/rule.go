@@ -334,6 +334,9 @@ func (m Matchers) check() error {
 			return fmt.Errorf("matcher %s looks into the request's body, which is not offered: match path, method, query or headers", name)
 		}
 	}
+	if err := m.checkOpening(false); err != nil {
+		return err
+	}
 	_, err := m.paths()
 	return err
 }

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// A client must not leave a rule by sending what the rule's matchers turn round.
+func TestS28NoMatcherOpensTheRule(t *testing.T) {
+	for text, refused := range map[string]bool{
+		`not:[{"header":{"X-Api-Key":["*"]}}]`:                  true,
+		`not:[{"path":["/a"]},{"header":{"X":["y"]}}]`:          true,
+		`not:[{"path":["/a"],"query":{"k":["*"]}}]`:             true,
+		`not:[{"header_regexp":{"Cookie":{"pattern":"x"}}}]`:    true,
+		`not:[{"not":[{"not":[{"header":{"X":["y"]}}]}]}]`:      true,
+		`not:[{"expression":"{http.request.header.X} == 'y'"}]`: true,
+		`not:[{"vars":{"{http.request.cookie.a}":["1"]}}]`:      true,
+		`expression:{"expr":"!header({'X-Api-Key': '*'})"}`:     true,
+		`expression:"{http.request.uri.query.k} != 'y'"`:        true,
+		`not:[{"path":["/public/*"]}]`:                          false,
+		`not:[{"method":["GET"]}]`:                              false,
+		`not:[{"remote_ip":{"ranges":["10.0.0.0/8"]}}]`:         false,
+		`not:[{"not":[{"header":{"X":["y"]}}]}]`:                false,
+		`expression:"path('/a') && !path('/a/b')"`:              false,
+		`header:{"X":["y"]}`:                                    false,
+	} {
+		name, raw, _ := strings.Cut(text, ":")
+		r := Rule{Action: "A", Grant: GrantOneTime, On: Matchers{"path": []byte(`["/admin/*"]`)}, Match: []Matchers{{name: []byte(raw)}}}
+		if err := r.Validate(); (err != nil) != refused || refused && !strings.Contains(err.Error(), "leave the rule") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
