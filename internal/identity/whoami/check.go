@@ -55,7 +55,7 @@ func (o *Options) checkFields() error {
 		seen[canonical] = true
 	}
 	if slices.ContainsFunc(o.Forward, func(n string) bool { return strings.EqualFold(n, "Host") }) {
-		return errors.New("Host is sent on as it came: write `send Host NAME` if the application expects another")
+		return errors.New("the field Host is sent on as it came: write `send Host NAME` if the application expects another")
 	}
 	if o.SessionCookie != "" && !isToken(o.SessionCookie) {
 		return fmt.Errorf("session_cookie %q is not the name of a cookie", o.SessionCookie)
