@@ -432,7 +432,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.Go(c.site + "/.step-up/")
 			c.Click(change)
 			c.proves()
-			c.Sees("This authenticator is too new for that", "You added it less than a day ago.")
+			c.Sees("You cannot use this yet", "can be used for this in 24 hours")
 		}
 		c.Click("Go to your security settings")
 		c.Sees("Old phone", "New phone")
@@ -548,6 +548,8 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		c.saveCodes()
 		c.keeps()
 		c.Click("I have saved them, continue")
+		c.Sees("sent you here", "nothing has been opened yet")
+		c.Click("Continue")
 		c.Sees("Customers", "Freeze")
 
 		// The grant is spent.
@@ -555,6 +557,8 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		c.Click("Look at the customers")
 		c.Sees("Administration", "Good for one use")
 		c.proves()
+		c.Sees("sent you here")
+		c.Click("Continue")
 		c.Sees("Customers", "Freeze")
 
 		// A grant that was proved for ahead of time, by a script of the
