@@ -117,7 +117,14 @@ func (b *Bed) TryLoad(caddyfile string) error {
 	// A reload closes idle connections, and a POST that is just being sent on
 	// one is lost: the next request is to take a new one.
 	defer b.Client.CloseIdleConnections()
-	return caddy.Load(config, true)
+	replaced := openListeners()
+	if err := caddy.Load(config, true); err != nil {
+		return err
+	}
+	for _, closed := range replaced {
+		<-closed
+	}
+	return nil
 }
 
 // Adapt gives the JSON of a Caddyfile, with what a test needs: nothing is
@@ -133,6 +140,7 @@ func (b *Bed) Adapt(caddyfile string) ([]byte, error) {
 	if err := json.Unmarshal(adapted, &config); err != nil {
 		return nil, err
 	}
+	watch(config)
 	admin, _ := config["admin"].(map[string]any)
 	if admin == nil {
 		admin = map[string]any{"disabled": true}

@@ -320,5 +320,6 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 	if err != nil {
 		return nil, nil, err
 	}
-	return won, []store.Op{put, db.Challenges.Delete(row)}, nil
+	closing, err := s.closing(ctx, db, p, row, won)
+	return won, append(closing, put), err
 }

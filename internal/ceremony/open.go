@@ -18,6 +18,23 @@ import (
 // isOpen reports whether another challenge's proof has opened what c asks for.
 func (s *Service) isOpen(c *records.Challenge) bool { return s.now().Before(c.OpenUntil) }
 
+// closing gives the ops by which a challenge ends that the grant in won answers:
+// the challenge goes, the request that it holds knows its grant, and what else
+// the proof has opened is told so. Whatever passes a challenge applies them with
+// the grant, a proof as well as a first enrolment.
+func (s *Service) closing(ctx context.Context, db *records.DB, p Principal, passed records.Row[records.Challenge], won *Won) ([]store.Op, error) {
+	ops := []store.Op{db.Challenges.Delete(passed)}
+	if passed.Value.Held && won.Grant.Use == grants.OneTimeUse {
+		link, err := s.link(ctx, db, won.Grant.Holder, db.Challenges.ID(passed), won.ID)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, link...)
+	}
+	opened, err := s.openOthers(ctx, db, p, passed, won)
+	return append(ops, opened...), err
+}
+
 // openOthers gives the ops by which the browser's other challenges know that the
 // proof in won has opened their action too. A grant that is good for one request
 // opens nothing else.

@@ -126,18 +126,11 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		if err != nil {
 			return err
 		}
-		if row.Value.Held && won.Grant.Use == grants.OneTimeUse {
-			link, err := s.link(ctx, db, holder, db.Challenges.ID(row), won.ID)
-			if err != nil {
-				return err
-			}
-			ops = append(ops, link...)
-		}
-		opened, err := s.openOthers(ctx, db, p, row, &won)
+		closing, err := s.closing(ctx, db, p, row, &won)
 		if err != nil {
 			return err
 		}
-		return db.Apply(ctx, append(append(ops, opened...), db.Challenges.Delete(row))...)
+		return db.Apply(ctx, append(ops, closing...)...)
 	})
 	if errors.Is(err, ErrInvalidCode) {
 		err = s.unlessOpened(ctx, db, p, id, &attempt, a.Method, err)

@@ -84,6 +84,33 @@ func TestS03GrantOfAHeldFormPassesThatFormOnly(t *testing.T) {
 	}
 }
 
+// A first enrolment is the first proof, so it passes the form that led to it: that
+// form, and nothing else.
+func TestS03FirstEnrolmentPassesItsFormOnly(t *testing.T) {
+	s := newSite(t, func(o *gate.Options) { o.Rules = []gate.Rule{{Demand: transfer, Unsafe: true}} })
+	browser := browserCookie()
+	meant, other := sendIn(s, browser, "/post"), sendIn(s, browser, "/delete")
+	alice := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
+	alice.Browser, _ = cookies.BrowserID(&http.Request{Header: http.Header{"Cookie": {browser}}}, true)
+	begun, err := s.Service.Enrol(t.Context(), alice, "phone", ceremony.Leave{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := s.Confirm(t.Context(), alice, begun.ID, s.Code(begun.Key), meant.id)
+	if err != nil || done.Won == nil {
+		t.Fatal(done.Won, err)
+	}
+	meant.grant = grantCookie(transfer, done.Won.Token.Text())
+	other.grant = meant.grant
+	if a := other.comeBack("GET"); a.StatusCode == 200 || len(s.takeReached()) > 0 {
+		t.Errorf("the other form: %d", a.StatusCode)
+	}
+	a := meant.comeBack("GET")
+	if reached := s.takeReached(); a.StatusCode != 200 || len(reached) != 1 || reached[0].RequestURI != "/post" {
+		t.Errorf("its form: %d, %d reached", a.StatusCode, len(reached))
+	}
+}
+
 // Nothing that the browser does meanwhile takes the form's grant away: background
 // calls, other forms that are proved, a cookie that another grant has replaced.
 func TestS03HeldFormIsNotRobbed(t *testing.T) {
@@ -94,13 +121,15 @@ func TestS03HeldFormIsNotRobbed(t *testing.T) {
 		f.prove()
 	}
 	last := forms[len(forms)-1].grant // one cookie for all: the last one stays
+	for _, f := range forms {
+		f.grant = last
+	}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			s.do("POST", "/heartbeat", "x=1", "Cookie", browser+"; "+last, "Sec-Fetch-Mode", "cors", "Sec-Fetch-Site", "same-origin", "Host", "app.test")
 		})
 		for _, f := range forms {
-			f.grant = last
 			all.Go(func() { f.comeBack("GET") })
 		}
 	}

@@ -95,10 +95,15 @@ type Passed struct {
 	Action string
 	URL    string // a path on the site; empty: the person goes on in another window
 
-	// Foreign, From and Address are those of the challenge. Where another site
-	// sent the person, the page leads on by a click only.
-	Foreign       bool
-	From, Address string
+	Lead // where another site sent the person, the page leads on by a click only
+}
+
+// Lead tells a person who passed where the way goes on that another site sent
+// them. It is zero where none did.
+type Lead struct {
+	Foreign bool
+	From    string // the site; empty: it did not say
+	Address string // empty where the challenge shows the request itself
 }
 
 // Left says that a challenge was given up, and leads back to where the person

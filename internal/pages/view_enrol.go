@@ -115,6 +115,7 @@ type RecoveryCodes struct {
 	Kind        string   // of that authenticator, a Method constant; empty: MethodTOTP
 	ContinueURL string
 	ContinueFor string // the action that waits; empty: the link leads to the security page
+	Lead               // of the link
 }
 
 // AddedKey names the sentence that confirms the new authenticator.

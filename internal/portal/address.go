@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
 // leadsTo is the address that a challenge leads to, for a person to read; "" where
@@ -22,6 +23,14 @@ func leadsTo(c *ceremony.Challenge) string {
 		}
 	}
 	return c.Site + readable(target)
+}
+
+// leadOf tells whoever passed that another site sent them, and where they are led.
+func leadOf(c *ceremony.Challenge) pages.Lead {
+	if !c.Foreign {
+		return pages.Lead{}
+	}
+	return pages.Lead{Foreign: true, From: siteName(c.From), Address: leadsTo(c)}
 }
 
 // siteName is the name of another site for people.

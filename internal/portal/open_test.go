@@ -80,3 +80,19 @@ func TestS02WindowsOfWhatIsClosedAsk(t *testing.T) {
 	elsewhere := s.browser("alice")
 	elsewhere.get(Prefix+"challenge/"+elsewhere.begin(reports, "/reports")).wantPage(t, 200, "Confirm it’s you")
 }
+
+// Whoever sets up a first authenticator on another site's bidding reads where that
+// leads before the click that leads there.
+func TestFirstEnrolmentForAnotherSite(t *testing.T) {
+	s := newSite(t)
+	c := s.browser("alice")
+	id := c.beginAsk(ceremony.Ask{Demand: reports, Site: s.origin, ReturnTo: "/reports?to=mallory", Foreign: true, From: "https://evil.example"})
+	shown := c.post(Prefix+"enroll", url.Values{"label": {"Phone"}, "challenge": {id}}).to(t)
+	p := &person{key: keyOf(t, secretOn(t, c.get(shown).body))}
+	confirm, _, _ := strings.Cut(shown, "?")
+	done := c.post(confirm+"/confirm", url.Values{"code": {p.code(c)}, "challenge": {id}}).wantPage(t, 200, "Your recovery codes")
+	said := html.UnescapeString(strip(done.body))
+	if done.Header.Get("Refresh") != "" || !strings.Contains(said, "/reports?to=mallory") || !strings.Contains(said, "evil.example sent you here") {
+		t.Errorf("%v\n%s", done.Header, said)
+	}
+}

@@ -179,12 +179,11 @@ func (v *visit) onward(c *ceremony.Challenge) error {
 		return nil
 	}
 	target := v.back(c.ReturnTo)
-	page := pages.Passed{Page: v.page(), Action: c.Label, URL: target, Foreign: c.Foreign}
+	page := pages.Passed{Page: v.page(), Action: c.Label, URL: target, Lead: leadOf(c)}
 	switch {
 	case strings.HasPrefix(target, v.url("")):
 		return v.redirect(target)
 	case c.Foreign:
-		page.From, page.Address = siteName(c.From), leadsTo(c)
 	case !fromBrowser(v.r):
 		return v.redirect(target)
 	default:

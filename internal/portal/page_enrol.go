@@ -207,11 +207,12 @@ func (v *visit) confirmEnrol() error {
 	if err != nil {
 		return err
 	}
-	next, action := v.url(""), ""
+	next, action, lead := v.url(""), "", pages.Lead{}
 	switch {
 	case done.Won != nil:
 		v.keep(done.Won)
-		next, action = v.back(done.Won.Challenge.ReturnTo), done.Won.Challenge.Label
+		won := &done.Won.Challenge
+		next, action, lead = v.back(won.ReturnTo), won.Label, leadOf(won)
 	case waits:
 		next, action = v.url("challenge/"+waiting.ID), waiting.Label
 	}
@@ -222,7 +223,7 @@ func (v *visit) confirmEnrol() error {
 		return v.redirect(v.done(pages.Added))
 	}
 	v.render(http.StatusOK, pages.RecoveryCodes{
-		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: pageKind(done.Authenticator.Type), ContinueURL: next, ContinueFor: action,
+		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: pageKind(done.Authenticator.Type), ContinueURL: next, ContinueFor: action, Lead: lead,
 	})
 	return nil
 }

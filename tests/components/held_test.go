@@ -168,7 +168,7 @@ func exchange(t *testing.T, g *gateway.Gateway, raw string) *http.Response {
 func TestHeldFormsOfEveryShape(t *testing.T) {
 	up := newSocket(t, nil)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: up.addr})
-	const many = "X-Many: 1\r\nX-Many: 2\r\nx-many: 1\r\nX-Empty:\r\nX-Many: \r\nX-Many: 1, 2\r\nContent-Type: application/octet-stream; x=1\r\nOrigin: null\r\n"
+	const many = "Content-Many: 1\r\nContent-Many: 2\r\ncontent-many: 1\r\nContent-Empty:\r\nContent-Many: \r\nContent-Many: 1, 2\r\nContent-Type: application/octet-stream; x=1\r\nOrigin: null\r\n"
 	const chunked = many + "Transfer-Encoding: chunked\r\n\r\n"
 	sized := func(body string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body) }
 	for name, c := range map[string]struct{ query, rest, body string }{

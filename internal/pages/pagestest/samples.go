@@ -78,8 +78,8 @@ func challenges(f Fill, p pages.Page) []Sample {
 		{"challenge-change", with(func(c *pages.Challenge) { c.Change, c.Action = pages.ChangeRemove, f.Label })},
 		{"challenge-branded", with(func(c *pages.Challenge) { c.Brand = brand(f.Label) })},
 		{"passed", pages.Passed{Page: p, Action: f.Action, URL: "/transfer"}},
-		{"passed-foreign", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}},
-		{"passed-foreign-unknown", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Foreign: true, Address: "https://" + f.Host + "/transfer"}},
+		{"passed-foreign", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}}},
+		{"passed-foreign-unknown", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, Address: "https://" + f.Host + "/transfer"}}},
 		{"passed-elsewhere", pages.Passed{Page: p, Action: f.Action}},
 		{"left", pages.Left{Page: p, URL: "/transfer"}},
 		{"frame", pages.Frame{Page: pages.Page{Lang: f.Lang, Host: f.Host, Now: Now}, Action: f.Action, URL: "/.step-up/challenge/abc"}},
@@ -138,6 +138,7 @@ func enrolments(f Fill, p pages.Page) []Sample {
 		{"enrol-passkey", passkey},
 		{"codes", codes},
 		{"codes-renewed", edit(codes, func(c *pages.RecoveryCodes) { c.Enrolled, c.ContinueFor = false, "" })},
+		{"codes-foreign", edit(codes, func(c *pages.RecoveryCodes) { c.Lead = pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value} })},
 		{"codes-added", pages.RecoveryCodes{Page: p, Enrolled: true, Kind: pages.MethodPasskey, ContinueURL: "/.step-up/"}},
 	}
 }
