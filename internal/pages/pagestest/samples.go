@@ -138,7 +138,9 @@ func enrolments(f Fill, p pages.Page) []Sample {
 		{"enrol-passkey", passkey},
 		{"codes", codes},
 		{"codes-renewed", edit(codes, func(c *pages.RecoveryCodes) { c.Enrolled, c.ContinueFor = false, "" })},
-		{"codes-foreign", edit(codes, func(c *pages.RecoveryCodes) { c.Lead = pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value} })},
+		{"codes-foreign", edit(codes, func(c *pages.RecoveryCodes) {
+			c.Lead = pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}
+		})},
 		{"codes-added", pages.RecoveryCodes{Page: p, Enrolled: true, Kind: pages.MethodPasskey, ContinueURL: "/.step-up/"}},
 	}
 }
