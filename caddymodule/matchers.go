@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -49,14 +48,10 @@ func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
 			return nil, fmt.Errorf("matcher %s cannot tell that it failed, so that a failure would leave the request unprotected: use another, or ask its author to implement MatchWithError", name)
 		}
 		match := m.MatchWithError
-		switch name {
-		case "path":
-			match, err = newQuickPaths(raw, match)
-		case "path_regexp":
-			match, err = uncleanedPattern(raw, match)
-		}
-		if err != nil {
-			return nil, err
+		if name == "path" {
+			if match, err = newQuickPaths(raw, match); err != nil {
+				return nil, err
+			}
 		}
 		loaded = append(loaded, namedMatcher{name, match})
 	}
@@ -114,33 +109,6 @@ func foldPattern(raw json.RawMessage) (json.RawMessage, error) {
 		said["pattern"] = "(?i)" + pattern
 	}
 	return json.Marshal(said)
-}
-
-// uncleanedPattern also compares a regular expression with the path as it stands:
-// Caddy resolves dots and merges slashes first, and a router that does neither
-// takes "/files/../delete" for a file's.
-func uncleanedPattern(raw json.RawMessage, caddy func(*http.Request) (bool, error)) (func(*http.Request) (bool, error), error) {
-	var set struct {
-		Pattern string `json:"pattern"`
-	}
-	if err := json.Unmarshal(raw, &set); err != nil {
-		return nil, fmt.Errorf("loading matcher path_regexp: %w", err)
-	}
-	pattern, err := regexp.Compile(set.Pattern)
-	if err != nil {
-		return nil, fmt.Errorf("loading matcher path_regexp: %w", err)
-	}
-	return func(r *http.Request) (bool, error) {
-		if ok, err := caddy(r); ok || err != nil {
-			return ok, err
-		}
-		return cleanable(r.URL.Path) && pattern.MatchString(r.URL.Path), nil
-	}, nil
-}
-
-// cleanable reports whether a path has dot segments or empty ones.
-func cleanable(path string) bool {
-	return strings.Contains(path, "/.") || strings.Contains(path, "//")
 }
 
 // coverBare adds to each path ending in /* the path without the slash. Whoever

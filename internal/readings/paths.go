@@ -81,9 +81,7 @@ var rewrites = [...]struct {
 	{"resolve dots", hasDotSegment, 1, resolveDots},
 	{"resolve %2e too", hasDotSegment | hasPercent, 1, resolveEncodedDots}, // WHATWG URL
 	{"cut before the last ..", hasDotSegment, 1, cutBeforeDots},            // routers by prefix
-	{"dots are names", hasDotSegment, 1, nameDots},                         // routers by segment
 	{"take ../ out", hasDotSegment, 1, takeDotsOut},                        // str_replace("../", "")
-	{"nothing is a name", hasDoubleSlash, 1, nameEmpty},                    // routers by segment
 	{"trim segments", hasTrim, 1, trimSegments},                            // Windows
 	{"trim end", hasTrim | hasControl | hasHigh, 1, trimEnd},               // Express, Flask, Spring
 	{"drop last slash", hasTrailingSlash, 1, dropTrailingSlash},

@@ -233,32 +233,6 @@ func cutBeforeDots(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// What follows is for routers to which dot segments and empty ones are segments
-// like others: "/:tenant/admin" takes "/../admin". The matchers of the gateway's
-// server resolve and merge before they compare, so a reading that is to be taken
-// as it stands must hold nothing that they clean.
-
-// nameDots puts a name in the place of each dot segment.
-func nameDots(dst []byte, s string) []byte {
-	return eachSegment(dst, s, func(seg string) string {
-		if seg == "." || seg == ".." {
-			return "--"[:len(seg)]
-		}
-		return seg
-	})
-}
-
-// nameEmpty puts a name in the place of each empty segment.
-func nameEmpty(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if i > 0 && s[i] == '/' && s[i-1] == '/' {
-			dst = append(dst, '-')
-		}
-		dst = append(dst, s[i])
-	}
-	return dst
-}
-
 // takeDotsOut deletes "../" wherever it stands, as applications do that mean to be
 // careful: "/..././" becomes "/../".
 func takeDotsOut(dst []byte, s string) []byte {

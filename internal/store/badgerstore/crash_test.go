@@ -153,14 +153,12 @@ func killedWriter(t *testing.T, dir string, tell func(word, name string, size in
 		t.Fatal(err)
 	}
 	var timer *time.Timer
+	var wrote, deleted bool
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			break // the end; an incomplete line was no word
-		}
-		if strings.HasPrefix(line, "deleted ") && timer == nil { // it is well under way
-			timer = time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
 		}
 		var word, name string
 		var size int
@@ -168,6 +166,11 @@ func killedWriter(t *testing.T, dir string, tell func(word, name string, size in
 			cmd.Process.Kill()
 			t.Errorf("the writer says %q", line)
 			continue
+		}
+		deleted = deleted || word == "deleted"
+		wrote = wrote || word == "wrote" && strings.HasSuffix(name, "/1") // never deleted
+		if deleted && wrote && timer == nil { // it is well under way
+			timer = time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
 		}
 		tell(word, name, size)
 	}
