@@ -56,6 +56,9 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 		if one.Excepted {
 			rule += " excepted"
 		}
+		if one.Near {
+			rule += " names a like path"
+		}
 		if one.IfBody {
 			rule += " if the body says so"
 		}

@@ -28,6 +28,9 @@ func ActiveSites() ([]*Handler, error) {
 // WithReading is the hook for Caddy's matchers.
 var WithReading = withReading
 
+// Neighbours are the paths at which an application may do the same.
+var Neighbours = neighbours
+
 // What the coverage of rules is made of.
 var (
 	Collapse      = collapse

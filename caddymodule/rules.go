@@ -37,6 +37,7 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			Demand:      demand,
 			Label:       r.Label,
 			Match:       match,
+			Near:        compileNear(r, match),
 			Unsafe:      r.Unsafe,
 			SafeMethods: r.UnsafeNot,
 			Except:      r.Except,

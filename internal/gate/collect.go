@@ -108,13 +108,14 @@ func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare
 		if rl.Unsafe && safe {
 			continue
 		}
-		m.rule = rl
+		m.rule, m.near = rl, false
 		if rl.Unsafe && rl.spares(r) {
 			d.note(m, excepts)
 			continue
 		}
 		if rl.Match != nil {
-			ok, err := rl.matches(r, unclean)
+			ok, near, err := rl.matches(r, unclean)
+			m.near = near
 			switch {
 			case err != nil && rl.Observe:
 				d.note(m, observes)
@@ -125,22 +126,26 @@ func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare
 				continue
 			}
 		}
-		if d.bearing(m, r, bare, true) == decides {
+		if d.bearing(m, r, bare, !m.near) == decides {
 			return nil
 		}
 	}
-	m.rule = nil
+	m.rule, m.near = nil, false
 	d.note(m, unruled)
 	return nil
 }
 
-// matches asks Match for one reading, in all the requests that stand for it.
-func (rl *rule) matches(r *http.Request, unclean []*http.Request) (bool, error) {
-	ok, err := rl.Match(r)
+// matches asks Match for one reading, in all the requests that stand for it, and
+// where none matches Near.
+func (rl *rule) matches(r *http.Request, unclean []*http.Request) (ok, near bool, err error) {
+	ok, err = rl.Match(r)
 	for i := 0; i < len(unclean) && !ok && err == nil; i++ {
 		ok, err = rl.Match(unclean[i])
 	}
-	return ok, err
+	if !ok && err == nil && rl.Near != nil {
+		near, err = rl.Near(r)
+	}
+	return ok || near, near, err
 }
 
 // bearing notes what a rule says of a reading that it matches by path, method and
@@ -190,14 +195,14 @@ func (d *decision) anyMethod(r *http.Request, path string, bare []string) error 
 	certain := true             // no rule before may have decided
 	for i := range d.g.rules {
 		rl := &d.g.rules[i]
-		matched := rl.Match == nil
+		matched, near := rl.Match == nil, false
 		for j := 0; !matched && j < len(overridden); j++ {
 			if j == len(asked) {
 				read := d.g.o.WithReading(r, path, overridden[j])
 				asked = append(asked, append([]*http.Request{read}, d.g.o.Unclean(read)...))
 			}
 			var err error
-			if matched, err = rl.matches(asked[j][0], asked[j][1:]); err != nil && rl.Observe {
+			if matched, near, err = rl.matches(asked[j][0], asked[j][1:]); err != nil && rl.Observe {
 				matched = true
 			} else if err != nil {
 				return fmt.Errorf("matching rule %d: %w", rl.number, err)
@@ -209,8 +214,8 @@ func (d *decision) anyMethod(r *http.Request, path string, bare []string) error 
 		if !matched {
 			continue
 		}
-		depends := rl.UsesMethod || rl.Unsafe
-		switch d.bearing(match{rule: rl, method: "?", path: path}, r, bare, certain && !depends) {
+		depends := rl.UsesMethod || rl.Unsafe || near
+		switch d.bearing(match{rule: rl, method: "?", path: path, near: near}, r, bare, certain && !depends) {
 		case decides:
 			return nil
 		case mayDecide:

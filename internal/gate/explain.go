@@ -41,6 +41,10 @@ type Reading struct {
 	// Observes tells that the rule is only watched: it counts the request and
 	// decides nothing; the next reading tells what does.
 	Observes bool `json:"observes,omitempty"`
+	// Near reports that the rule names not this path but one at which an
+	// application may do the same, such as "/pay" for "/pay.json"; the next reading
+	// tells what else decides.
+	Near bool `json:"near,omitempty"`
 	// Excepted reports that the rule leaves the request alone because of its
 	// except; the next reading tells what decides.
 	Excepted bool `json:"excepted,omitempty"`
@@ -84,7 +88,7 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 }
 
 func (e *Explanation) add(m *match) {
-	one := Reading{Method: m.method, Path: m.path, IfBody: m.ifBody}
+	one := Reading{Method: m.method, Path: m.path, IfBody: m.ifBody, Near: m.near}
 	if rl := m.rule; rl != nil {
 		one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
 	}

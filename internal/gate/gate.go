@@ -67,6 +67,11 @@ type Rule struct {
 	// nothing that a client can spell in two ways but path and method. It may
 	// not read the body or change the request. An error refuses the request.
 	Match func(*http.Request) (bool, error)
+	// Near reports whether Match holds for a path at which an application may do
+	// the same as at the request's, such as another format of it. It is asked
+	// where Match does not hold. Such a rule's demand holds, and with it that of
+	// the next rule that matches. Nil knows of no such path.
+	Near func(*http.Request) (bool, error)
 	// Unsafe narrows the rule to requests that may change something: all
 	// methods but GET, HEAD, OPTIONS and TRACE, and every upgrade.
 	Unsafe bool

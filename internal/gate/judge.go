@@ -19,7 +19,10 @@ type match struct {
 	says says
 	// ifBody marks a rule that would say so only if the body had its fields, where
 	// nobody knows the body (see body.unknown). Such a match decides nothing.
-	ifBody       bool
+	ifBody bool
+	// near marks a rule that names a neighbour of the path, see Rule.Near. It may
+	// decide.
+	near         bool
 	method, path string // the reading; the method is "?" for one that is not known
 }
 

@@ -1,0 +1,140 @@
+package caddymodule_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule"
+	"github.com/stepup-gateway/caddy-stepup/internal/readings/spellings"
+)
+
+const nearRules = `protect EXACT /exact /folder/ /Docs/index.php {
+	grant time_based 10m
+	except /exact.js
+}
+protect AREA /area/* {
+	grant time_based 10m
+}
+protect NUMBER {
+	match {
+		path_regexp ^/reports/\d+$
+	}
+	grant time_based 10m
+}
+protect FILE {
+	match {
+		path_regexp ^/files/[a-z]+/index\.html$
+	}
+	grant time_based 10m
+}
+protect OTHER {
+	match {
+		path /other/*
+		not path /other/open
+	}
+	grant time_based 10m
+}
+protect READ /api/report {
+	grant time_based 10m
+}
+protect API /api/* {
+	grant time_based 10m
+}
+`
+
+// needs is the action that the gateway asks a stranger for, "" for none.
+func (b *bed) needs(method, target string) string {
+	b.t.Helper()
+	r, err := http.NewRequest(method, b.URL, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.URL.Opaque = target
+	r.Header.Set("X-Test-User", "alice")
+	resp, problem := b.send(r)
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return ""
+	case http.StatusUnauthorized:
+		return problem["action_type"].(string)
+	}
+	return resp.Status
+}
+
+// TestS06Neighbours: where a rule names a path, it covers those at which many
+// applications do the same.
+func TestS06Neighbours(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, nearRules, ""))
+	b.enrol("alice")
+	for target, want := range map[string]string{
+		"/exact": "EXACT", "/exact.json": "EXACT", "/exact.HTML": "EXACT", "/Exact.json": "EXACT", "/exact.tar.gz": "EXACT", "/exact.png": "EXACT",
+		"/exact/index.html": "EXACT", "/exact/index": "EXACT", "/exact/Default.aspx": "EXACT", "/exact%2ejson": "EXACT", "/exact.json/": "EXACT", "/x/../exact.json": "EXACT", "/exact.json;v=1": "EXACT",
+		"/exact.css": "", "/exact.js": "", "/exactly": "", "/exact/more": "", "/exact/more.json": "", "/.exact": "", "/exact/.json": "",
+		"/folder/": "EXACT", "/folder/index.html": "EXACT", "/folder/index.rhtml": "EXACT", "/folder/other.html": "",
+		"/docs/index.php": "EXACT", "/docs/": "EXACT", "/docs": "EXACT", "/docs/index.html": "", "/docs/x": "",
+		"/area.json": "AREA", "/area.ico": "", "/areas.json": "",
+		"/reports/17": "NUMBER", "/reports/17.pdf": "NUMBER", "/reports/17.json": "NUMBER", "/reports/x.json": "",
+		"/files/a/": "FILE", "/files/a/index.html": "FILE", "/files/a/index.htm": "", "/files/": "",
+		"/other/x.json": "OTHER", "/other/open": "", "/other/open.json": "OTHER", "/other.json": "",
+		"/api/report": "READ", "/api/other.json": "API",
+	} {
+		if got := b.needs("GET", target); got != want {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
+	}
+	if got := b.needs("POST", "/exact.css"); got != "EXACT" {
+		t.Errorf("POST /exact.css: %q", got)
+	}
+}
+
+// TestS06PassesByDecision holds the list of what passes although some server takes
+// it for a protected path to what the gateway does.
+func TestS06PassesByDecision(t *testing.T) {
+	b := newBed(t)
+	for _, d := range spellings.Decisions() {
+		b.Load(b.config(keyFile, "protect RULE "+d.Rule+" {\ngrant time_based 10m\n}\n", ""))
+		if got := b.needs("GET", d.Rule); got != "RULE" {
+			t.Errorf("%s itself: %q", d.Rule, got)
+		}
+		for _, target := range d.Examples {
+			if got := b.needs("GET", target); got != "" {
+				t.Errorf("%s is asked for: %q", target, got)
+			}
+			if d.Kind != nil && !d.Kind.MatchString("GET "+target) {
+				t.Errorf("%s is not of its kind", target)
+			}
+		}
+		if len(d.Examples) == 0 || len(d.Reason) < 40 || !strings.HasSuffix(d.Reason, ".") {
+			t.Errorf("%+v lacks examples or a reason", d)
+		}
+	}
+}
+
+func TestNeighbours(t *testing.T) {
+	for path, want := range map[string][]string{
+		"/":             nil,
+		"/a":            nil,
+		"/a/":           nil,
+		"/.env":         nil,
+		"/a/..":         nil,
+		"/a.json":       {"/a"},
+		"/a.":           {"/a"},
+		"/a.b.c":        {"/a.b", "/a"},
+		"/.a.b":         {"/.a"},
+		"/index.html":   {"/index", "/"},
+		"/x/index":      {"/x/", "/x"},
+		"/x/INDEX.PHP5": {"/x/INDEX", "/x/", "/x"},
+		"*":             nil,
+		"":              nil,
+	} {
+		if got := caddymodule.Neighbours(nil, "GET", path, false); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+	if got := caddymodule.Neighbours(nil, "GET", "/a/", true); !slices.Contains(got, "/a/index.php") || len(got) != 15 {
+		t.Errorf("a folder: %q", got)
+	}
+}
