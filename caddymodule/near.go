@@ -37,7 +37,7 @@ func compileNear(r config.Rule, match func(*http.Request) (bool, error)) func(*h
 				continue
 			}
 			if ok, err := match(withReading(r, p, r.Method)); ok || err != nil {
-				return ok, err
+				return true, nil // what cannot be told is asked for
 			}
 		}
 		return false, nil
@@ -109,17 +109,19 @@ var indexFiles = [...]string{
 func neighbours(dst []string, method, path string, index bool) []string {
 	slash := strings.LastIndexByte(path, '/')
 	folder, file := path[:slash+1], path[slash+1:]
-	last := strings.LastIndexByte(file, '.')
+	stem := strings.TrimLeft(file, ".") // ".profile" has no extension
+	hidden := len(file) - len(stem)
+	last := strings.LastIndexByte(stem, '.')
 	switch {
-	case file == "." || file == "..":
+	case stem == "" && file != "":
 		return dst
-	case last > 0 && (method == http.MethodGet || method == http.MethodHead) && isAsset(file[last+1:]):
+	case last > 0 && (method == http.MethodGet || method == http.MethodHead) && isAsset(stem[last+1:]):
 		return dst
 	}
 	name := file
 	if last > 0 {
-		dst = append(dst, folder+file[:last])
-		if name = file[:1+strings.IndexByte(file[1:], '.')]; len(name) < last {
+		dst = append(dst, folder+file[:hidden+last])
+		if name = file[:hidden+strings.IndexByte(stem, '.')]; len(name) < hidden+last {
 			dst = append(dst, folder+name)
 		}
 	}

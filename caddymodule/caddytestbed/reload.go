@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-func init() { caddy.RegisterModule(listening{}) }
+func init() { caddy.RegisterModule(new(listening)) }
 
 // open is every listener of a site that has not been closed.
 var open sync.Map // *listener to chan struct{}
@@ -18,11 +18,11 @@ var open sync.Map // *listener to chan struct{}
 // new configuration may be judged by the old one.
 type listening struct{}
 
-func (listening) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "caddy.listeners.testbed", New: func() caddy.Module { return listening{} }}
+func (*listening) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "caddy.listeners.testbed", New: func() caddy.Module { return new(listening) }}
 }
 
-func (listening) WrapListener(l net.Listener) net.Listener {
+func (*listening) WrapListener(l net.Listener) net.Listener {
 	watched := &listener{Listener: l, closed: make(chan struct{})}
 	open.Store(watched, watched.closed)
 	return watched
