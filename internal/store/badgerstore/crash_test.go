@@ -169,7 +169,7 @@ func killedWriter(t *testing.T, dir string, tell func(word, name string, size in
 		}
 		deleted = deleted || word == "deleted"
 		wrote = wrote || word == "wrote" && strings.HasSuffix(name, "/1") // never deleted
-		if deleted && wrote && timer == nil { // it is well under way
+		if deleted && wrote && timer == nil {                             // it is well under way
 			timer = time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
 		}
 		tell(word, name, size)
