@@ -1,6 +1,6 @@
 // Package apps starts real applications, each on an address and with data of its
-// own, for tests and for what records their clients. ".ci/components" and
-// tests/honest/record/install install them; one that is missing is fatal.
+// own, for tests and for the program that records their clients. ".ci/components"
+// and tests/honest/record/install install them; a missing one is fatal.
 package apps
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
-// Serve runs a server in a directory until t's end, and returns its address as soon
+// Serve runs a server in a directory until t ends, and returns its address as soon
 // as it listens on the port.
 func Serve(t gateway.T, dir, port string, env []string, command ...string) string {
 	t.Helper()
@@ -31,7 +31,8 @@ func Serve(t gateway.T, dir, port string, env []string, command ...string) strin
 	defer log.Close()
 	cmd := exec.Command(path, command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), env...), log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Its own workers end with it, and it ends with this process.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func Serve(t gateway.T, dir, port string, env []string, command ...string) strin
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
 	})
-	said := func() []byte {
+	logged := func() []byte {
 		b, err := os.ReadFile(log.Name())
 		if err != nil {
 			return []byte(err.Error())
@@ -60,11 +61,12 @@ func Serve(t gateway.T, dir, port string, env []string, command ...string) strin
 		}
 		select {
 		case err := <-gone:
-			t.Fatalf("%s ended: %v\n%s", command[0], err, said())
+			gone <- err
+			t.Fatalf("%s ended: %v\n%s", command[0], err, logged())
 		default:
 		}
 	}
-	t.Fatalf("%s does not listen on %s:\n%s", command[0], addr, said())
+	t.Fatalf("%s does not listen on %s:\n%s", command[0], addr, logged())
 	return ""
 }
 
@@ -74,7 +76,10 @@ func Run(t gateway.T, dir string, env []string, in string, command ...string) st
 	t.Helper()
 	out, err := Try(dir, env, in, command...)
 	if err != nil {
-		t.Fatalf("%q: %v\n%s", command, err, out[max(0, len(out)-3000):])
+		if len(out) > 4000 { // the cause is at one of the ends
+			out = out[:2000] + "\n…\n" + out[len(out)-2000:]
+		}
+		t.Fatalf("%q: %v\n%s", command, err, out)
 	}
 	return out
 }

@@ -1,11 +1,22 @@
 package apps
 
-import "github.com/stepup-gateway/caddy-stepup/tests/gateway"
+import (
+	"crypto/sha1"
+	"fmt"
 
-// redmineSetup makes accounts and a project. API keys are "key-of-NAME" with zeros.
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+// redmineSetup creates accounts, projects and issues.
 const redmineSetup = `
+require 'digest'
+# Mail is sent by other threads, which lock the database.
+ActiveJob::Base.queue_adapter = :inline
+ActionMailer::Base.delivery_method = :test
+Setting.notified_events = []
 Setting.rest_api_enabled = '1'
 Setting.login_required = '0'
+Setting.autologin = '30'
 Redmine::DefaultData::Loader.load('en') rescue nil
 %w(alice mallory).each do |name|
   u = User.new(firstname: name.capitalize, lastname: 'Example', mail: "#{name}@example.com", language: 'en')
@@ -16,14 +27,20 @@ Redmine::DefaultData::Loader.load('en') rescue nil
   u.save!
   t = Token.new(user: u, action: 'api')
   t.save!
-  t.update_column(:value, "key-of-#{name}".ljust(40, '0'))
+  t.update_column(:value, Digest::SHA1.hexdigest("key of #{name}"))
 end
+IssueCustomField.create!(name: 'Room', field_format: 'string', is_for_all: true, trackers: Tracker.all)
 %w(first second third).each { |n| Project.create!(name: n.capitalize, identifier: n, trackers: Tracker.all, enabled_module_names: %w(issue_tracking wiki news documents files)) }
+40.times { |n| Issue.create!(project: Project.first, tracker: Tracker.first, author: User.find_by_login('alice'), subject: "Issue #{n}", status: IssueStatus.first, priority: IssuePriority.first) }
 `
 
-// Redmine runs Redmine on SQLite, with the administrators alice and mallory; a
-// password is "password of NAME", an API key "key-of-NAME" and zeros up to 40
-// characters. It has the projects first, second and third. It returns its address.
+// RedmineKey is the API key of an account of Redmine's.
+func RedmineKey(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte("key of "+name))) }
+
+// Redmine runs Redmine on SQLite and returns its address. It has the administrators
+// alice and mallory, whose passwords are "password of NAME" and whose API keys are
+// RedmineKey(NAME); the projects first, second and third; a custom field, 1, for
+// issues; and the issues 1 to 40 in the project first.
 func Redmine(t gateway.T) string {
 	t.Helper()
 	dir := t.TempDir() + "/redmine"

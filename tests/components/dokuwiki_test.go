@@ -257,7 +257,6 @@ func TestS06DokuWikiSpellings(t *testing.T) {
 	up.take()
 
 	token := "sectok=" + form.Get("sectok")
-	const urlencoded = "application/x-www-form-urlencoded"
 	without := func(field string) string {
 		body := make(url.Values)
 		for name, values := range form {

@@ -7,8 +7,8 @@ import (
 )
 
 func init() {
-	apps["webdav"] = webdav
-	apps["subversion"] = subversion
+	recordings["webdav"] = webdav
+	recordings["subversion"] = subversion
 }
 
 // apache runs Debian's Apache with a configuration of its own in dir, which it

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-func init() { apps["git"] = git }
+func init() { recordings["git"] = git }
 
 // escape is a name as a segment of an address, as curl and svn want it.
 func escape(s string) string {

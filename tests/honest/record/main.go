@@ -33,8 +33,8 @@ type app struct {
 	replacer *strings.Replacer
 }
 
-// apps are all of them.
-var apps = map[string]func(*app){}
+// recordings has how each application is recorded, by its name.
+var recordings = map[string]func(*app){}
 
 func main() {
 	out := flag.String("o", "tests/honest/testdata/requests.jsonl.gz", "the corpus")
@@ -44,7 +44,7 @@ func main() {
 	names := strings.Split(*only, ",")
 	if *only == "" {
 		names = nil
-		for name := range apps {
+		for name := range recordings {
 			names = append(names, name)
 		}
 		slices.Sort(names)
@@ -55,7 +55,7 @@ func main() {
 	}
 	failed := false
 	for _, name := range names {
-		run, there := apps[name]
+		run, there := recordings[name]
 		if !there {
 			exit(fmt.Errorf("there is no application %q", name))
 		}

@@ -7,13 +7,13 @@ import (
 )
 
 func init() {
-	apps["tus"] = func(a *app) { a.node("tus", fileNames(70)) }
-	apps["graphql"] = func(a *app) { a.node("graphql", names(150)) }
-	apps["socketio"] = func(a *app) { a.node("live", names(90)) }
-	apps["couchdb"] = func(a *app) { a.node("couch", names(90)) }
-	apps["oidc"] = oidc
-	apps["s3"] = s3
-	apps["nodered"] = nodered
+	recordings["tus"] = func(a *app) { a.node("tus", fileNames(70)) }
+	recordings["graphql"] = func(a *app) { a.node("graphql", names(150)) }
+	recordings["socketio"] = func(a *app) { a.node("live", names(90)) }
+	recordings["couchdb"] = func(a *app) { a.node("couch", names(90)) }
+	recordings["oidc"] = oidc
+	recordings["s3"] = s3
+	recordings["nodered"] = nodered
 }
 
 // names are the first n names.

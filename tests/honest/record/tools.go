@@ -6,12 +6,12 @@ import (
 )
 
 func init() {
-	apps["transmission"] = transmission
-	apps["prometheus"] = prometheus
-	apps["alertmanager"] = alertmanager
-	apps["radicale"] = radicale
-	apps["registry"] = registry
-	apps["verdaccio"] = verdaccio
+	recordings["transmission"] = transmission
+	recordings["prometheus"] = prometheus
+	recordings["alertmanager"] = alertmanager
+	recordings["radicale"] = radicale
+	recordings["registry"] = registry
+	recordings["verdaccio"] = verdaccio
 }
 
 // transmission is Transmission's daemon with its own command line.
