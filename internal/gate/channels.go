@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -19,7 +20,8 @@ import (
 // that nobody asked for opens nothing.
 
 // webSocket is the one upgrade that is always let through: what is inside is
-// messages, not requests.
+// messages, not requests. It has to be asked for as RFC 6455 has it: a server that
+// switches without that handshake speaks something else under the name.
 const webSocket = "websocket"
 
 // passage reports whether the request may open a channel, and drops its Upgrade
@@ -28,6 +30,7 @@ func passage(r *http.Request, upgrade, connection []string, allowed map[string]b
 	if len(upgrade) == 1 && r.ProtoMajor == 1 && r.ProtoMinor == 1 && names(connection, "upgrade") {
 		token := strings.ToLower(upgrade[0])
 		switch {
+		case len(token) != len(upgrade[0]): // some letter folds to one of ASCII
 		case token != webSocket:
 			if allowed[token] {
 				return true
@@ -40,9 +43,36 @@ func passage(r *http.Request, upgrade, connection []string, allowed map[string]b
 	return false
 }
 
-// tunnels reports whether a CONNECT is the one that opens a WebSocket. Go's
-// HTTP/2 server keeps :protocol among the headers, quic-go in Proto.
+// shakesHands reports whether a request with an Upgrade has what makes a WebSocket's
+// opening handshake of it (RFC 6455 section 4.2.1), once Connection has taken away
+// what it names. Other protocols have none.
+func shakesHands(h http.Header) bool {
+	if up := h["Upgrade"]; len(up) != 1 || !strings.EqualFold(up[0], webSocket) {
+		return true
+	}
+	key := h["Sec-Websocket-Key"]
+	if len(key) != 1 || len(key[0]) != 24 || !version13(h) {
+		return false
+	}
+	var nonce [18]byte
+	n, err := base64.StdEncoding.Decode(nonce[:], []byte(key[0]))
+	return err == nil && n == 16
+}
+
+// version13 reports whether the request asks for the version of WebSockets that
+// there is.
+func version13(h http.Header) bool {
+	v := h["Sec-Websocket-Version"]
+	return len(v) == 1 && v[0] == "13"
+}
+
+// tunnels reports whether a CONNECT is the one that opens a WebSocket. It has a
+// version as the upgrade has, and no key (RFC 8441 section 5). Go's HTTP/2 server
+// keeps :protocol among the headers, quic-go in Proto.
 func tunnels(r *http.Request) bool {
+	if !version13(r.Header) {
+		return false
+	}
 	switch r.ProtoMajor {
 	case 2:
 		p := r.Header[":protocol"]
@@ -79,6 +109,47 @@ func opens(name string) bool {
 		return folds(name, "transfer-encoding")
 	}
 	return false
+}
+
+// bars returns why a request goes no further, whatever the rules say. target is
+// its target as it was sent. Over HTTP/2 and 3 it may have a space in its query,
+// and the line that a proxy makes of it for HTTP/1.1 has two versions, or two
+// targets, then: the application chooses.
+func (g *Gate) bars(r *http.Request, target string, channel bool) *refusal {
+	switch {
+	case !g.allows(r.Method), r.Method == http.MethodConnect && !channel:
+		return methodNotAllowed
+	case strings.IndexByte(target, ' ') >= 0:
+		return ambiguous
+	}
+	return nil
+}
+
+// passing returns the way onward of a request that may open a channel, or not. The
+// rules judge it as the upgrade that it asks for in either case.
+func passing(r *http.Request, channel bool, next func(http.ResponseWriter, *http.Request) error) (*http.Request, func(http.ResponseWriter, *http.Request) error) {
+	onward := next
+	switch {
+	case !channel:
+		return r, func(w http.ResponseWriter, r *http.Request) error { return answered(w, r, onward) }
+	case r.Method == http.MethodConnect:
+		// What comes inside is kept from whoever looks for a body: CONNECT has none
+		// (RFC 9110 section 9.3.6), and the client waits for the answer with it.
+		inside := r.Body
+		r = r.WithContext(r.Context())
+		r.Body = http.NoBody
+		return r, func(w http.ResponseWriter, r *http.Request) error {
+			r.Body = inside
+			return onward(w, r)
+		}
+	case !shakesHands(r.Header):
+		return r, func(w http.ResponseWriter, r *http.Request) error {
+			delete(r.Header, "Upgrade")
+			scrubConnection(r.Header, r.Header["Connection"], false)
+			return answered(w, r, onward)
+		}
+	}
+	return r, next
 }
 
 // oneAnswer is the writer of a request that may open no channel: it has one

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -55,8 +56,8 @@ type Reading struct {
 func (g *Gate) Explain(r *http.Request) Explanation {
 	r, sent := scrub(r, g.upgrades)
 	original, _ := g.o.Original(r)
-	if !g.allows(r.Method) || r.Method == http.MethodConnect && !sent.channel {
-		return Explanation{Outcome: "method_not_allowed"}
+	if refusal := g.bars(r, cmp.Or(original, r.RequestURI), sent.channel); refusal != nil {
+		return Explanation{Outcome: string(refusal.code)}
 	}
 	if g.own(r, original) != nil {
 		return Explanation{Outcome: "own_page"}

@@ -312,14 +312,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	hinted := sent.hinted
 	v := visit{g: g, w: w, r: r, early: sent.early}
 	v.original, _ = g.o.Original(r)
-	if !g.allows(r.Method) || r.Method == http.MethodConnect && !sent.channel {
-		v.refuse(methodNotAllowed)
+	if refusal := g.bars(r, v.asked(), sent.channel); refusal != nil {
+		v.refuse(refusal)
 		return nil
 	}
-	if !sent.channel {
-		onward := next
-		next = func(w http.ResponseWriter, r *http.Request) error { return answered(w, r, onward) }
-	}
+	r, next = passing(r, sent.channel, next)
+	v.r = r
 	if own := g.own(r, v.original); own != nil {
 		v.r = own
 		return v.portal()
