@@ -26,9 +26,10 @@
 //
 // What it does not do. It does not fold ASCII case: callers compare paths
 // case-insensitively, as Caddy's path matcher does. It does not know the
-// application's routes: "/a.json" for "/a", Windows short names ("/ADMINI~1"),
-// symbolic links and rewrites inside the application are other paths to it,
-// and so are "/admin" and "/admin/" in the direction of adding a slash (a rule
-// on "/admin/*" that means "/admin" too has to say so). What it
+// application's routes: Windows short names ("/ADMINI~1"), symbolic links and
+// rewrites inside the application are other paths to it, and so are "/admin"
+// and "/admin/" in the direction of adding a slash (a rule on "/admin/*" that
+// means "/admin" too has to say so). Formats of a path ("/a.json") are for the
+// rules, since only they know which paths matter. What it
 // finds in bodies is what it is asked for by name: method overrides, and fields.
 package readings
