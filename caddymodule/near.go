@@ -31,6 +31,9 @@ func compileNear(r config.Rule, match func(*http.Request) (bool, error)) func(*h
 		return nil
 	}
 	return func(r *http.Request) (bool, error) {
+		if !n.index && !maySpell(r.URL.Path) {
+			return false, nil
+		}
 		var buf [8]string
 		for _, p := range neighbours(buf[:0], r.Method, r.URL.Path, n.index) {
 			if !n.patterns && !slices.Contains(n.exact, strings.ToLower(p)) {
@@ -135,6 +138,19 @@ func neighbours(dst []string, method, path string, index bool) []string {
 		dst = append(dst, strings.TrimSuffix(path, "/")+"/"+indexFiles[i])
 	}
 	return dst
+}
+
+// maySpell reports whether a path may have neighbours, at the cost of a glance:
+// it has a dot, or an end like "index" or "default".
+func maySpell(path string) bool {
+	if strings.IndexByte(path, '.') >= 0 {
+		return true
+	}
+	switch path[max(len(path)-1, 0):] {
+	case "x", "X", "t", "T":
+		return true
+	}
+	return false
 }
 
 // isAsset reports whether an extension is that of a file which dresses a page.
