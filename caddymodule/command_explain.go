@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 	} else {
 		fmt.Fprintf(w, "%s (tenant %s).\n", e.Outcome, e.Tenant)
 	}
+	if len(e.Also) > 0 {
+		fmt.Fprintf(w, "It cannot be told which action the request is, so it needs grants for these too: %s.\n", strings.Join(e.Also, ", "))
+	}
 	if e.Cookie != "" {
 		fmt.Fprintf(w, "It travels in the cookie %s.\n", e.Cookie)
 	}
@@ -49,6 +53,9 @@ func writeExplanation(w io.Writer, e ExplainAnswer) {
 		rule := "-"
 		if one.Rule > 0 {
 			rule = fmt.Sprint(one.Rule)
+		}
+		if one.Uncertain {
+			rule += " perhaps"
 		}
 		if one.Observes {
 			rule += " observes"

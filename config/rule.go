@@ -64,9 +64,15 @@ type Matchers map[string]json.RawMessage
 // body holds (it is compressed, in another charset, neither a form nor JSON by the
 // letter: XML, YAML, MessagePack, an upload, plain text), the rule counts as
 // matching, and so do those behind it that cover the request; where they name
-// another action, the request is refused as ambiguous. Of a body the first 256 KiB
-// are looked through, and of those who are signed in as much as is held; a larger
-// one needs the grants for all actions that it may be.
+// other actions, the request needs the grants for all of them. So does one in which
+// a field has other values too (twice in a form, in query and body, in the elements
+// of a batch), or is not spelled as it is here, so that one application takes the
+// rule's value and another does not. Of a body the first 256 KiB are looked through,
+// and of those who are signed in as much as is held; a larger one may be anything.
+//
+// A person is asked for the missing grants one after the other, and sends the form
+// again in between: a form is held only for the last one. A one-time grant is used
+// up only where no other grant is missing.
 //
 // A path that ends in /* also covers the path without the slash: /admin/* covers
 // /admin, in On and in Match. In Except it does not.

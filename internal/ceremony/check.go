@@ -56,12 +56,12 @@ func (s *Service) checkGrant(ctx context.Context, db *records.DB, p *Principal, 
 	return pass, nil
 }
 
-// Receipt proves who spent a grant, a held request's ticket, or both.
+// Receipt proves who spent grants, a held request's ticket, or both.
 type Receipt struct {
 	h      grants.Holder
-	grant  grants.ID // zero: a time-based one, which is not spent
-	ticket []byte    // the record's id; nil: no request was held
-	claim  []byte    // under which the ticket is redeemed
+	grants []grants.ID // none: time-based ones, which are not spent
+	ticket []byte      // the record's id; nil: no request was held
+	claim  []byte      // under which the ticket is redeemed
 	mark   []byte
 }
 
@@ -69,35 +69,61 @@ type Receipt struct {
 // through is passed on. Of concurrent callers exactly one succeeds (S03); the
 // others fail with [ErrNoGrant].
 func (s *Service) Spend(ctx context.Context, p *Principal, pass *Pass) (Receipt, error) {
-	return s.spend(ctx, p, pass, nil)
+	passes := []Pass{*pass}
+	return s.spend(ctx, p, passes, passes, nil)
 }
 
-// spend uses up the grant, if it is a one-time one, and the ticket, if there is
-// one, in one Apply.
-func (s *Service) spend(ctx context.Context, p *Principal, pass *Pass, ticket *Ticket) (Receipt, error) {
+// SpendAll is [Service.Spend] for a request that needs several grants: all that
+// are good for one request only are used up, or none is.
+func (s *Service) SpendAll(ctx context.Context, p *Principal, passes []Pass) (Receipt, error) {
+	return s.spend(ctx, p, passes, onceOnly(passes), nil)
+}
+
+func onceOnly(passes []Pass) []Pass {
+	once := make([]Pass, 0, len(passes))
+	for i := range passes {
+		if passes[i].Grant.Use != grants.TimeBased {
+			once = append(once, passes[i])
+		}
+	}
+	return once
+}
+
+// spend uses up those of a request's grants that are in once, and the ticket, if
+// there is one, in one Apply.
+func (s *Service) spend(ctx context.Context, p *Principal, passes, once []Pass, ticket *Ticket) (Receipt, error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Receipt{}, err
 	}
-	r := Receipt{h: pass.Grant.Holder, mark: make([]byte, 16)}
+	r := Receipt{h: db.Holder(p.Subject), mark: make([]byte, 16)}
 	if ticket != nil {
 		r.ticket, r.claim = ticket.id, ticket.claim
 	}
 	rand.Read(r.mark) // never fails: crypto/rand ends the program instead
-	if ticket == nil || pass.Grant.Use != grants.TimeBased {
-		r.grant = pass.ID
+	for i := range once {
+		r.grants = append(r.grants, once[i].ID)
 	}
-	action, err := s.mark(ctx, db, r, nil, r.mark)
-	e := Event{Kind: "grant", Outcome: "spent", Action: action, Method: pass.Grant.Methods.String(), Object: shortID(pass.ID)}
-	if errors.Is(err, ErrNoGrant) {
-		e.Outcome, e.Cause = "refused", "spent"
-		s.report(ctx, *p, e)
-		return Receipt{}, grants.ErrSpent
+	if len(once) > 0 {
+		passes = once // to be reported
 	}
-	if err != nil {
+	actions, err := s.mark(ctx, db, r, nil, r.mark)
+	if err != nil && !errors.Is(err, ErrNoGrant) {
 		return Receipt{}, err
 	}
-	s.report(ctx, *p, e)
+	for i, action := range actions {
+		e := Event{Kind: "grant", Outcome: "spent", Action: action}
+		if i < len(passes) {
+			e.Method, e.Object = passes[i].Grant.Methods.String(), shortID(passes[i].ID)
+		}
+		if err != nil {
+			e.Outcome, e.Cause = "refused", "spent"
+		}
+		s.report(ctx, *p, e)
+	}
+	if err != nil {
+		return Receipt{}, grants.ErrSpent
+	}
 	return r, nil
 }
 
@@ -109,59 +135,69 @@ func (s *Service) GiveBack(ctx context.Context, p *Principal, r Receipt) error {
 	if err != nil {
 		return err
 	}
-	action, err := s.mark(ctx, db, r, r.mark, nil)
+	actions, err := s.mark(ctx, db, r, r.mark, nil)
 	if err != nil {
 		return err
 	}
-	s.report(ctx, *p, Event{Kind: "grant", Outcome: "given_back", Cause: "no_upstream_reached", Action: action, Object: shortID(r.grant)})
+	for i, action := range actions {
+		e := Event{Kind: "grant", Outcome: "given_back", Cause: "no_upstream_reached", Action: action}
+		if i < len(r.grants) {
+			e.Object = shortID(r.grants[i])
+		}
+		s.report(ctx, *p, e)
+	}
 	return nil
 }
 
 // mark replaces the marks of what the receipt is for, all of which must be as
-// given, and tells for which action it was. It fails with [ErrNoGrant] where one
-// is another, or gone.
-func (s *Service) mark(ctx context.Context, db *records.DB, r Receipt, from, to []byte) (action string, err error) {
+// given, and returns for which action each grant was; that of the ticket stands
+// for it where no grant is spent with it. It fails with [ErrNoGrant] where one is
+// another, or gone, and returns the actions up to that one.
+func (s *Service) mark(ctx context.Context, db *records.DB, r Receipt, from, to []byte) (actions []string, err error) {
 	var ops []store.Op
 	same := func(mark []byte) bool { return subtle.ConstantTimeCompare(mark, from) == 1 }
-	if r.grant != (grants.ID{}) {
-		row, err := db.ReadGrant(ctx, r.h, r.grant)
-		action = row.Value.Action
+	for _, id := range r.grants {
+		row, err := db.ReadGrant(ctx, r.h, id)
+		actions = append(actions, row.Value.Action)
 		if errors.Is(err, records.ErrNotFound) || err == nil && !same(row.Value.Spent) {
-			return action, ErrNoGrant
+			return actions, ErrNoGrant
 		}
 		if err != nil {
-			return action, err
+			return actions, err
 		}
 		op, err := db.MarkGrant(row, to)
 		if err != nil {
-			return action, err
+			return actions, err
 		}
 		ops = append(ops, op)
 	}
 	if r.ticket != nil {
 		row, err := db.Tickets.Get(ctx, r.h, r.ticket)
+		if len(actions) == 0 {
+			actions = append(actions, row.Value.Action)
+		}
 		if errors.Is(err, records.ErrNotFound) || err == nil && (!same(row.Value.Spent) || subtle.ConstantTimeCompare(row.Value.Claim, r.claim) != 1) {
-			return action, ErrNoGrant
+			return actions, ErrNoGrant
 		}
 		if err != nil {
-			return action, err
+			return actions, err
 		}
 		ticket := row.Value
-		action, ticket.Spent = ticket.Action, to
+		ticket.Spent = to
 		if len(to) == 0 {
 			ticket.Claim, ticket.ClaimedUntil = nil, time.Time{} // to be claimed anew
 		}
 		op, err := db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
 		if err != nil {
-			return action, err
+			return actions, err
 		}
 		ops = append(ops, op)
 	}
 	if len(ops) == 0 {
-		return action, ErrNoGrant // a receipt for nothing
+		return actions, ErrNoGrant // a receipt for nothing
 	}
 	if err = db.Apply(ctx, ops...); errors.Is(err, records.ErrConflict) {
 		err = ErrNoGrant
 	}
-	return action, err
+	return actions, err
 }

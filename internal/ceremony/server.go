@@ -145,7 +145,7 @@ func (o only) Match(db *records.DB, a *records.Account, try Attempt) (Proof, err
 func (s *Service) VerifyGrant(ctx context.Context, p Principal, action grants.Action, today *grants.Demand, token string) error {
 	pass, err := s.vouch(ctx, p, action, today, token)
 	if err == nil && pass.Grant.Use == grants.OneTimeUse {
-		_, err = s.spend(ctx, &p, &pass, nil)
+		_, err = s.Spend(ctx, &p, &pass)
 		return err // spending reports
 	}
 	e := Event{Kind: "grant", Outcome: "vouched", Action: action.String(), Method: pass.Grant.Methods.String(), Object: shortID(pass.ID)}

@@ -229,11 +229,11 @@ func (s *Service) link(ctx context.Context, db *records.DB, h grants.Holder, id 
 	return []store.Op{op}, err
 }
 
-// Redeem uses up the ticket and, where the grant is good for one request only,
-// the grant, as one record: of concurrent callers exactly one succeeds, and the
-// others fail with [ErrNoGrant].
-func (s *Service) Redeem(ctx context.Context, p *Principal, pass *Pass, t Ticket) (Receipt, error) {
-	return s.spend(ctx, p, pass, &t)
+// Redeem uses up the ticket and those of the grants that are good for one request
+// only, as one record: of concurrent callers exactly one succeeds, and the others
+// fail with [ErrNoGrant].
+func (s *Service) Redeem(ctx context.Context, p *Principal, passes []Pass, t Ticket) (Receipt, error) {
+	return s.spend(ctx, p, passes, onceOnly(passes), &t)
 }
 
 // Forget removes the request of a redeemed ticket, which nobody needs any more.

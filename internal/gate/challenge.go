@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -65,6 +66,11 @@ func (v *visit) challenge(who ceremony.Principal) {
 	if lost {
 		// Nothing is lost to the person: the form is in the browser's history.
 		pages.Render(v.w, http.StatusRequestEntityTooLarge, pages.Message{Page: v.page(), Kind: pages.NotHeld, NextURL: page})
+		return
+	}
+	if v.apart && v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		io.CopyN(io.Discard, v.r.Body, maxDrained)
+		pages.Render(v.w, http.StatusForbidden, pages.Message{Page: v.page(), Kind: pages.Several, NextURL: page})
 		return
 	}
 	if inFrame {

@@ -103,6 +103,7 @@ func (d *decision) each(r *http.Request, all ways) error {
 // where r has the only one.
 func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare []string) error {
 	m := match{method: r.Method, path: r.URL.Path}
+	var uncertain either
 	for i := range d.g.rules {
 		rl := &d.g.rules[i]
 		if rl.Unsafe && safe {
@@ -126,8 +127,14 @@ func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare
 				continue
 			}
 		}
-		if d.bearing(m, r, bare, !m.near) == decides {
+		if d.decided(&uncertain, rl) {
 			return nil
+		}
+		switch says := d.bearing(m, r, bare, !m.near); {
+		case says == decides:
+			return nil
+		case says == mayDecide && !m.near:
+			uncertain.add(rl)
 		}
 	}
 	m.rule, m.near = nil, false
@@ -156,16 +163,14 @@ func (d *decision) bearing(m match, r *http.Request, bare []string, certain bool
 	if len(rl.except) > 0 && rl.excepts(r, bare) {
 		return d.note(m, excepts)
 	}
-	verdict := d.holds(rl)
-	if verdict == readings.CannotTell && d.body.unknown {
-		m.ifBody = true
-	}
+	v := d.holds(rl)
+	m.ifBody = v.ifBody
 	switch {
-	case verdict == readings.No:
+	case v.is == readings.No:
 		return unruled
 	case rl.Observe:
 		return d.note(m, observes)
-	case verdict == readings.Yes && certain:
+	case v.is == readings.Yes && certain:
 		return d.note(m, decides)
 	default:
 		return d.note(m, mayDecide)
@@ -173,9 +178,9 @@ func (d *decision) bearing(m match, r *http.Request, bare []string, certain bool
 }
 
 // holds reports whether the request's fields are those that the rule asks for.
-func (d *decision) holds(rl *rule) readings.Verdict {
+func (d *decision) holds(rl *rule) verdict {
 	if len(rl.Fields) == 0 {
-		return readings.Yes
+		return verdict{is: readings.Yes}
 	}
 	return d.body.holds(rl, len(d.g.rules))
 }
@@ -219,7 +224,7 @@ func (d *decision) anyMethod(r *http.Request, path string, bare []string) error 
 		case decides:
 			return nil
 		case mayDecide:
-			if !depends && d.holds(rl) == readings.Yes {
+			if !depends && d.holds(rl).is == readings.Yes {
 				return nil
 			}
 			certain = false

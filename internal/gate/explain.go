@@ -18,6 +18,9 @@ type Explanation struct {
 	// Action and GrantType are what is demanded, with "step_up".
 	Action    string `json:"action_type,omitempty"`
 	GrantType string `json:"grant_type,omitempty"`
+	// Also are the actions that are demanded besides, since it cannot be told
+	// which of them the request is.
+	Also []string `json:"also,omitempty"`
 	// Readings are all ways to understand the request; none where there are too
 	// many.
 	Readings []Reading `json:"readings,omitempty"`
@@ -39,6 +42,9 @@ type Reading struct {
 	// IfBody tells that the rule decides only where the body has its fields,
 	// which cannot be told without one; the next reading tells what else.
 	IfBody bool `json:"if_body,omitempty"`
+	// Uncertain reports that it cannot be told whether the rule decides: a field has
+	// other values too, or another spelling. The next reading tells what else may.
+	Uncertain bool `json:"uncertain,omitempty"`
 	// Observes tells that the rule is only watched: it counts the request and
 	// decides nothing; the next reading tells what does.
 	Observes bool `json:"observes,omitempty"`
@@ -84,6 +90,9 @@ func (g *Gate) Explain(r *http.Request) Explanation {
 		e.Outcome = "pass"
 	default:
 		e.Outcome, e.Action, e.GrantType = "step_up", j.rule.Demand.Action.String(), j.rule.Demand.Use.String()
+		for _, rl := range j.also {
+			e.Also = append(e.Also, rl.Demand.Action.String())
+		}
 	}
 	return e
 }
@@ -94,6 +103,8 @@ func (e *Explanation) add(m *match) {
 		one.Rule, one.Action, one.Line = rl.number, rl.Demand.Action.String(), rl.Line
 	}
 	switch m.says {
+	case mayDecide:
+		one.Uncertain = !one.IfBody
 	case observes:
 		one.Observes = true
 	case excepts:

@@ -25,11 +25,15 @@ type body struct {
 	// unknown tells that nobody knows the body: Explain has none.
 	unknown  bool
 	verdicts []verdict // by rule; made where the first is needed
+	eithers  []eitherVerdict
 }
 
 type verdict struct {
 	known bool
 	is    readings.Verdict
+	// ifBody reports that the verdict is so only if the body has fields that the
+	// queries have not, where nobody knows the body.
+	ifBody bool
 }
 
 func bodyOf(r *http.Request, original string) body {
@@ -41,30 +45,33 @@ func bodyOf(r *http.Request, original string) body {
 	return b
 }
 
-// holds tells whether the request has all of the rule's fields: it has not where
-// one is certainly not there. rules is how many rules there are.
-func (b *body) holds(rl *rule, rules int) readings.Verdict {
+// holds reports whether the request has all of the rule's fields: it has not where
+// one is certainly not there, and it cannot be told where one has other values too.
+// rules is how many rules there are.
+func (b *body) holds(rl *rule, rules int) verdict {
 	if b.verdicts == nil {
 		b.verdicts = make([]verdict, rules)
 	}
 	v := &b.verdicts[rl.number-1]
 	if v.known {
-		return v.is
+		return *v
 	}
-	*v = verdict{true, readings.Yes}
+	*v = verdict{known: true, is: readings.Yes}
 	for i := range rl.Fields {
-		switch rl.Fields[i].In(b.r, &b.peek, b.queries...) {
+		f, in := &rl.Fields[i], (*readings.Field).InEvery
+		if rl.settles {
+			in = (*readings.Field).In
+		}
+		switch in(f, b.r, &b.peek, b.queries...) {
 		case readings.No:
 			if !b.unknown {
 				v.is = readings.No
-				return readings.No
+				return *v
 			}
-			v.is = readings.CannotTell
+			v.is, v.ifBody = readings.CannotTell, true
 		case readings.CannotTell:
-			if !b.unknown { // what the query says asks whatever the body has
-				v.is = readings.CannotTell
-			}
+			v.is = readings.CannotTell
 		}
 	}
-	return v.is
+	return *v
 }

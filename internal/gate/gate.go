@@ -2,8 +2,8 @@
 // scrub, match, identify, check, pass or challenge.
 //
 // It promises that a request reaches the application only where no reading of
-// it is protected, or where the one action that its readings ask for was
-// granted to who is asking. Whatever goes wrong on the way (no identity, a
+// it is protected, or where the one action that its readings ask for, or each of
+// the actions that its fields may ask for, was granted to who is asking. Whatever goes wrong on the way (no identity, a
 // failing store, a matcher's error, a panic) ends in a refusal. Refusals are
 // written here and never returned as errors: a server may have an error handler
 // that forwards the request after all.
@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -222,6 +223,9 @@ type rule struct {
 	number int // from 1
 	cookie cookies.Name
 	except []pattern
+	// settles reports that no enforced rule behind asks for another action: once
+	// a reading has the rule's fields, others cannot ask for more.
+	settles bool
 }
 
 // New makes a Gate.
@@ -302,6 +306,10 @@ func New(o Options) (*Gate, error) {
 		g.usesMethod = g.usesMethod || uses
 		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
+	for i := range g.rules {
+		rl := &g.rules[i]
+		rl.settles = rl.Observe || !slices.ContainsFunc(g.rules[i+1:], func(behind rule) bool { return !behind.Observe && !sameAction(rl, &behind) })
+	}
 	return g, nil
 }
 
@@ -342,54 +350,4 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	}
 	v.rule, v.also, v.untold, v.hinted = j.rule, j.also, j.untold, hinted
 	return v.protected(next)
-}
-
-// protected is the way of a request that needs a grant.
-func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
-	g, r := v.g, v.r
-	g.o.Decided(v.rule.number - 1)
-	v.secure = g.o.Secure(r)
-	if refusal := v.untrusted(); refusal != nil {
-		v.refuse(refusal)
-		return nil
-	}
-	who, err := g.o.Identify(r)
-	refusal := v.identified(&who, err)
-	if len(v.observed) > 0 {
-		v.tellObserved(presence(refusal))
-	}
-	if refusal != nil {
-		v.refuse(refusal)
-		return nil
-	}
-	if v.untold {
-		if rl, err := v.lookFurther(); err != nil {
-			v.refuseUndecided(err)
-			return nil
-		} else if rl == nil {
-			cookies.Strip(r.Header)
-			return next(v.w, r)
-		} else if v.rule = rl; len(v.also) > 0 && !v.alsoGranted(&who) {
-			return nil
-		}
-	}
-	if refusal := v.bind(); refusal != nil {
-		v.refuse(refusal)
-		return nil
-	}
-	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
-	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, token)
-	switch {
-	case err == nil && v.rule.Demand.Use == grants.TimeBased && v.early && v.mayChange():
-		v.tooEarly()
-		return nil
-	case err == nil && v.rule.Demand.Use == grants.TimeBased:
-		g.o.Count(v.rule.Demand.Action.String(), Passed)
-		announce(r.Header, &who, v.rule, &pass.Grant)
-		return v.whileGranted(&pass.Grant, next)
-	case err == nil:
-		return v.spend(who, pass, next)
-	}
-	v.ungranted(who, token != "", err)
-	return nil
 }

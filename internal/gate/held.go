@@ -1,10 +1,10 @@
 package gate
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -15,12 +15,13 @@ import (
 
 // hold takes a form that a person sent into the challenge, so that it is sent on
 // once they proved who they are. Requests that a redirect repeats are not held;
-// nor are those whose address a browser would not come back to.
+// nor are those whose address a browser would not come back to, and those that need
+// several proofs.
 //
 // It fails with heldrequest.ErrTooLarge where the form is over the limit.
 func (v *visit) hold(ask *ceremony.Ask) error {
 	asked := v.asked()
-	if v.g.o.MaxHeld < 0 || v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || !sameSitePath(asked) {
+	if v.apart || v.g.o.MaxHeld < 0 || v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || !sameSitePath(asked) {
 		return nil
 	}
 	held, err := heldrequest.Capture(v.r, v.sent(), v.g.o.MaxHeld)
@@ -135,19 +136,19 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 	g, ticket := v.g, c.ticket
 	v.hinted = namesMethod | namesPath
 	rl, err := v.lookFurther()
-	if err == nil && len(v.also) > 0 {
-		err = errAmbiguous
-	}
 	if err != nil {
 		v.refuseUndecided(err)
 		return nil
 	}
-	if rl == nil || rl.Demand.Action.String() != ticket.Action {
-		// The rules changed meanwhile. The person sees the page as it is now.
-		v.rule = rl
-		return v.redirectTo(ticket.URL)
-	}
 	v.rule = rl
+	isTickets := func(rl *rule) bool { return rl.Demand.Action.String() == ticket.Action }
+	switch {
+	case rl == nil || !isTickets(rl) && !slices.ContainsFunc(v.also, isTickets):
+		// The rules changed meanwhile. The person sees the page as it is now.
+		return v.redirectTo(ticket.URL)
+	case len(v.also) > 0:
+		return v.several(who, c, next)
+	}
 	if refusal := v.bind(); refusal != nil {
 		v.refuse(refusal)
 		return nil
@@ -160,7 +161,7 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 		return nil
 	}
 	c.settled = true // whatever comes of it: an unknown outcome gives nothing back
-	receipt, err := g.o.Ceremony.Redeem(v.r.Context(), &who, &pass, ticket)
+	receipt, err := g.o.Ceremony.Redeem(v.r.Context(), &who, []ceremony.Pass{pass}, ticket)
 	if errors.Is(err, ceremony.ErrNoGrant) {
 		return v.redirectTo(ticket.URL)
 	}
@@ -175,9 +176,7 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 	}
 	back, err := v.passOnce(&who, &pass, receipt, next)
 	if !back {
-		if err := g.o.Ceremony.Forget(context.WithoutCancel(v.r.Context()), ticket); err != nil {
-			g.o.Failed(v.r, "forgetting a held request", err)
-		}
+		v.forget(c)
 	}
 	return finish(err)
 }

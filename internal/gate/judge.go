@@ -67,8 +67,8 @@ type judgment struct {
 	// rule is the one whose demand the request must satisfy; nil where there is
 	// none.
 	rule *rule
-	// also are further rules whose demands must be satisfied too: the request is
-	// a large body that may be several actions.
+	// also are further rules whose demands must be satisfied too: it cannot be
+	// told which of several actions the request is, or it is all of them.
 	also []*rule
 	// untold reports that the judgment may differ once more of a large body is
 	// looked through.
@@ -85,10 +85,11 @@ type judgment struct {
 // actions are ambiguous, since a grant for one would open the other's resource to
 // whoever makes the application read it so.
 //
-// Where it cannot be told, an honest upload may be larger than what was looked
-// through (tooLarge), and may then be several actions: it needs the grants for
-// all of them, which open no more together than each for itself. What hides its
-// body in another way is ambiguous. The only error is errAmbiguous.
+// Where it cannot be told from the fields which rule decides, the request needs the
+// grants for all that may, which open no more together than each for itself: a form
+// may send a field twice (a checkbox with its default), a batch may be several
+// actions, and an upload may be larger than what was looked through (tooLarge). The
+// only error is errAmbiguous.
 func judge(all *matches, tooLarge bool) (judgment, error) {
 	var (
 		j     judgment
@@ -128,9 +129,6 @@ func judge(all *matches, tooLarge bool) (judgment, error) {
 		if !known(j.rule) && !slices.ContainsFunc(j.also, known) {
 			j.also = append(j.also, rl)
 		}
-	}
-	if len(j.also) > 0 && !tooLarge {
-		return judgment{}, errAmbiguous
 	}
 	return j, nil
 }

@@ -27,12 +27,69 @@ type visit struct {
 	also   []*rule
 	untold bool
 	hinted hints
+	// apart reports that the request needs several proofs, so that it is not held:
+	// a grant that is won for a held request passes nothing else, also not what
+	// the second challenge would hold.
+	apart bool
 	// early reports that the request came as early data.
 	early bool
 	// observed are the observing rules that would have decided the request.
 	observed []*rule
 	// original is the target as the client sent it, where it was rewritten.
 	original string
+}
+
+// protected is the way of a request that needs a grant.
+func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
+	g, r := v.g, v.r
+	g.o.Decided(v.rule.number - 1)
+	v.secure = g.o.Secure(r)
+	if refusal := v.untrusted(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	who, err := g.o.Identify(r)
+	refusal := v.identified(&who, err)
+	if len(v.observed) > 0 {
+		v.tellObserved(presence(refusal))
+	}
+	if refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	if v.untold {
+		if rl, err := v.lookFurther(); err != nil {
+			v.refuseUndecided(err)
+			return nil
+		} else if rl == nil {
+			cookies.Strip(r.Header)
+			return next(v.w, r)
+		} else {
+			v.rule = rl
+		}
+	}
+	if len(v.also) > 0 {
+		return v.several(who, nil, next)
+	}
+	if refusal := v.bind(); refusal != nil {
+		v.refuse(refusal)
+		return nil
+	}
+	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
+	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, token)
+	switch {
+	case err == nil && v.rule.Demand.Use == grants.TimeBased && v.early && v.mayChange():
+		v.tooEarly()
+		return nil
+	case err == nil && v.rule.Demand.Use == grants.TimeBased:
+		g.o.Count(v.rule.Demand.Action.String(), Passed)
+		announce(r.Header, &who, v.rule, &pass.Grant)
+		return v.whileGranted(&pass.Grant, next)
+	case err == nil:
+		return v.spend(who, pass, next)
+	}
+	v.ungranted(who, token != "", err)
+	return nil
 }
 
 // portal serves one of the gateway's own pages.

@@ -37,6 +37,7 @@ const (
 	MethodNotAllowed MessageKind = "message.method_not_allowed"
 	TooLarge         MessageKind = "message.too_large"
 	NotShown         MessageKind = "message.not_shown" // a request that cannot be shown to who is to confirm it
+	Several          MessageKind = "message.several"   // a form that needs several proofs
 	NotHeld          MessageKind = "message.not_held"  // a form that is over the limit for being held
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"

@@ -3,6 +3,7 @@ package readings
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,7 +15,7 @@ type Verdict uint8
 const (
 	No Verdict = iota
 	Yes
-	CannotTell // it may: to be taken for Yes where Yes is what protects
+	CannotTell // it may, or some readings do: to be taken for Yes where Yes is what protects
 )
 
 // Limits on a field to look for.
@@ -118,6 +119,21 @@ func (f Field) Unless(harmless ...string) (Field, error) {
 	return f, nil
 }
 
+// Or returns the field with the values of either, if both are one field and neither
+// is turned around.
+func (f *Field) Or(other *Field) (Field, bool) {
+	if f.not || other.not || !slices.Equal(f.names, other.names) || !slices.Equal(f.path, other.path) {
+		return Field{}, false
+	}
+	either := *f
+	either.json = f.json && other.json
+	either.values = slices.Concat(f.values, other.values)
+	if len(f.values) == 0 || len(other.values) == 0 {
+		either.values = nil
+	}
+	return either, true
+}
+
 // String is the name or pointer that the field was made with.
 func (f *Field) String() string { return f.text }
 
@@ -168,6 +184,33 @@ func (f *Field) listedRaw(raw string) bool {
 	return false
 }
 
+// meant reports whether a decoded value is one of those named to every
+// application: by the letter, but for what a star stands for.
+func (f *Field) meant(value string) bool {
+	for i := range f.values {
+		if f.values[i].letter(value) {
+			return true
+		}
+	}
+	return len(f.values) == 0
+}
+
+// meantRaw is meant for a value as it stands in a query or form: it must be one of
+// those named whether it is decoded once or more often.
+func (f *Field) meantRaw(raw string) bool {
+	for i := range f.values {
+		if w := &f.values[i]; !w.front && !w.back && spelled(raw, w.text) {
+			return true
+		}
+	}
+	value := decodeField(raw)
+	return len(f.values) == 0 || f.meant(value) && decodeField(value) == value && !strings.Contains(lowerASCII(raw), "%u")
+}
+
+// called reports whether a raw name is, by the letter, what the field is called in
+// a query or form.
+func (f *Field) called(raw string) bool { return spelled(raw, f.names[len(f.names)-1]) }
+
 // In reports whether the request has the field with one of its values, or, of a
 // field turned around with [Field.Unless], not with a harmless one. Values are
 // compared without their case and what may stand around them; see wanted.is.
@@ -180,8 +223,24 @@ func (f *Field) listedRaw(raw string) bool {
 //
 // The body is only read where the queries do not decide.
 func (f *Field) In(r *http.Request, p *Peek, queries ...string) Verdict {
-	q := fieldReader{names: f.names, want: f}
-	q.plain = f.not && !f.json
+	return f.in(false, r, p, queries)
+}
+
+// InEvery is [Field.In], but Yes only if every reading of the request has the
+// field with one of its values. Where some have and others may not, it cannot tell:
+// the rules behind, which may be those of another reading, are to be looked at too.
+// It is certain of a field that is spelled, name and value, as it was configured,
+// at every place where it occurs, and in every element of a JSON batch, of a request
+// that can be read to its end.
+//
+// It reads the body, whatever the queries say.
+func (f *Field) InEvery(r *http.Request, p *Peek, queries ...string) Verdict {
+	return f.in(true, r, p, queries)
+}
+
+func (f *Field) in(every bool, r *http.Request, p *Peek, queries []string) Verdict {
+	q := fieldReader{names: f.names, want: f, every: every && !f.not}
+	q.plain = q.every || f.not && !f.json
 	if r.URL != nil {
 		q.query(r.URL.RawQuery)
 		sent := q.count
@@ -195,11 +254,13 @@ func (f *Field) In(r *http.Request, p *Peek, queries ...string) Verdict {
 		}
 		q.count = sent
 	}
-	if q.hit && !f.not {
+	if q.hit && !f.not && !every {
 		return Yes
 	}
 	p.find(f, &q)
 	switch {
+	case q.every && q.hit && (q.unsure || q.odd || q.count.all != q.count.exact):
+		return CannotTell
 	case f.not && !q.unsure && !q.odd && q.count == count{all: 1, exact: 1}:
 		return No
 	case f.not && (q.unsure || q.hit):

@@ -36,9 +36,11 @@ type fieldReader struct {
 	// being collected.
 	want *Field
 	hit  bool // some occurrence may be what is wanted
-	// count are the occurrences, for a field turned around; odd reports that
-	// some reading has others, and plain that one may be exact where the reader
-	// is now.
+	// every reports that the field must be certain, see [Field.InEvery].
+	every bool
+	// count are the occurrences, for a field turned around or with every; odd
+	// reports that some reading has others, and plain that one may be exact where
+	// the reader is now.
 	count count
 	odd   bool
 	plain bool
@@ -96,7 +98,7 @@ func hidesSeparator(q string) bool {
 // urlencoded reads application/x-www-form-urlencoded, with '&' alone as the
 // separator and with ';' too.
 func (f *fieldReader) urlencoded(s string) {
-	if f.want != nil && f.want.not && strings.Count(s, "&") >= maxPlain {
+	if f.want != nil && (f.want.not || f.every) && strings.Count(s, "&") >= maxPlain {
 		f.odd = true
 	}
 	for s != "" && !f.unsure {
@@ -128,10 +130,26 @@ func (f *fieldReader) pair(p string) {
 		return
 	}
 	if f.want != nil {
-		f.occurs(value, f.plain && spelled(name, f.names[0]) && f.want.listedRaw(value))
+		f.occurs(value, f.plain && f.exact(name, value))
 		return
 	}
 	f.add(value)
+}
+
+// exact reports whether a field of a query or form is spelled exactly.
+func (f *fieldReader) exact(name, value string) bool {
+	if f.every {
+		return f.want.called(name) && f.want.meantRaw(value)
+	}
+	return spelled(name, f.names[0]) && f.want.listedRaw(value)
+}
+
+// exactly is exact for a value that is not encoded, under the right name.
+func (f *fieldReader) exactly(value string) bool {
+	if f.every {
+		return f.want.meant(value)
+	}
+	return f.want.listed(value)
 }
 
 // occurs counts an occurrence of the field that is wanted.

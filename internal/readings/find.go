@@ -53,7 +53,7 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 	default:
 		// Of what says to be an image, too: some applications do not look.
 		form = layout == urlencodedForm && isURLEncoded(p.head) || kind == "text/plain" && isURLEncoded(strings.TrimSuffix(p.head, "\r\n"))
-		f.plain = form && kind == urlencodedType && !field.json
+		f.plain = form && kind == urlencodedType && (!field.json || f.every)
 		f.urlencoded(p.head)
 	}
 	f.unsure = f.unsure || was
@@ -61,7 +61,7 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 		f.unsure = f.unsure || !form
 		return
 	}
-	f.plain = field.json && (layout == jsonForm || kind == "text/plain") && len(text) == len(p.head)
+	f.plain = (field.json || f.every) && (layout == jsonForm || kind == "text/plain") && len(text) == len(p.head)
 	j := jsonReader{field: field, sink: f}
 	j.read(text)
 	f.unsure = f.unsure || superset(kind)

@@ -46,10 +46,11 @@ func (j *jsonReader) read(text string) {
 }
 
 // twice reports whether a name on the path occurs more than once: a decoder that
-// keeps one of them may keep the one without the field.
+// keeps one of them may keep the one without the field. Where the field must be
+// certain its own name may, since all of its values are looked at.
 func (j *jsonReader) twice() bool {
-	for _, n := range j.passed {
-		if n > 1 {
+	for i, n := range j.passed {
+		if n > 1 && !(j.sink.every && i == len(j.field.path)) {
 			return true
 		}
 	}
@@ -73,6 +74,11 @@ func (j *jsonReader) value(st, exact state, depth int) bool {
 			st &^= end // all of it is shown
 		case len(j.field.values) == 0:
 			j.sink.hit = true
+			j.sink.count.all++
+			if exact&end != 0 && j.sink.plain {
+				j.sink.count.exact++
+			}
+			st &^= end // what is in it does not matter
 		default:
 			// Of what is below none is the value by the letter, and there may
 			// be nothing.
@@ -110,7 +116,7 @@ func (j *jsonReader) found(text string, exact, word bool) {
 		return
 	}
 	j.sink.count.all++
-	if exact && j.sink.plain && j.field.listed(text) {
+	if exact && j.sink.plain && j.sink.exactly(text) {
 		j.sink.count.exact++
 	}
 	switch {
@@ -165,8 +171,13 @@ func (j *jsonReader) array(st, exact state, depth int) bool {
 	if j.space(); j.next(']') {
 		return true
 	}
+	// The elements of a batch are requests, each of which must have the field.
+	batch := j.sink.every && depth == 0 && (path[0] == "" || path[0][0] < '0' || path[0][0] > '9')
 	for n := 0; ; n++ {
-		inner, letter := st, state(0)
+		inner, letter, before := st, state(0), j.sink.count.all
+		if batch {
+			letter = exact
+		}
 		for rest := st &^ (1 << len(path)); rest != 0; rest &= rest - 1 {
 			if i := bits.TrailingZeros32(uint32(rest)); isIndex(path[i], n) {
 				inner |= 1 << (i + 1)
@@ -178,6 +189,10 @@ func (j *jsonReader) array(st, exact state, depth int) bool {
 		}
 		if j.space(); !j.value(inner, letter, depth+1) {
 			return false
+		}
+		if batch {
+			j.sink.odd = j.sink.odd || j.sink.count.all == before || j.twice()
+			j.passed = [maxTokens + 1]int{}
 		}
 		if j.space(); j.next(']') {
 			return true

@@ -171,7 +171,7 @@ func (f *fieldReader) partValue(s string) {
 		return
 	}
 	if f.want != nil {
-		f.occurs(s, f.plain && f.want.listed(s))
+		f.occurs(s, f.plain && f.exactly(s))
 		return
 	}
 	f.add(s)

@@ -29,7 +29,7 @@ func (f *fieldReader) parts(field *Field, contentType, kind, body string) (form,
 	for n := 0; ; n++ {
 		part, err := r.NextRawPart()
 		if err == io.EOF {
-			return true, found == 1 && plain && n <= maxPlain
+			return true, (found == 1 || found > 1 && f.every) && plain && n <= maxPlain
 		}
 		if err != nil || part.FormName() == "" && part.FileName() == "" {
 			return false, false
@@ -37,12 +37,12 @@ func (f *fieldReader) parts(field *Field, contentType, kind, body string) (form,
 		if !f.partBody(field, part) {
 			return false, false
 		}
-		if !field.not || field.json || part.FormName() != f.names[0] {
+		if !field.not && !f.every || field.json || part.FormName() != f.names[0] {
 			continue
 		}
 		found++
 		value, err := io.ReadAll(part)
-		plain = err == nil && plain && len(part.Header) == 1 && field.listed(string(value)) &&
+		plain = err == nil && plain && len(part.Header) == 1 && f.exactly(string(value)) &&
 			part.Header.Get("Content-Disposition") == `form-data; name="`+f.names[0]+`"`
 	}
 }

@@ -59,6 +59,22 @@ func (w *wanted) is(value string) bool {
 	return found && w.one(before)
 }
 
+// letter reports whether every application takes value for w: by the letter, but
+// for what a star stands for, and without a NUL at which some would cut it.
+func (w *wanted) letter(value string) bool {
+	switch {
+	case strings.IndexByte(value, 0) >= 0:
+		return false
+	case w.front && w.back:
+		return strings.Contains(value, w.text)
+	case w.front:
+		return strings.HasSuffix(value, w.text)
+	case w.back:
+		return strings.HasPrefix(value, w.text)
+	}
+	return value == w.text
+}
+
 // lead is what may stand before a value, and trail behind it, without changing
 // what it is taken for.
 const (
