@@ -125,31 +125,29 @@ func (g *Gate) bars(r *http.Request, target string, channel bool) *refusal {
 	return nil
 }
 
-// passing returns the way onward of a request that may open a channel, or not. The
-// rules judge it as the upgrade that it asks for in either case.
-func passing(r *http.Request, channel bool, next func(http.ResponseWriter, *http.Request) error) (*http.Request, func(http.ResponseWriter, *http.Request) error) {
-	onward := next
+// withoutBody returns a CONNECT as those see it who look for a body: it has none
+// (RFC 9110 section 9.3.6), and the client sends what goes inside once it is
+// answered.
+func withoutBody(r *http.Request) *http.Request {
+	r = r.WithContext(r.Context())
+	r.Body = http.NoBody
+	return r
+}
+
+// pass calls next for a request that may open a channel, or not. inside is the body
+// that it came with.
+func pass(w http.ResponseWriter, r *http.Request, channel bool, inside io.ReadCloser, next func(http.ResponseWriter, *http.Request) error) error {
 	switch {
 	case !channel:
-		return r, func(w http.ResponseWriter, r *http.Request) error { return answered(w, r, onward) }
+		return answered(w, r, next)
 	case r.Method == http.MethodConnect:
-		// What comes inside is kept from whoever looks for a body: CONNECT has none
-		// (RFC 9110 section 9.3.6), and the client waits for the answer with it.
-		inside := r.Body
-		r = r.WithContext(r.Context())
-		r.Body = http.NoBody
-		return r, func(w http.ResponseWriter, r *http.Request) error {
-			r.Body = inside
-			return onward(w, r)
-		}
-	case !shakesHands(r.Header):
-		return r, func(w http.ResponseWriter, r *http.Request) error {
-			delete(r.Header, "Upgrade")
-			scrubConnection(r.Header, r.Header["Connection"], false)
-			return answered(w, r, onward)
-		}
+		r.Body = inside
+	case !shakesHands(r.Header): // the rules judged it as the upgrade that it asks for
+		delete(r.Header, "Upgrade")
+		scrubConnection(r.Header, r.Header["Connection"], false)
+		return answered(w, r, next)
 	}
-	return r, next
+	return next(w, r)
 }
 
 // oneAnswer is the writer of a request that may open no channel: it has one

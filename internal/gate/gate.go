@@ -324,8 +324,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		v.refuse(refusal)
 		return nil
 	}
-	r, next = passing(r, sent.channel, next)
-	v.r = r
+	onward, inside := next, r.Body
+	next = func(w http.ResponseWriter, r *http.Request) error { return pass(w, r, sent.channel, inside, onward) }
+	if r.Method == http.MethodConnect {
+		r = withoutBody(r)
+		v.r = r
+	}
 	if own := g.own(r, v.original); own != nil {
 		v.r = own
 		return v.portal()
