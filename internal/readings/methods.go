@@ -29,6 +29,8 @@ func (m MethodReadings) Has(method string) bool { return slices.Contains(m.Metho
 
 // Methods lists the methods as which an application may take r: the sent one,
 // and those that headers, query, form or JSON body put in its place, on any method.
+// An override that names no method of the registry, or several, is one of which it
+// cannot tell: what an application makes of it is its own affair.
 // HEAD is read as GET too, and so is CONNECT: over HTTP/2 and 3 it opens a
 // WebSocket (RFC 8441, RFC 9220), which a proxy asks an HTTP/1.1 application for
 // by GET. queries are raw queries to look into besides that of
@@ -43,7 +45,8 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 	f := fieldReader{names: overrideFields}
 	for name, values := range r.Header {
 		if overrideHeader(name) {
-			for _, v := range values {
+			for i, v := range values {
+				m.CannotTell = m.CannotTell || i > 0 && v != values[0]
 				f.add(v)
 			}
 		}
@@ -59,13 +62,18 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 	if form.layout == jsonForm {
 		f.json(form.body)
 	}
-	m.CannotTell = f.unsure
+	m.CannotTell = m.CannotTell || f.unsure
+	m.tunneled(r, queries)
 
 	for _, v := range f.values {
 		if len(v) > maxOverride {
 			m.CannotTell = true
 			continue
 		}
+		if strings.Trim(v, blanks) == "" {
+			continue
+		}
+		m.CannotTell = m.CannotTell || !Registered(strings.ToUpper(strings.Trim(v, blanks)))
 		for more := true; more; {
 			var one string
 			one, v, more = strings.Cut(v, ",")
@@ -74,9 +82,6 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 			// "DELETE;x", "PUT /": good enough for some.
 			if i := strings.IndexFunc(one, notLetter); i > 0 && Registered(strings.ToUpper(one[:i])) {
 				m.add(one[:i])
-			}
-			if form.layout == multipartForm && one != "" && !isToken(one) {
-				m.CannotTell = true // where a part's value ends is disputable
 			}
 		}
 	}
@@ -90,8 +95,32 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 }
 
 // overrideFields are the fields that frameworks look for: Rails, Laravel and
-// Symfony, Express; ASP.NET MVC takes the header's name; Google APIs.
-var overrideFields = []string{"_method", "x-http-method-override", "x-http-method", "x-method-override", "$httpmethod"}
+// Symfony, Express; ASP.NET MVC takes the header's name; Google APIs, Salesforce,
+// Alfresco; Plack and Catalyst.
+var overrideFields = []string{
+	"_method", "x-http-method-override", "x-http-method", "x-method-override", "$httpmethod", "_httpmethod", "alf_method", "x-tunneled-method",
+}
+
+// tunneled adds the methods that the field "method" of the query of a POST names,
+// which Restlet takes for the method. The name is too common for more: what is no
+// method of the registry is some application's own parameter.
+func (m *MethodReadings) tunneled(r *http.Request, queries []string) {
+	if r.URL == nil || m.Methods[0] != http.MethodPost {
+		return
+	}
+	f := fieldReader{names: []string{"method"}}
+	f.query(r.URL.RawQuery)
+	f.hiddenQuery(r.URL.Path)
+	for _, q := range queries {
+		f.query(q)
+	}
+	m.CannotTell = m.CannotTell || f.unsure
+	for _, v := range f.values {
+		if v = strings.ToUpper(strings.Trim(v, blanks)); Registered(v) {
+			m.add(v)
+		}
+	}
+}
 
 // overrideHeader reports whether a header of this name, however its words are
 // joined and in whatever case, may override the method.
@@ -118,7 +147,7 @@ func overrideHeader(name string) bool {
 	}
 	switch string(word) {
 	case "xhttpmethodoverride", "xhttpmethod", "xmethodoverride", "xhttpoverridemethod", "xoverridemethod", "xhttpoverride",
-		"xmethod", "xoriginalmethod", "xrewritemethod", "xforwardedmethod", "xrequestmethod", "xhttpmethodname",
+		"xmethod", "xtunneledmethod", "xoriginalmethod", "xrewritemethod", "xforwardedmethod", "xrequestmethod", "xhttpmethodname",
 		"httpmethodoverride", "httpmethod", "methodoverride", "method":
 		return true
 	}
