@@ -185,6 +185,22 @@ var blindToMethod = map[string]bool{
 	"remote_ip": true, "client_ip": true, "protocol": true, "tls": true,
 }
 
+// usesHost reports whether a rule's matchers may depend on the host.
+func usesHost(r config.Rule) bool {
+	for _, set := range append([]config.Matchers{r.On}, r.Match...) {
+		for name, raw := range set {
+			switch name {
+			case "path", "path_regexp", "method", "query", "remote_ip", "client_ip", "protocol", "tls":
+			default:
+				if name == "host" || strings.Contains(strings.ToLower(string(raw)), "host") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // usesMethod tells whether a rule's matchers may depend on the method.
 func usesMethod(r config.Rule) bool {
 	for _, set := range append([]config.Matchers{r.On}, r.Match...) {

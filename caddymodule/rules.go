@@ -44,6 +44,7 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			Fields:      fields,
 			Show:        shown,
 			UsesMethod:  usesMethod(r),
+			UsesHost:    usesHost(r),
 			Observe:     r.Mode == config.ModeObserve,
 			Line:        describe(r),
 		})

@@ -38,7 +38,7 @@ func (d *decision) decide(r *http.Request, original string, hinted hints) (judgm
 // collect spares requests with one reading the search for others.
 func (d *decision) collect(r *http.Request, original string, hinted hints) error {
 	g := d.g
-	if !plain(r, original) || hinted&namesPath != 0 {
+	if !plain(r, original) || hinted&namesPath != 0 || g.usesHost && !oneHost(r) {
 		return d.collectAll(r, original)
 	}
 	if g.hides(r.URL.Path) {
@@ -78,23 +78,43 @@ func (d *decision) each(r *http.Request, all ways) error {
 			return errHidden
 		}
 	}
+	if len(all.hosts) == 0 {
+		all.hosts = []string{r.Host}
+	}
+	for _, host := range all.hosts {
+		if err := d.eachOf(r, host, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOf collects over the readings that are for one host.
+func (d *decision) eachOf(r *http.Request, host string, all ways) error {
 	upgrade := r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
 	for _, p := range all.paths {
 		for _, method := range all.methods.Methods {
 			// What comes after an upgrade is unsafe under whatever method.
 			safe := readings.SafeMethod(method) && !upgrade
-			read := d.g.o.WithReading(r, p, method)
+			read := d.reading(r, host, p, method)
 			if err := d.one(read, d.g.o.Unclean(read), safe, all.bare); err != nil {
 				return err
 			}
 		}
 		if all.methods.CannotTell {
-			if err := d.anyMethod(r, p, all.bare); err != nil {
+			if err := d.anyMethod(r, host, p, all.bare); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// reading makes the request of one reading.
+func (d *decision) reading(r *http.Request, host, path, method string) *http.Request {
+	read := d.g.o.WithReading(r, path, method)
+	read.Host = host
+	return read
 }
 
 // one collects over the reading that r is, up to the first enforced rule that
@@ -195,7 +215,7 @@ func (d *decision) note(m match, what says) says {
 // override may be there that could not be read. Every rule is noted that could be
 // the first for some method. A rule that depends on the method does not end the
 // search; any other does.
-func (d *decision) anyMethod(r *http.Request, path string, bare []string) error {
+func (d *decision) anyMethod(r *http.Request, host, path string, bare []string) error {
 	var asked [][]*http.Request // with each method, made once for all rules
 	certain := true             // no rule before may have decided
 	for i := range d.g.rules {
@@ -203,7 +223,7 @@ func (d *decision) anyMethod(r *http.Request, path string, bare []string) error 
 		matched, near := rl.Match == nil, false
 		for j := 0; !matched && j < len(overridden); j++ {
 			if j == len(asked) {
-				read := d.g.o.WithReading(r, path, overridden[j])
+				read := d.reading(r, host, path, overridden[j])
 				asked = append(asked, append([]*http.Request{read}, d.g.o.Unclean(read)...))
 			}
 			var err error

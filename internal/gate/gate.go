@@ -96,6 +96,9 @@ type Rule struct {
 	// UsesMethod tells that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
 	UsesMethod bool
+	// UsesHost reports that Match depends on the host. Other readings of the host
+	// are looked for only where some rule does.
+	UsesHost bool
 	// Observe makes the rule one that is only watched: Options.Observed is told
 	// of the requests that it would have decided, and they go on as if it were
 	// not there.
@@ -215,6 +218,7 @@ type Gate struct {
 	cross    *http.CrossOriginProtection
 	// Some rule depends on the method, and some that is enforced.
 	usesMethod, demandsMethod bool
+	usesHost                  bool // some rule that is enforced depends on the host
 }
 
 // rule is a Rule with what is computed once.
@@ -304,6 +308,7 @@ func New(o Options) (*Gate, error) {
 		})
 		uses := r.UsesMethod || r.Unsafe
 		g.usesMethod = g.usesMethod || uses
+		g.usesHost = g.usesHost || r.UsesHost && !r.Observe
 		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
 	for i := range g.rules {

@@ -66,7 +66,7 @@ func (v *visit) digest(body string) [32]byte {
 	h := sha256.New()
 	var overrides []string
 	for name := range v.r.Header {
-		if mayOverride(name) || namesAPath(name) {
+		if mayOverride(name) || namesAPath(name) || namesAHost(name) {
 			overrides = append(overrides, name)
 		}
 	}

@@ -7,13 +7,15 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
-// ways are the readings of one request: every path under every method.
+// ways are the readings of one request: every path under every method on
+// every host.
 type ways struct {
 	paths []string
 	// bare are the paths on which except is judged: without what an outer
 	// handle_path took off, since operators write them so.
 	bare    []string
 	methods readings.MethodReadings
+	hosts   []string // none: the one that was sent
 }
 
 // plain reports whether the path can be read in one way only, which is r.URL.Path.
@@ -60,7 +62,13 @@ func (d *decision) ways(r *http.Request, original string) (ways, error) {
 			return ways{}, err
 		}
 	}
-	if len(w.paths)*len(w.methods.Methods) > readings.Limit {
+	if d.g.usesHost {
+		var err error
+		if w.hosts, err = hosts(r); err != nil {
+			return ways{}, err
+		}
+	}
+	if len(w.paths)*len(w.methods.Methods)*max(len(w.hosts), 1) > readings.Limit {
 		return ways{}, readings.ErrTooMany
 	}
 	return w, nil
