@@ -142,6 +142,12 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	if said.ObservesOnly() {
 		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected", zap.String("tenant", h.tenant))
 	}
+	for i := range said.Rules {
+		if by := said.Rules[i].ClientChosen(); len(by) > 0 {
+			h.logger.Warn("a rule matches by what a client chooses: whoever leaves it out, or writes it in another way, leaves the rule; match by path, method or host, use form and json for the fields of a request, or put a rule without that matcher behind this one",
+				zap.String("tenant", h.tenant), zap.String("rule", describe(said.Rules[i])), zap.Strings("matchers", by))
+		}
+	}
 	if len(said.AllowUpgrades) > 0 {
 		h.logger.Warn("no rule sees what is sent inside a connection that was upgraded: whoever may send one such request may send anything that the protocol carries",
 			zap.String("tenant", h.tenant), zap.Strings("allow_upgrades", said.AllowUpgrades))

@@ -123,6 +123,31 @@ func clientChosen(text string) bool {
 	return false
 }
 
+// ClientChosen lists the matchers of a rule that are about what a client chooses
+// and may leave out or write in another way, header and query among them: a request
+// without it does not fall under the rule.
+func (r *Rule) ClientChosen() []string {
+	var found []string
+	for _, set := range append([]Matchers{r.On}, r.Match...) {
+		for name, raw := range set {
+			switch name {
+			case "header", "header_regexp", "query":
+			case "expression", "vars", "vars_regexp":
+				if !clientChosen(strings.ToLower(string(raw))) {
+					continue
+				}
+			default:
+				continue
+			}
+			if !slices.Contains(found, name) {
+				found = append(found, name)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 func opening(what string) error {
 	return fmt.Errorf("%s lets any client leave the rule by sending what it names, whatever the value is worth: match path and method, and use except, or form and json, for what needs no proof", what)
 }

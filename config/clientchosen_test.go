@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,31 @@ func TestS28NoMatcherOpensTheRule(t *testing.T) {
 		r := Rule{Action: "A", Grant: GrantOneTime, On: Matchers{"path": []byte(`["/admin/*"]`)}, Match: []Matchers{{name: []byte(raw)}}}
 		if err := r.Validate(); (err != nil) != refused || refused && !strings.Contains(err.Error(), "leave the rule") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A rule by what a client may leave out is told at load.
+func TestS28RulesByWhatClientsChoose(t *testing.T) {
+	set := func(text string) Matchers {
+		var m Matchers
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for text, want := range map[string]string{
+		`{"path":["/a"],"method":["POST"],"host":["a.test"]}`:      "",
+		`{"header":{"X-Kind":["money"]},"path":["/a"]}`:            "header",
+		`{"header_regexp":{"X-Kind":{"pattern":"m"}}}`:             "header_regexp",
+		`{"query":{"op":["pay"]},"header":{"X":["y"]}}`:            "header query",
+		`{"expression":"{http.request.header.X} == 'y'"}`:          "expression",
+		`{"expression":"{http.request.uri.path}.endsWith('.do')"}`: "",
+		`{"vars":{"{http.request.cookie.a}":["1"]}}`:               "vars",
+	} {
+		on, match := Rule{On: set(text)}, Rule{Match: []Matchers{set(text)}}
+		if a, b := strings.Join(on.ClientChosen(), " "), strings.Join(match.ClientChosen(), " "); a != want || b != want {
+			t.Errorf("%s: %q and %q, want %q", text, a, b, want)
 		}
 	}
 }

@@ -86,6 +86,12 @@ func TestWhatYouApproveIsWhatYouSee(t *testing.T) {
 			"overridden": func() answer {
 				return ask("POST", "/pay?amount=1", body, "Cookie", grant, "X-HTTP-Method-Override", "DELETE")
 			},
+			"a destination": func() answer {
+				return ask("POST", "/pay?amount=1", body, "Cookie", grant, "Destination", "/pay/other")
+			},
+			"a SOAP action": func() answer {
+				return ask("POST", "/pay?amount=1", body, "Cookie", grant, "SOAPAction", `"urn:pay#all"`)
+			},
 			"another site": func() answer { return ask("POST", "/pay?amount=1", body, "Cookie", grant, "Host", "evil.test") },
 			"plain site":   func() answer { return ask("POST", "/pay?amount=1", body, "Cookie", grant, "X-Plain", "1") },
 			"another user": func() answer { return ask("POST", "/pay?amount=1", body, "Cookie", grant, "X-User", "eve") },
@@ -199,5 +205,28 @@ func TestShownTextsAreVisible(t *testing.T) {
 		if got != want {
 			t.Errorf("%q is shown as %q, want %q", sent, got, want)
 		}
+	}
+}
+
+// A grant for one Destination or SOAPAction is none for another, nor for none.
+func TestS23ShownRequestHasOneDestination(t *testing.T) {
+	for _, name := range []string{"Destination", "SOAPAction", "Overwrite"} {
+		s := newSite(t, showRules(pay))
+		move := func(value string, more ...string) answer {
+			headers := append([]string{"Host", "app.test", "Content-Type", urlencoded}, more...)
+			if value != "" {
+				headers = append(headers, name, value)
+			}
+			return s.do("POST", "/pay", "amount=1", headers...)
+		}
+		a := move("/pay/a")
+		s.expect(a, 401, false)
+		grant, _ := s.prove(a, pay, "")
+		for _, other := range []string{"/pay/b", ""} {
+			if a := move(other, "Cookie", grant); a.StatusCode != 401 || len(s.takeReached()) > 0 {
+				t.Errorf("%s %q: %s", name, other, a.Status)
+			}
+		}
+		s.expect(move("/pay/a", "Cookie", grant), 200, true)
 	}
 }
