@@ -15,7 +15,8 @@ import (
 // routes of a server are followed as requests do, once, when the first step_up of
 // the server is loaded: one that no request reaches, a second one behind the
 // first, and one that does not get the requests for its own pages are refused; a
-// way around it to the same application is warned of.
+// way around it to the same application is warned of, and what a client may not say
+// to the application is deleted on it too.
 
 // ownPage stands for the gateway's own pages.
 const ownPage = "/.step-up/challenge/x"
@@ -32,6 +33,7 @@ func (h *Handler) checkComposition(ctx caddy.Context) error {
 		return err
 	}
 	for _, f := range c.around() {
+		h.around = true
 		h.logger.Warn("requests reach the application without passing step_up: put step_up before the handle and route blocks of the site, and name what needs no proof by `except`",
 			zap.String("step_up", f.gate.name), zap.Strings("upstreams", f.dials), zap.String("way_around", f.matched))
 	}

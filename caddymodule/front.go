@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -32,8 +33,13 @@ type Front struct {
 	// being provisioned, so that they are complete when the server starts.
 	routes caddyhttp.RouteList
 	front  *gate.Front
-	once   sync.Once
-	pass   func(http.ResponseWriter, *http.Request) error // to the routes
+	// scrubs is set if some way leads around a step_up to the application behind it:
+	// what a client may not say is deleted here then, and no upgrade is let
+	// through but those that a step_up allows.
+	scrubs   bool
+	upgrades map[string]bool
+	once     sync.Once
+	pass     func(http.ResponseWriter, *http.Request) error // to the routes
 }
 
 // CaddyModule returns the module's id.
@@ -76,6 +82,11 @@ func (h *Handler) joinFront(ctx caddy.Context, app *App) (bool, error) {
 		route.Handlers[0].(*Front).build(server.Routes, app, h.logger)
 		server.Routes = caddyhttp.RouteList{route}
 	}
+	front := frontOf(server)
+	front.scrubs = front.scrubs || h.around
+	for _, name := range h.AllowUpgrades {
+		front.upgrades[strings.ToLower(name)] = true
+	}
 	return true, nil
 }
 
@@ -100,7 +111,7 @@ func provisioning(routes caddyhttp.RouteList) bool {
 }
 
 func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) {
-	f.routes = routes
+	f.routes, f.upgrades = routes, map[string]bool{}
 	f.front = gate.NewFront(gate.FrontOptions{
 		Ceremony: app.service,
 		Secure:   isSecure,
@@ -116,12 +127,17 @@ func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// Behind a server's routes stands the same handler for every request.
 	f.once.Do(func() { f.pass = f.routes.Compile(next).ServeHTTP })
+	if f.scrubs && f.leads(r, "") {
+		return gate.Scrub(w, r, f.upgrades, func(w http.ResponseWriter, r *http.Request) error {
+			return f.front.ServeHTTP(w, r, f.pass)
+		})
+	}
 	return f.front.ServeHTTP(w, r, f.pass)
 }
 
-// leads reports whether the site that serves r has a step_up of the name. Only
-// hosts are compared: what handlers in front make of the rest is not known before
-// they have run.
+// leads reports whether the site that serves r has a step_up of the name, or any
+// if it is empty. Only hosts are compared: what handlers in front make of the rest
+// is not known before they have run.
 func (f *Front) leads(r *http.Request, name string) bool {
 	for _, route := range f.routes {
 		only, serves := hosts(route, r)
@@ -174,7 +190,7 @@ func (f *Front) has(route caddyhttp.Route, name string, depth int) bool {
 	for _, handler := range route.Handlers {
 		switch handler := handler.(type) {
 		case *Handler:
-			if handler.name() == name {
+			if name == "" || handler.name() == name {
 				return true
 			}
 		default:

@@ -43,6 +43,7 @@ type Handler struct {
 	form     func(user string) (string, error) // the form in which user ids are kept
 	carried  *carried                          // where requests carry credentials
 	actions  map[string]portal.Action          // by action type
+	around   bool                              // some way leads around it, see checkComposition
 	gate     *gate.Gate
 	observer *observer
 	logger   *zap.Logger

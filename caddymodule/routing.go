@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"net"
 	"path"
 	"regexp"
 	"slices"
@@ -57,9 +58,22 @@ func (p part) dials() []string {
 	}
 	var all []string
 	for _, u := range p.Upstreams {
-		all = append(all, u.Dial)
+		all = append(all, dialed(u.Dial))
 	}
 	return all
+}
+
+// dialed is one spelling of an address: this machine has several names.
+func dialed(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	switch ip := net.ParseIP(host); {
+	case host == "", ip != nil && (ip.IsLoopback() || ip.IsUnspecified()):
+		host = "localhost"
+	}
+	return strings.ToLower(net.JoinHostPort(host, port))
 }
 
 // routesOf reads a server's routes. Caddy has loaded the matchers, and the

@@ -15,7 +15,7 @@ func init() {
 }
 
 // Scrub stands before the error routes of a server that has a step_up, and
-// deletes what a client may not say to an application (S08): an error of a handler
+// deletes what a client may not say to an application (S08, S23): an error of a handler
 // in front, such as a refusal by basic_auth, never came by step_up. The first
 // step_up of the server puts it there; no configuration names it.
 type Scrub struct{}
@@ -33,9 +33,21 @@ func (Scrub) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ServeHTTP scrubs a request and passes it on.
+// ServeHTTP scrubs a request and passes it on, without any upgrade. A CONNECT would
+// open one whatever its headers say, so it is answered with the error's status.
 func (Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return next.ServeHTTP(w, gate.Scrub(r))
+	if r.Method == http.MethodConnect {
+		status := http.StatusMethodNotAllowed
+		if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
+			if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok && failed.StatusCode >= 400 {
+				status = failed.StatusCode
+			}
+		}
+		w.WriteHeader(status)
+		return nil
+	}
+	r.Header.Del("Upgrade")
+	return gate.Scrub(w, r, nil, next.ServeHTTP)
 }
 
 // Interface guards

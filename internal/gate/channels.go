@@ -112,18 +112,21 @@ func opens(name string) bool {
 }
 
 // bars returns why a request goes no further, whatever the rules say. target is
-// its target as it was sent. Over HTTP/2 and 3 it may have a space in its query,
-// and the line that a proxy makes of it for HTTP/1.1 has two versions, or two
-// targets, then: the application chooses.
+// its target as it was sent.
 func (g *Gate) bars(r *http.Request, target string, channel bool) *refusal {
 	switch {
 	case !g.allows(r.Method), r.Method == http.MethodConnect && !channel:
 		return methodNotAllowed
-	case strings.IndexByte(target, ' ') >= 0:
+	case twoTargets(target):
 		return ambiguous
 	}
 	return nil
 }
+
+// twoTargets reports whether a request's target has a space in it. Over HTTP/2 and
+// 3 its query may, and the line that a proxy makes of it for HTTP/1.1 has two
+// versions, or two targets, then: the application chooses.
+func twoTargets(target string) bool { return strings.IndexByte(target, ' ') >= 0 }
 
 // withoutBody returns a CONNECT as those see it who look for a body: it has none
 // (RFC 9110 section 9.3.6), and the client sends what goes inside once it is

@@ -3,6 +3,8 @@ package gate
 import (
 	"net/http"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
 // reserved begins the names of the headers by which the gateway talks to the
@@ -81,12 +83,21 @@ func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
 	return r, s
 }
 
-// Scrub deletes from a request what a client may not say to an application, and
-// every upgrade. It is for requests that an application may get without a Gate.
-func Scrub(r *http.Request) *http.Request {
-	r, _ = scrub(r, nil)
-	r.Header.Del("Upgrade")
-	return r
+// Scrub passes on a request that may reach an application without a Gate: without
+// what a client may not say to it, and without what could make more than one
+// request of it, but for WebSockets and the upgrades to further protocols, in
+// lower case.
+func Scrub(w http.ResponseWriter, r *http.Request, upgrades map[string]bool, next func(http.ResponseWriter, *http.Request) error) error {
+	r, s := scrub(r, upgrades)
+	switch {
+	case r.Method == http.MethodConnect && !s.channel:
+		problem.Write(w, problem.Problem{Code: methodNotAllowed.code, Detail: methodNotAllowed.detail})
+		return nil
+	case twoTargets(r.RequestURI):
+		problem.Write(w, problem.Problem{Code: ambiguous.code, Detail: ambiguous.detail})
+		return nil
+	}
+	return pass(w, r, s.channel, r.Body, next)
 }
 
 // looked tells with which letters the names begin that scrub looks at. A range

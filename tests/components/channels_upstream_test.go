@@ -57,8 +57,8 @@ func (a asgi) all(t *testing.T) string {
 //	answer=switch     101 with the protocol that was asked for, if one was
 //	answer=other      101 with h2c
 //	answer=websocket  101 with websocket, whatever was asked for
-//	answer=bare       101 without any header
-//	answer=late       100, and 101 without any header
+//	answer=bare       101 with no protocol
+//	answer=late       100, and 101 with no header at all
 //	answer=open       200 without a length, as to CONNECT
 //	(none)            200 and a word
 //
@@ -147,7 +147,7 @@ func (e *echo) serve(conn net.Conn) {
 		case "websocket":
 			io.WriteString(conn, switching+"Connection: Upgrade\r\nUpgrade: websocket\r\n"+accept(r)+"\r\n")
 		case "bare":
-			io.WriteString(conn, switching+"\r\n")
+			io.WriteString(conn, switching+"Connection: Upgrade\r\n\r\n")
 		case "late":
 			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n"+switching+"\r\n")
 		case "open":
