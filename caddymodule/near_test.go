@@ -68,7 +68,7 @@ func (b *bed) needs(method, target string) string {
 func TestS06Neighbours(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, nearRules, ""))
-	b.enrol("alice")
+	alice := b.enrol("alice")
 	for target, want := range map[string]string{
 		"/exact": "EXACT", "/exact.json": "EXACT", "/exact.HTML": "EXACT", "/Exact.json": "EXACT", "/exact.tar.gz": "EXACT", "/exact.png": "EXACT",
 		"/exact/index.html": "EXACT", "/exact/index": "EXACT", "/exact/Default.aspx": "EXACT", "/exact%2ejson": "EXACT", "/exact.json/": "EXACT", "/x/../exact.json": "EXACT", "/exact.json;v=1": "EXACT",
@@ -79,11 +79,21 @@ func TestS06Neighbours(t *testing.T) {
 		"/reports/17": "NUMBER", "/reports/17.pdf": "NUMBER", "/reports/17.json": "NUMBER", "/reports/x.json": "",
 		"/files/a/": "FILE", "/files/a/index.html": "FILE", "/files/a/index.htm": "", "/files/": "",
 		"/other/x.json": "OTHER", "/other/open": "", "/other/open.json": "OTHER", "/other.json": "",
-		"/api/report": "READ", "/api/other.json": "API",
+		"/api/report": "READ", "/api/other.json": "API", "/api/report.csv": "READ",
 	} {
 		if got := b.needs("GET", target); got != want {
 			t.Errorf("%s: %q, want %q", target, got, want)
 		}
+	}
+	// Both rules are held: neither's grant alone opens another format.
+	read, api := alice.win("READ"), alice.win("API")
+	for _, alone := range []*http.Cookie{read, api} {
+		if resp, _ := alice.do("GET", "/api/report.csv", nil, alone); resp.StatusCode != 401 {
+			t.Errorf("with %s alone: %s", alone.Name, resp.Status)
+		}
+	}
+	if resp, _ := alice.do("GET", "/api/report.csv", nil, read, api); resp.StatusCode != 200 {
+		t.Errorf("with both: %s", resp.Status)
 	}
 	if got := b.needs("POST", "/exact.css"); got != "EXACT" {
 		t.Errorf("POST /exact.css: %q", got)
