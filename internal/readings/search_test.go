@@ -119,7 +119,8 @@ func TestS22RandomBodies(t *testing.T) {
 	g := grammar{Rand: rand.New(rand.NewPCG(seed, 0))}
 	means, exempts := formField(t, "op", "pay"), unless(t, formField(t, "op"), "login")
 	meansJSON, exemptsJSON := jsonField(t, "/op", "pay"), unless(t, jsonField(t, "/op"), "login")
-	asked, exempted, found := 0, 0, 0
+	certain := []*Field{formField(t, "op", "login"), jsonField(t, "/op", "login"), formField(t, "op", "log*")}
+	asked, exempted, found, sure := 0, 0, 0, 0
 	for n := range 20_000 {
 		g.calm = n%2 == 0
 		query, body := "", ""
@@ -153,6 +154,23 @@ func TestS22RandomBodies(t *testing.T) {
 			asked++
 		}
 		seen := seenBy(query, contentType, body)
+		for _, f := range certain {
+			r := post(contentType, body)
+			r.URL = &url.URL{Path: "/", RawQuery: query}
+			p := NewPeek(r, 1<<16)
+			if f.InEvery(r, &p) != Yes {
+				continue
+			}
+			sure++
+			for _, v := range seen {
+				if v != "login" && !(f.values[0].back && strings.HasPrefix(v, "log")) {
+					t.Fatalf("seed %d, %d: ?%s %q %q: a judge finds %q, we are certain of %s", seed, n, query, contentType, body, v, f)
+				}
+			}
+			if len(seen) == 0 {
+				t.Fatalf("seed %d, %d: ?%s %q %q: no judge finds the field, we are certain of %s", seed, n, query, contentType, body, f)
+			}
+		}
 		for _, v := range seen {
 			found++
 			if v == "pay" && (pos == No || posJSON == No) {
@@ -166,8 +184,8 @@ func TestS22RandomBodies(t *testing.T) {
 			t.Fatalf("seed %d, %d: ?%s %q %q: no judge finds the field, we exempt it", seed, n, query, contentType, body)
 		}
 	}
-	if exempted < 20 || found < 1000 {
-		t.Errorf("the grammar has become too wild: %d exempted, %d found", exempted, found)
+	if exempted < 20 || found < 1000 || sure < 200 {
+		t.Errorf("the grammar has become too wild: %d exempted, %d found, %d certain", exempted, found, sure)
 	}
-	t.Logf("%d asked, %d exempted, judges found %d values", asked, exempted, found)
+	t.Logf("%d asked, %d exempted, %d certain, judges found %d values", asked, exempted, sure, found)
 }
