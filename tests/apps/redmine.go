@@ -30,7 +30,7 @@ Redmine::DefaultData::Loader.load('en') rescue nil
   t.update_column(:value, Digest::SHA1.hexdigest("key of #{name}"))
 end
 IssueCustomField.create!(name: 'Room', field_format: 'string', is_for_all: true, trackers: Tracker.all)
-%w(first second third).each { |n| Project.create!(name: n.capitalize, identifier: n, trackers: Tracker.all, enabled_module_names: %w(issue_tracking wiki news documents files)) }
+%w(first second third).each { |n| Project.create!(name: n.capitalize, identifier: n, trackers: Tracker.all, enabled_module_names: %w(issue_tracking time_tracking wiki news documents files)) }
 40.times { |n| Issue.create!(project: Project.first, tracker: Tracker.first, author: User.find_by_login('alice'), subject: "Issue #{n}", status: IssueStatus.first, priority: IssuePriority.first) }
 `
 
@@ -45,7 +45,8 @@ func Redmine(t gateway.T) string {
 	t.Helper()
 	dir := t.TempDir() + "/redmine"
 	copied(t, "/usr/share/redmine", dir)
-	Run(t, dir, nil, "", "rm", "-f", "instances", "config/database.yml", "Gemfile.lock")
+	Run(t, dir, nil, "", "rm", "-rf", "instances", "config/database.yml", "Gemfile.lock", "public")
+	Run(t, dir, nil, "", "ln", "-s", "/usr/share/redmine/public", "public") // it has relative links
 	at := dir + "/instances/default"
 	for _, d := range []string{"tmp/cache", "tmp/pdf", "log", "files", "public"} {
 		Write(t, at+"/"+d+"/.keep", "")

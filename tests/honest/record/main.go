@@ -84,6 +84,10 @@ func exit(err error) {
 	os.Exit(1)
 }
 
+// parts are what a page consists of, by Sec-Fetch-Dest. The same one is kept once,
+// whichever page it is a part of.
+var parts = []string{"image", "script", "style", "font"}
+
 // one records one application. The same request is kept once.
 func one(name string, run func(*app)) (got []honest.Request, err error) {
 	err = gateway.Program(func(t gateway.T) {
@@ -95,7 +99,12 @@ func one(name string, run func(*app)) (got []honest.Request, err error) {
 			t.mu.Lock()
 			for _, r := range t.got {
 				r = a.clean(r)
-				key, err := json.Marshal(r)
+				same := r
+				if slices.Contains(parts, r.Header.Get("Sec-Fetch-Dest")) {
+					same.Header = r.Header.Clone()
+					same.Header.Del("Referer")
+				}
+				key, err := json.Marshal(same)
 				if err != nil {
 					a.Fatal(err)
 				}
