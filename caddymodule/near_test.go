@@ -113,8 +113,13 @@ func TestS06PassesByDecision(t *testing.T) {
 			if got := b.needs("GET", target); got != "" {
 				t.Errorf("%s is asked for: %q", target, got)
 			}
-			if d.Kind != nil && !d.Kind.MatchString("GET "+target) {
+			if d.Kind != nil && !d.Covers("GET", target) {
 				t.Errorf("%s is not of its kind", target)
+			}
+		}
+		for _, held := range []string{"/exact", "/exact.json", "/exact;x", "/exact%20", "/exact/x", "/exact%00x", "/exact;.css", "/exact%c2%a0"} {
+			if d.Covers("GET", held) || d.Covers("POST", "/exact.css") {
+				t.Errorf("%s is not to be of the kind of %q", held, d.Examples)
 			}
 		}
 		if len(d.Examples) == 0 || len(d.Reason) < 40 || !strings.HasSuffix(d.Reason, ".") {

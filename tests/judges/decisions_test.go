@@ -11,7 +11,7 @@ func byDecision(r request, ran string) bool {
 		return false
 	}
 	for _, d := range spellings.Decisions() {
-		if d.Kind != nil && d.Kind.MatchString(r.method+" "+r.target) {
+		if d.Covers(r.method, r.target) {
 			return true
 		}
 	}

@@ -1,6 +1,10 @@
 package spellings
 
-import "regexp"
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
 
 // Decision is a kind of spelling that passes a rule on the path Rule though some
 // server takes it for that path: to ask for a proof there would stop honest
@@ -8,7 +12,7 @@ import "regexp"
 type Decision struct {
 	Rule     string
 	Examples []string       // requests by GET that pass
-	Kind     *regexp.Regexp // of all such request lines, for a rule on /exact
+	Kind     *regexp.Regexp // of method and decoded path, for a rule on /exact
 	Reason   string
 }
 
@@ -18,13 +22,13 @@ func Decisions() []Decision {
 		{
 			Rule:     "/exact",
 			Examples: []string{"/exact.css", "/exact.MAP", "/exact.woff2", "/exact.min.css"},
-			Kind:     regexp.MustCompile(`(?i)^GET .*/exact(\.|%2e)([^/?;#]*(\.|%2e))?(css|map|ico|woff2?|ttf|otf|eot)$`),
+			Kind:     regexp.MustCompile(`(?i)^GET .*/exact\.([^/?;#]*\.)?(css|map|ico|woff2?|ttf|otf|eot)$`),
 			Reason:   "Stylesheets, source maps, icons and fonts dress pages and are loaded by every visitor. A framework that takes the extension for a format (Rails, Express) runs the action for them too, by GET: an action that changes something by GET needs a rule with a star.",
 		},
 		{
 			Rule:     "/exact",
 			Examples: []string{"/exactjson", "/exact:json", "/exact*", "/exact-more", "/exact%2ajson"},
-			Kind:     regexp.MustCompile(`(?i)/exact(:|\*|%2a|%3a|[^/?.;%\\# ])`),
+			Kind:     regexp.MustCompile(`(?i)/exact[^/?.;\\#\x00-\x20\x7f-\x{10ffff}]`),
 			Reason:   "Other endings are other paths. Sinatra's route /exact.?:format? takes any, since its dot is optional: write /exact*.",
 		},
 		{
@@ -38,4 +42,14 @@ func Decisions() []Decision {
 			Reason:   "Short names of Windows, symbolic links and the application's own rewrites are other paths to the gateway.",
 		},
 	}
+}
+
+// Covers reports whether a request is of the kind: its method, and its target as
+// it is sent.
+func (d Decision) Covers(method, target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	return d.Kind != nil && d.Kind.MatchString(method+" "+path)
 }
