@@ -2,6 +2,7 @@ package readings
 
 import (
 	"net/http/httptest"
+	"slices"
 	"testing"
 )
 
@@ -19,6 +20,19 @@ func TestS22BracketsAroundNames(t *testing.T) {
 		r := httptest.NewRequest("GET", "/app?"+query, nil)
 		if got := field.In(r, new(Peek)); got != want {
 			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+}
+
+// Parsers in C skip further question marks at the front of a query, and end it at a
+// '#': "/app??op=pay#&op=login" is op=pay to PHP's own server.
+func TestS22QueryMarks(t *testing.T) {
+	for query, want := range map[string]string{
+		"?op=pay#&op=login": "pay", "op=pay#": "pay", "??op=pay": "pay", "a=1&op=pay#x": "pay", "?op=login&op=pay": "pay",
+	} {
+		values, _ := QueryValues(query, "op")
+		if !slices.Contains(values, want) {
+			t.Errorf("%s: %q", query, values)
 		}
 	}
 }

@@ -54,23 +54,32 @@ type fieldReader struct {
 type count struct{ all, exact int }
 
 // query reads the query of a URL. Besides the fields as they are sent it
-// finds those that come to light where a component decodes before it splits.
+// finds those that come to light where a component decodes before it splits, and
+// where one skips further question marks and ends the query at a '#', as parsers
+// in C do (http_parser, PHP's own server).
 func (f *fieldReader) query(q string) {
 	before := f.count
 	f.urlencoded(q)
 	sent := f.count
-	for depth := 0; hidesSeparator(q); depth++ {
-		if depth == maxDepth {
-			f.unsure = true
-			return
-		}
-		q = string(decodeUnicode(nil, q))
+	again := func(q string) {
 		was := f.show.again(true)
 		f.count = before
 		f.urlencoded(q)
 		f.odd = f.odd || f.count != sent
 		f.count = sent
 		f.show.again(was)
+	}
+	if strings.HasPrefix(q, "?") || strings.IndexByte(q, '#') >= 0 {
+		bare, _, _ := strings.Cut(strings.TrimLeft(q, "?"), "#")
+		again(bare)
+	}
+	for depth := 0; hidesSeparator(q); depth++ {
+		if depth == maxDepth {
+			f.unsure = true
+			return
+		}
+		q = string(decodeUnicode(nil, q))
+		again(q)
 	}
 }
 

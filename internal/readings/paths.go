@@ -93,9 +93,10 @@ var rewrites = [...]struct {
 	{"cut at ?", hasQuestion, 1, cutter(func(c byte) bool { return c == '?' })}, // decoded before it is split
 	{"cut at #", hasHash, 1, cutter(func(c byte) bool { return c == '#' })},
 	{"cut NTFS stream", hasDollar, 1, cutStreams},
-	{"cut path info", hasScript, 1, cutPathInfo},               // CGI, PHP, ASP.NET
-	{"path info alone", hasScript, 1, dropScript},              // front controllers
-	{"cut behind a script", hasSplitScript, 1, cutSplitScript}, // FastCGI
+	{"cut path info", hasScript, 1, cutPathInfo},                  // CGI, PHP, ASP.NET
+	{"path info alone", hasScript, 1, dropScript},                 // front controllers
+	{"cut behind a script", hasSplitScript, 1, cutSplitScript},    // FastCGI
+	{"behind a script alone", hasSplitScript, 1, dropSplitScript}, // its PATH_INFO
 	{"overlong UTF-8", hasInvalid, 2, foldOverlong},
 	{"stray bytes are Latin-1", hasInvalid, 2, latin1},
 	{"stray bytes vanish", hasInvalid, 2, dropInvalid},

@@ -19,6 +19,7 @@ func TestRewrites(t *testing.T) {
 		"resolve %2e too":         {{"/a/%2e%2E/b/.%2e/%2e/c%2f", "/c%2f"}, {"/%2e%2e%2e/%2ea", "/%2e%2e%2e/%2ea"}},
 		"cut before the last ..":  {{"/a/../b/../c", "/a/../b/"}, {"/..a/b../...", "/..a/b../..."}},
 		"cut behind a script":     {{"/a.php.PHPx/y.css", "/a.php.PHP"}, {"/a.php", "/a.php"}},
+		"behind a script alone":   {{"/index.phpadmin/x;/y.css/z", "/admin/x;/y.css/z"}, {"/a.php", "/a.php"}},
 		"trim segments":           {{"/a. ./b /.. /. /c...", "/a/b/.././c"}, {"/../.a/ b", "/../.a/ b"}},
 		"trim end":                {{"/a \t\x85\u00a0\x00\u0085\xa0", "/a"}, {"/a /à", "/a /à"}},
 		"drop last slash":         {{"/a//", "/a"}, {"/", "/"}},

@@ -43,3 +43,22 @@ func cutSplitScript(dst []byte, s string) []byte {
 	}
 	return append(dst, s...)
 }
+
+// dropSplitScript leaves what follows the first such extension, which is the
+// PATH_INFO where FastCGI splits there: "/index.phpadmin" has "admin", and a front
+// controller that takes slashes off both ends routes it as "/admin".
+func dropSplitScript(dst []byte, s string) []byte {
+	for at := 0; ; at++ {
+		i := strings.IndexByte(s[at:], '.')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		at += i
+		if n := splitsBehind(s[at:]); n > 0 {
+			if rest := s[at+n:]; rest[0] != '/' {
+				dst = append(dst, '/')
+			}
+			return append(dst, s[at+n:]...)
+		}
+	}
+}

@@ -28,7 +28,7 @@ func Decisions() []Decision {
 		{
 			Rule:     "/exact",
 			Examples: []string{"/exactjson", "/exact:json", "/exact*", "/exact-more", "/exact%2ajson"},
-			Kind:     regexp.MustCompile(`(?i)/exact[^/?.;\\#\x00-\x20\x7f-\x{10ffff}]`),
+			Kind:     regexp.MustCompile(`(?i)/exact *[^/?.;\\#\x00-\x20\x7f-\x{10ffff}]`),
 			Reason:   "Other endings are other paths. Sinatra's route /exact.?:format? takes any, since its dot is optional: write /exact*.",
 		},
 		{
