@@ -27,7 +27,7 @@ func Decisions() []Decision {
 		},
 		{
 			Rule:     "/exact",
-			Examples: []string{"/exactjson", "/exact:json", "/exact*", "/exact-more", "/exact%2ajson"},
+			Examples: []string{"/exactjson", "/exact:json", "/exact*", "/exact-more", "/exact%2ajson", "/exact%25", "/ex%61ct%7c", "/exact%20*"},
 			Kind:     regexp.MustCompile(`(?i)/exact *[^/?.;\\#\x00-\x20\x7f-\x{10ffff}]`),
 			Reason:   "Other endings are other paths. Sinatra's route /exact.?:format? takes any, since its dot is optional: write /exact*.",
 		},
