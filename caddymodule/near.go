@@ -12,8 +12,8 @@ import (
 // A rule that names one path means what the application does there, and many
 // applications do the same at its neighbours: "/transfer.json" is another format
 // of "/transfer" (Rails, Django REST, Spring, Express), "/transfer/index.html" and
-// "/transfer/" are one file to web servers. A rule covers the neighbours too, where it names
-// a path in a matcher that is not turned around.
+// "/transfer/" are one file to web servers. A rule covers the neighbours too, where
+// it names a path in a matcher that is not turned around.
 
 // compileNear gives gate.Rule.Near for a rule whose Match is match: whether the
 // rule names a neighbour of the request's path. It is nil for rules of which no

@@ -51,10 +51,14 @@ type ending struct {
 	words [2]string // see perPerson
 }
 
+// until returns when a grant no longer satisfies the rule, in nanoseconds since 1970.
+func (rl *rule) until(g *grants.Grant) int64 {
+	return min(g.Expires, g.AuthTime+int64(rl.Demand.TTL))
+}
+
 // ending makes the answer for who comes with the grant.
 func (v *visit) ending(g *grants.Grant) *ending {
-	end := min(g.Expires, g.AuthTime+int64(v.rule.Demand.TTL))
-	e := &ending{ResponseWriter: v.w, r: v.r, g: v.g, end: time.Unix(0, end)}
+	e := &ending{ResponseWriter: v.w, r: v.r, g: v.g, end: time.Unix(0, v.rule.until(g))}
 	if v.r.ProtoMajor > 2 {
 		// A deadline does not end a stream of HTTP/3 while its handler waits for
 		// the application, as it does one of HTTP/2.

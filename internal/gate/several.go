@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -116,8 +115,7 @@ func soonest(all []needed, passes []ceremony.Pass) int {
 		if all[i].once() == 1 {
 			continue
 		}
-		g := &passes[i].Grant
-		if until := min(g.Expires, g.AuthTime+int64(all[i].Demand.TTL/time.Nanosecond)); least < 0 || until < end {
+		if until := all[i].until(&passes[i].Grant); least < 0 || until < end {
 			least, end = i, until
 		}
 	}

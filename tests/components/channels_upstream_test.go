@@ -71,25 +71,8 @@ type echo struct {
 
 func startEcho(t *testing.T) *echo {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &echo{addr: l.Addr().String()}
-	var conns sync.WaitGroup
-	t.Cleanup(func() {
-		l.Close()
-		conns.Wait()
-	})
-	conns.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conns.Go(func() { e.serve(conn) })
-		}
-	})
+	e := new(echo)
+	e.addr = listen(t, e.serve)
 	return e
 }
 

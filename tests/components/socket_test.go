@@ -41,11 +41,19 @@ type socket struct {
 // whatever is not a POST.
 func newSocket(t *testing.T, page func(target string) string) *socket {
 	t.Helper()
+	s := new(socket)
+	s.addr = listen(t, func(conn net.Conn) { s.serve(conn, page) })
+	return s
+}
+
+// listen takes connections on a port of its own, and serves each connection in a goroutine.
+// The test waits for them to end.
+func listen(t *testing.T, serve func(net.Conn)) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &socket{addr: l.Addr().String()}
 	var conns sync.WaitGroup
 	t.Cleanup(func() {
 		l.Close()
@@ -57,10 +65,10 @@ func newSocket(t *testing.T, page func(target string) string) *socket {
 			if err != nil {
 				return
 			}
-			conns.Go(func() { s.serve(conn, page) })
+			conns.Go(func() { serve(conn) })
 		}
 	})
-	return s
+	return l.Addr().String()
 }
 
 // serve takes one request from a connection.
