@@ -27,6 +27,26 @@ var (
 	// ErrUnknown tells that an Apply may or may not have taken place, and will not be told: its commit failed
 	// half-way, or the caller stopped waiting for it. Callers must fail closed.
 	ErrUnknown = errors.New("outcome of the change is unknown")
+
+	// ErrUnavailable tells that the engine is out of use for now and will come
+	// back by itself once its cause is gone. Nothing changed, unless the error
+	// is wrapped together with ErrUnknown.
+	ErrUnavailable = errors.New("store is out of use for now")
+
+	// ErrNoSpace tells that a change was refused because the disk is nearly
+	// full. Nothing changed, and reading goes on.
+	ErrNoSpace = errors.New("too little space on the disk of the database")
+
+	// ErrDamaged tells that what was read is not what was written. It is never
+	// to be taken for absence.
+	ErrDamaged = errors.New("database is damaged")
+
+	// ErrLocked tells that another process has the database open.
+	ErrLocked = errors.New("database is in use by another process")
+
+	// ErrRolledBack tells that the database is older than what was acknowledged
+	// (FenceRolledBack) and that no operator has accepted it. Nothing changed.
+	ErrRolledBack = errors.New("database is an older copy of itself; see caddy step-up fence")
 )
 
 // CheckKey tells whether key may name an entry: nil, ErrInvalid or ErrTooLarge. Engines call it first.

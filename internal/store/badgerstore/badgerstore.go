@@ -53,11 +53,12 @@ const (
 // store.ErrUnknown for those whose change was part of that commit.
 var ErrFailed = errors.New("database is out of use since a write failed; check the disk and restart")
 
-// ErrLocked tells that another process has the directory open.
-var ErrLocked = errors.New("database is in use by another process")
-
-// ErrDamaged tells that what was read is not what this package wrote. It is never to be taken for absence.
-var ErrDamaged = errors.New("database is damaged")
+// The errors of this package that other engines have too, under their short names.
+var (
+	ErrLocked  = store.ErrLocked
+	ErrDamaged = store.ErrDamaged
+	ErrNoSpace = store.ErrNoSpace
+)
 
 // Options tell where the database is.
 type Options struct {

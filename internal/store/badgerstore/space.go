@@ -1,13 +1,6 @@
 package badgerstore
 
-import (
-	"errors"
-	"fmt"
-)
-
-// ErrNoSpace tells that a change was refused because the disk is nearly full. Nothing changed, and reading
-// goes on.
-var ErrNoSpace = errors.New("too little space on the disk of the database")
+import "fmt"
 
 // reserve is what must be free on the disk for a change to be tried. Badger writes to memory maps of files
 // that take their space only then; on a full disk that is a SIGBUS, which ends the whole process. It covers
