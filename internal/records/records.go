@@ -20,9 +20,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
@@ -45,6 +45,9 @@ var (
 	ErrHasData = errors.New("the database is not empty")
 	// ErrWrongKey tells that the database belongs to another key.
 	ErrWrongKey = errors.New("the database belongs to another key")
+	// ErrNewer reports that the database, or a record of it, was written by a
+	// version of the gateway that this one must not write after.
+	ErrNewer = errors.New("the database was made by a newer version of the gateway")
 )
 
 // DB is an opened database. Its methods may be used concurrently.
@@ -70,21 +73,10 @@ type DB struct {
 	Activities Table[Activity]
 	// grantRows is read through the cache; see Grant.
 	grantRows Table[GrantRow]
+	// counts has one row; see Counted.
+	counts   Table[Counted]
+	counting sync.Mutex
 }
-
-// meta says whose the database is. It is stored under "meta":
-//
-//	{"form":1,"store_id":"hex","lookup":sealed 32 bytes}
-//
-// The lookup key is random and only sealed by the key, so that a new key does
-// not change the digests under which everything is filed.
-type meta struct {
-	Form    int    `json:"form"`
-	StoreID string `json:"store_id"`
-	Lookup  []byte `json:"lookup"`
-}
-
-var metaKey = []byte("meta")
 
 // Open opens the database in s with the key it belongs to. It fails with
 // [ErrNoData] where s is empty and with [ErrWrongKey] where s belongs to another
@@ -103,9 +95,9 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading whose the database is: %w", err)
 	}
-	var m meta
-	if err := json.Unmarshal(e.Value, &m); err != nil || m.Form != 1 {
-		return nil, fmt.Errorf("%w: whose the database is", ErrCorrupt)
+	m, err := readMeta(e.Value)
+	if err != nil {
+		return nil, err
 	}
 	if m.StoreID != storeID(key) {
 		return nil, wrongKey(key, m.StoreID)
@@ -114,7 +106,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	lookup, err := ring.Open(m.Lookup, metaKey)
+	lookup, err := ring.Open(m.Lookup, m.lookupKey())
 	if errors.Is(err, seal.ErrUnknownKey) {
 		return nil, wrongKey(key, m.StoreID)
 	}
@@ -122,7 +114,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 		return nil, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
 	}
 	db := &DB{store: s, ring: ring, lookup: [32]byte(lookup), grants: newGrantCache()}
-	db.Accounts = newTable[Account](db, "s/")
+	db.Accounts = newTable[Account](db, accountPrefix)
 	db.Attempts = newTable[Attempts](db, "a/")
 	db.Challenges = newTable[Challenge](db, "c/")
 	db.Pendings = newTable[Pending](db, "p/")
@@ -136,7 +128,8 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	db.Sends = newTable[Sends](db, "m/")
 	db.Activities = newTable[Activity](db, "l/")
 	db.grantRows = newTable[GrantRow](db, grantPrefix)
-	return db, nil
+	db.counts = newTable[Counted](db, "u/")
+	return db, db.settle(ctx, e, m)
 }
 
 func wrongKey(key seal.Key, store string) error {
@@ -161,11 +154,13 @@ func Create(ctx context.Context, s store.Store, key seal.Key) error {
 	}
 	lookup := make([]byte, 32)
 	rand.Read(lookup) // never fails: crypto/rand ends the program instead
-	value, err := json.Marshal(meta{Form: 1, StoreID: storeID(key), Lookup: ring.Seal(lookup, metaKey)})
+	db := &DB{store: s, ring: ring, lookup: [32]byte(lookup)}
+	db.counts = newTable[Counted](db, "u/")
+	ops, err := db.found(store.Entry{Key: metaKey}, meta{StoreID: storeID(key)}, 0)
 	if err != nil {
 		return err
 	}
-	err = s.Apply(ctx, store.Op{Key: metaKey, Value: value, If: store.If(0)})
+	err = s.Apply(ctx, ops...)
 	if errors.Is(err, store.ErrConflict) {
 		return ErrHasData
 	}
@@ -186,7 +181,11 @@ func storeID(k seal.Key) string {
 // on nor taken out of the cache.
 func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
 	defer db.grants.forget(ops)
-	return db.store.Apply(context.WithoutCancel(ctx), ops...)
+	ctx = context.WithoutCancel(ctx)
+	if touchesCount(ops) {
+		return db.applyCounted(ctx, ops)
+	}
+	return db.store.Apply(ctx, ops...)
 }
 
 // Ping reads one record, and so tells whether the database answers.

@@ -26,6 +26,7 @@ type Row[T any] struct {
 	Value   T
 	Version store.Version
 	key     []byte
+	json    []byte // as it was stored, for the members that T does not have
 }
 
 // formJSON begins the plaintext of records that are stored as JSON.
@@ -98,12 +99,21 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 		return row, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if len(plain) == 0 || plain[0] != formJSON {
-		return row, fmt.Errorf("%w: unknown form", ErrCorrupt)
+		return row, unknownForm(plain)
 	}
+	row.json = plain[1:]
 	if err := json.Unmarshal(plain[1:], &row.Value); err != nil {
 		return row, fmt.Errorf("%w: not the JSON expected", ErrCorrupt)
 	}
 	return row, nil
+}
+
+// unknownForm tells a record that a newer version wrote from one that nothing did.
+func unknownForm(plain []byte) error {
+	if len(plain) > 0 && plain[0] > formJSON {
+		return fmt.Errorf("%w: %w: a record has form %d", ErrCorrupt, ErrNewer, plain[0])
+	}
+	return fmt.Errorf("%w: unknown form", ErrCorrupt)
 }
 
 // Put is the op that writes a record if the stored one still is the version
@@ -116,19 +126,27 @@ func (t Table[T]) Put(h grants.Holder, id []byte, value T, if_ store.Version, ex
 
 // Set is the op that writes a record whatever is stored.
 func (t Table[T]) Set(h grants.Holder, id []byte, value T, expires time.Time) (store.Op, error) {
+	return t.set(t.key(h, id), value, nil, expires)
+}
+
+func (t Table[T]) set(key []byte, value T, stored []byte, expires time.Time) (store.Op, error) {
 	plain, err := json.Marshal(value)
 	if err != nil {
 		return store.Op{}, fmt.Errorf("encoding a record: %w", err)
 	}
-	key := t.key(h, id)
+	if stored != nil {
+		plain = keepUnknown[T](stored, plain)
+	}
 	sealed := t.db.ring.Seal(append([]byte{formJSON}, plain...), key)
 	return store.Op{Key: key, Value: sealed, Expires: expires}, nil
 }
 
-// Update is the op that replaces the row that was read by value.
+// Update is the op that replaces the row that was read by value. Members of the
+// row that a newer version stored, and T does not have, stay.
 func (t Table[T]) Update(row Row[T], value T, expires time.Time) (store.Op, error) {
-	h, id := t.split(row)
-	return t.Put(h, id, value, row.Version, expires)
+	op, err := t.set(row.key, value, row.json, expires)
+	op.If = store.If(row.Version)
+	return op, err
 }
 
 // Delete is the op that removes the row if it still is as it was read.

@@ -1,0 +1,106 @@
+package records
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// meta says whose the database is. It is stored under "meta":
+//
+//	{"form":2,"writer":1,"store_id":"hex","lookup":sealed 32 bytes}
+//
+// The lookup key is random and only sealed by the key, so that a new key does
+// not change the digests under which everything is filed. Members that this
+// version does not know stay.
+//
+// In form 1, of the versions before the accounts were counted (see Counted), there
+// is no writer, and the lookup key is sealed for another name. So neither can a
+// database of form 2 be passed off as one of form 1, in which the count may be
+// missing, nor can those versions change it.
+type meta struct {
+	Form int `json:"form"`
+	// Writer is the oldest version of what may write the database, as [writer]
+	// counts them.
+	Writer  int    `json:"writer,omitempty"`
+	StoreID string `json:"store_id"`
+	Lookup  []byte `json:"lookup"`
+}
+
+// writer is the version of what this gateway writes. A gateway of a lower one than
+// the database names refuses it. It is raised, here and by [DB.settle] in the
+// database, when a record gets a member that must not be kept, or not be ignored,
+// by gateways that do not know it; they keep all others (see keepUnknown).
+const writer = 1
+
+const metaForm = 2
+
+var (
+	metaKey = []byte("meta")
+	// lookupName is what the lookup key is sealed for in form 2.
+	lookupName = []byte("meta 2")
+)
+
+var never time.Time
+
+func (m *meta) lookupKey() []byte {
+	if m.Form == 1 {
+		return metaKey
+	}
+	return lookupName
+}
+
+// readMeta fails with [ErrNewer] where this gateway must not write the database.
+func readMeta(stored []byte) (m meta, err error) {
+	if err := json.Unmarshal(stored, &m); err != nil || m.Form < 1 {
+		return m, fmt.Errorf("%w: whose the database is", ErrCorrupt)
+	}
+	if m.Form > metaForm || m.Writer > writer {
+		return m, fmt.Errorf("%w: it needs one of version %d.%d, and this is one of version %d.%d; "+
+			"use the newer gateway, or restore the data from a backup made before the upgrade", ErrNewer, m.Form, m.Writer, metaForm, writer)
+	}
+	return m, nil
+}
+
+// settle checks what the database says about itself, and brings it to the form of
+// this version. What a database of form 1 lost before cannot be told.
+func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
+	if m.Form == metaForm {
+		return db.checkCount(ctx)
+	}
+	n, err := db.countAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	ops, err := db.found(e, m, n)
+	if err != nil {
+		return err
+	}
+	if err := db.store.Apply(ctx, ops...); err != nil {
+		return fmt.Errorf("bringing the database to the form of this version: %w", err)
+	}
+	return nil
+}
+
+// found gives the ops by which the database, of which meta is stored in e, has the
+// form of this version and n accounts.
+func (db *DB) found(e store.Entry, m meta, n int64) ([]store.Op, error) {
+	m.Form, m.Writer = metaForm, writer
+	m.Lookup = db.ring.Seal(db.lookup[:], lookupName)
+	value, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if e.Version != 0 {
+		value = keepUnknown[meta](e.Value, value)
+	}
+	count, err := db.counts.Put(grants.Holder{}, nil, Counted{Accounts: n}, 0, never)
+	if err != nil {
+		return nil, err
+	}
+	return []store.Op{{Key: metaKey, Value: value, If: store.If(e.Version)}, count}, nil
+}
