@@ -41,6 +41,9 @@ var (
 	// to be taken for absence.
 	ErrDamaged = errors.New("database is damaged")
 
+	// ErrMissing tells that there is no database where there was one.
+	ErrMissing = errors.New("database is gone")
+
 	// ErrLocked tells that another process has the database open.
 	ErrLocked = errors.New("database is in use by another process")
 

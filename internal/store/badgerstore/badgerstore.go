@@ -9,11 +9,21 @@
 //	s, err := badgerstore.Open(badgerstore.Options{Dir: "/var/lib/step_up", Logger: log})
 //	defer s.Close()
 //
+// A commit is durable once it is in a write-ahead log of ours (package wal), with one sync; Badger gets it
+// after that and syncs nothing but its tables. The log holds what is not in tables yet. So what counts are
+// tables, MANIFEST and the log, which are all judged, read-only, before Badger opens them (see judge); the
+// rest of Badger's files carry nothing and are made anew at every opening.
+//
+// A mark outside the directory (package mark) holds how far the database had come; an older copy of the
+// directory is told by it (see Store.Fence).
+//
 // A commit that fails puts the whole database out of use until it is opened again: what reached the disk is
 // then unknown, and going on would show readers a state that a restart may take back.
 //
 // It keeps nothing in memory above Badger's own tables; a caller that reads the same keys often has a cache.
-// It does not encrypt, since its callers seal their secrets, and it does not back up.
+// It does not encrypt, since its callers seal their secrets, and it does not back up. Badger maps its files:
+// a fault of the disk can end the process that has the database open, or hold it up. Package procstore runs
+// it in a process of its own.
 package badgerstore
 
 import (
@@ -29,6 +39,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/mark"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/wal"
 )
 
 const (
@@ -51,13 +63,14 @@ const (
 
 // ErrFailed is wrapped by every error of a store that is out of use since a commit failed. It comes with
 // store.ErrUnknown for those whose change was part of that commit.
-var ErrFailed = errors.New("database is out of use since a write failed; check the disk and restart")
+var ErrFailed = errors.New("database is out of use since a fault of its disk; it must be opened anew")
 
 // The errors of this package that other engines have too, under their short names.
 var (
 	ErrLocked  = store.ErrLocked
 	ErrDamaged = store.ErrDamaged
 	ErrNoSpace = store.ErrNoSpace
+	ErrMissing = store.ErrMissing
 )
 
 // Options tell where the database is.
@@ -65,6 +78,14 @@ type Options struct {
 	// Dir is the database's own directory. It is made if missing, with mode 0700; one that others than its
 	// owner may enter is tightened to that.
 	Dir string
+
+	// Mark is the path of the file that holds how far the database has come. It must not lie in Dir: whoever
+	// puts back an older copy of the one would put back the other. Empty keeps none.
+	Mark string
+
+	// AtLeast is the sequence that the caller knows to have been acknowledged (see Store.Committed); 0 where
+	// it knows of none. A database that has not come so far is an older copy.
+	AtLeast uint64
 
 	// Logger gets what Badger has to say, and what tidying up does. Nil is silence.
 	Logger *zap.Logger
@@ -74,12 +95,14 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Store is one open database. It implements [store.Store].
+// A Store is one open database. It implements [store.Store] and [store.Fenced].
 type Store struct {
-	db  *badger.DB
-	dir *directory
-	log *zap.Logger
-	now func() time.Time
+	db   *badger.DB
+	dir  *directory
+	wal  *wal.Log   // the committer's
+	mark *mark.File // nil where none is kept
+	log  *zap.Logger
+	now  func() time.Time
 
 	queue   chan *request
 	stop    chan struct{} // closed: the database is closing
@@ -98,64 +121,28 @@ type Store struct {
 	// committed is the timestamp of the last acknowledged commit, which is what readers read at.
 	committed atomic.Uint64
 
-	// sequence is the last version given out, and belongs to the committer.
+	// sequence is the last version given out, and belongs to the committer, as do birth, marked, which is what
+	// the mark says, and pruned, when segments of the log were last removed.
 	sequence uint64
+	birth    birth
+	marked   mark.Mark
+	pruned   time.Time
 
-	// room tells whether the disk has space for a commit, and write makes one durable. They are fields so that
+	fence      atomic.Pointer[store.Fence]
+	markFailed atomic.Bool // the last write of the mark failed
+	unsynced   atomic.Bool // the mark was written since it was last synced
+
+	// free tells how many bytes the disk has left, and write makes a commit durable. They are fields so that
 	// a benchmark can put a slower disk under the committer, and a test a full or a failing one.
-	room  func() error
+	free  func() (uint64, error)
 	write func(entries map[string]*badger.Entry, ts uint64) error
 
 	blobs blobSet // large values that are being written
 }
 
-// Open opens the database, making it if there is none. If another process has it open, the error is an
-// ErrLocked and says what to do.
-func Open(o Options) (*Store, error) {
-	if o.Dir == "" {
-		return nil, errors.New("opening database: no directory given")
-	}
-	s := &Store{
-		log:     o.Logger,
-		now:     o.Now,
-		queue:   make(chan *request, queueLength),
-		stop:    make(chan struct{}),
-		drained: make(chan struct{}),
-		kick:    make(chan struct{}, 1),
-		tidied:  make(chan struct{}),
-	}
-	if s.log == nil {
-		s.log = zap.NewNop()
-	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	dir, err := openDirectory(o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	// Managed: timestamps are ours, see the package comment about readers.
-	s.db, err = openBadger(badgerOptions(o.Dir, s.log))
-	if err != nil {
-		dir.close()
-		return nil, openError(o.Dir, err)
-	}
-	s.dir = dir
-	s.room, s.write = dir.checkSpace, s.commit
-	if err = verify(s.db); err == nil {
-		err = s.restore()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database in %s: %w", o.Dir, err), s.db.Close(), dir.close())
-	}
-	go s.runCommitter()
-	go s.runTidying()
-	return s, nil
-}
-
 func badgerOptions(dir string, log *zap.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
-		WithSyncWrites(true).
+		WithSyncWrites(false). // the log is what is durable; tables and MANIFEST are synced in any case
 		WithLogger(badgerLog{log.WithOptions(zap.AddCallerSkip(1)).Sugar()}).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
@@ -167,38 +154,14 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 		WithIndexCacheSize(0).         // and their small indexes are kept
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).                          // one writer has none
-		WithChecksumVerificationMode(options.NoVerification) // see verify
+		WithChecksumVerificationMode(options.NoVerification) // see judge and verify
 }
 
-// verify reads every table once and compares its checksums. Badger could do that whenever it reads, but then
-// takes what is damaged for absent, and its compactions drop it: a spent code would be good again. So damage is
-// looked for at every start, which takes a second or so for each gigabyte, and by the checksums of our own rows.
-func verify(db *badger.DB) (err error) {
-	defer func() {
-		if recover() != nil { // Badger panics where the length of a checksum is damaged
-			err = fmt.Errorf("%w: a table does not read; restore a backup", ErrDamaged)
-		}
-	}()
-	if err := db.VerifyChecksum(); err != nil {
-		return fmt.Errorf("%w: %v; restore a backup", ErrDamaged, err)
-	}
-	return nil
-}
+// Committed returns the sequence of the last acknowledged change.
+func (s *Store) Committed() uint64 { return s.committed.Load() }
 
-// restore finds where the last run ended. Badger's own idea of the highest timestamp may fall back, once the
-// entry that carried it is deleted and compacted away; the sequence row is rewritten by every commit.
-func (s *Store) restore() error {
-	txn := s.db.NewTransactionAt(^uint64(0), false)
-	defer txn.Discard()
-	sequence, err := readSequence(txn)
-	if err != nil {
-		return err
-	}
-	s.sequence = max(sequence, s.db.MaxVersion())
-	s.committed.Store(s.sequence)
-	s.db.SetDiscardTs(s.sequence)
-	return nil
-}
+// Unmarked reports whether no mark is kept, or it cannot be written.
+func (s *Store) Unmarked() bool { return s.mark == nil || s.markFailed.Load() }
 
 // Close implements [store.Store].
 func (s *Store) Close() (err error) {
@@ -209,12 +172,27 @@ func (s *Store) Close() (err error) {
 		<-s.tidied
 		s.readers.Lock() // waits for the reads in flight; later ones see closed
 		defer s.readers.Unlock()
+		s.syncMark()
+		err = s.release()
+	})
+	return err
+}
+
+// release closes all files. Badger writes its tables then, through memory maps, which on a full disk end the
+// process: where there is little space it is left as it is, since all is in the log.
+func (s *Store) release() (err error) {
+	if free, freeErr := s.free(); freeErr == nil && free >= reserveOpen {
 		if err = s.db.Close(); err != nil {
 			err = fmt.Errorf("closing database: %w", err)
 		}
-		err = errors.Join(err, s.dir.close())
-	})
-	return err
+	}
+	if s.wal != nil {
+		err = errors.Join(err, s.wal.Close())
+	}
+	if s.mark != nil {
+		err = errors.Join(err, s.mark.Close())
+	}
+	return errors.Join(err, s.dir.close())
 }
 
 // usable tells whether the database may be asked, and else why not.
@@ -228,4 +206,4 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Fenced = (*Store)(nil)

@@ -2,7 +2,6 @@ package badgerstore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -33,11 +32,13 @@ type change struct {
 	condition *store.Version // as in store.Op
 	expiresAt uint64         // seconds since 1970 by the real clock; zero is never
 	internal  bool           // has no version and no condition: a chunk or an owner
+	accept    bool           // accepts the fence, and has nothing else
 }
 
 // A request is a set of changes that take place together, and the one who waits for it.
 type request struct {
 	changes []change
+	taking  bool // see store.Taking
 	state   atomic.Int32
 	done    chan error // of capacity one
 }
@@ -109,7 +110,7 @@ func (s *Store) expiresAt(expires time.Time) uint64 {
 
 // submit queues changes for the committer and waits for the outcome.
 func (s *Store) submit(ctx context.Context, changes []change) error {
-	r := &request{changes: changes, done: make(chan error, 1)}
+	r := &request{changes: changes, taking: store.IsTaking(ctx), done: make(chan error, 1)}
 	select {
 	case s.queue <- r:
 	case <-s.stop:
@@ -169,6 +170,7 @@ type batch struct {
 	txn     *badger.Txn              // reads what the last commit left
 	entries map[string]*badger.Entry // what this commit will change; the latest change of a key counts
 	size    int
+	room    [2]*error  // whether there is space for a change, and for one that takes; nil is not asked yet
 	pending []*request // whose changes are in entries, or who were judged by them
 	results []error    // of pending, should the commit succeed
 }
@@ -186,7 +188,12 @@ func (b *batch) take(r *request) {
 	if !r.state.CompareAndSwap(waiting, taken) {
 		return
 	}
-	staged, size, err := b.judge(r)
+	err := b.roomFor(r)
+	var staged []*badger.Entry
+	var size int
+	if err == nil {
+		staged, size, err = b.judge(r)
+	}
 	if err == nil && len(b.entries) > 0 && (b.size+size > batchBytes || len(b.entries)+len(staged) > batchEntries) {
 		b.flush()
 		*b = *b.s.newBatch()
@@ -202,6 +209,19 @@ func (b *batch) take(r *request) {
 	b.results = append(b.results, err)
 }
 
+// roomFor tells whether there is space for a request; it is asked once for a batch.
+func (b *batch) roomFor(r *request) error {
+	i := 0
+	if r.taking {
+		i = 1
+	}
+	if b.room[i] == nil {
+		err := b.s.room(r.taking)
+		b.room[i] = &err
+	}
+	return *b.room[i]
+}
+
 // judge tells whether a request's conditions hold, and what it would change in Badger.
 func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) {
 	if failure := b.s.failure.Load(); failure != nil {
@@ -211,6 +231,12 @@ func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) 
 	version := store.Version(b.s.sequence)
 	staged = make([]*badger.Entry, 0, len(r.changes))
 	for _, c := range r.changes {
+		if c.accept {
+			if err := b.s.acceptFence(); err != nil {
+				return nil, 0, err
+			}
+			c = change{key: birthKey, encoded: b.s.birth.encode(), internal: true}
+		}
 		if c.internal {
 			staged = append(staged, entryOf(c))
 			continue
@@ -274,9 +300,7 @@ func (b *batch) flush() {
 	b.txn.Discard()
 	var failed error
 	if len(b.entries) > 0 {
-		if failed = b.s.room(); failed == nil {
-			failed = b.s.persist(b.entries)
-		}
+		failed = b.s.persist(b.entries)
 	}
 	for i, r := range b.pending {
 		if failed != nil {
@@ -291,18 +315,39 @@ func (b *batch) flush() {
 func (s *Store) persist(entries map[string]*badger.Entry) error {
 	ts := s.sequence
 	err := s.write(entries, ts)
+	if errors.Is(err, ErrNoSpace) {
+		return err // the log took nothing
+	}
 	if err != nil {
-		failure := fmt.Errorf("%w: %w", ErrFailed, err)
-		s.failure.Store(&failure)
-		s.log.Error("database is out of use since a write failed; check the disk and restart", zap.Error(err))
-		return fmt.Errorf("%w: %w", store.ErrUnknown, failure)
+		return fmt.Errorf("%w: %w", store.ErrUnknown, s.fail(err))
 	}
 	s.committed.Store(ts)
 	return nil
 }
 
-// commit writes entries, and the sequence, in one transaction of Badger.
+// fail puts the database out of use.
+func (s *Store) fail(err error) error {
+	failure := fmt.Errorf("%w: %w", ErrFailed, err)
+	if s.failure.CompareAndSwap(nil, &failure) {
+		s.log.Error("database is out of use until it is opened again", zap.Error(err))
+	}
+	return *s.failure.Load()
+}
+
+// commit makes entries durable in the log, brings them into Badger, and then writes the mark.
 func (s *Store) commit(entries map[string]*badger.Entry, ts uint64) error {
+	if err := s.wal.Append(ts, appendEntries(s.wal.Buffer(), entries)); err != nil {
+		return logError(err)
+	}
+	if err := s.insert(entries, ts); err != nil {
+		return err
+	}
+	s.advance(ts)
+	return s.prune()
+}
+
+// insert writes entries, and the sequence, in one transaction of Badger.
+func (s *Store) insert(entries map[string]*badger.Entry, ts uint64) error {
 	txn := s.db.NewTransactionAt(ts, true)
 	defer txn.Discard()
 	for _, e := range entries {
@@ -316,11 +361,27 @@ func (s *Store) commit(entries map[string]*badger.Entry, ts uint64) error {
 			return fmt.Errorf("gathering commit: %w", err)
 		}
 	}
-	if err := txn.Set(sequenceKey, binary.BigEndian.AppendUint64(nil, ts)); err != nil {
+	if err := txn.Set(sequenceKey, encodeSequence(ts)); err != nil {
 		return fmt.Errorf("gathering commit: %w", err)
 	}
 	if err := txn.CommitAt(ts, nil); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
-	return s.dir.sync()
+	return nil
+}
+
+// pruneEvery is how often segments of the log are looked at that may go.
+const pruneEvery = 5 * time.Second
+
+// prune removes the segments of the log whose changes are all in tables.
+func (s *Store) prune() error {
+	if s.wal.Sealed() == 0 || time.Since(s.pruned) < pruneEvery {
+		return nil
+	}
+	s.pruned = time.Now()
+	flushed := s.flushed()
+	if err := s.dir.sync(); err != nil { // the tables' names
+		return err
+	}
+	return s.wal.Prune(flushed)
 }

@@ -241,7 +241,7 @@ func TestFailureIsToldToAllInTheBatch(t *testing.T) {
 	create := store.Op{Key: []byte("a"), Value: []byte("1"), If: store.If(0)}
 	one := applying(t, s, t.Context(), 1, create)
 	two := applying(t, s, t.Context(), 2, create)
-	s.room = func() error { return ErrNoSpace }
+	s.free = func() (uint64, error) { return reserve - 1, nil }
 	close(disk.next)
 	if err := <-first; err != nil {
 		t.Fatal(err)
@@ -259,8 +259,8 @@ func TestFullDisk(t *testing.T) {
 	if err := s.Apply(t.Context(), put("a", "1")); err != nil {
 		t.Fatal(err)
 	}
-	room := s.room
-	s.room = func() error { return ErrNoSpace }
+	free := s.free
+	s.free = func() (uint64, error) { return reserveTaking, nil }
 	for _, op := range []store.Op{put("a", "2"), put("a", strings.Repeat("v", 1<<20)), {Key: []byte("a")}} {
 		if err := s.Apply(t.Context(), op); !errors.Is(err, ErrNoSpace) {
 			t.Errorf("Apply: %v, want ErrNoSpace", err)
@@ -270,7 +270,18 @@ func TestFullDisk(t *testing.T) {
 	if err != nil || string(e.Value) != "1" {
 		t.Errorf("Get: %q, %v", e.Value, err)
 	}
-	s.room = room
+	if s.Low() == nil {
+		t.Error("nobody is told")
+	}
+	// What takes away goes on, to a lower mark.
+	if err := s.Apply(store.Taking(t.Context()), put("taken", "1")); err != nil {
+		t.Errorf("taking: %v", err)
+	}
+	s.free = func() (uint64, error) { return reserveTaking - 1, nil }
+	if err := s.Apply(store.Taking(t.Context()), put("taken", "2")); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("taking without any room: %v, want ErrNoSpace", err)
+	}
+	s.free = free
 	if err := s.Apply(t.Context(), store.Op{Key: []byte("a"), If: &e.Version}); err != nil {
 		t.Errorf("Apply once there is room: %v", err)
 	}

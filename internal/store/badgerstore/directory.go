@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 // ones; a log whose name a power failure took would be lost with every commit in it.
 type directory struct {
 	f      *os.File
+	held   *os.File  // the lock, see lock
 	synced time.Time // modification time of the directory when its names were last made durable
 }
 
@@ -73,17 +75,43 @@ func (d *directory) sync() error {
 	return nil
 }
 
-func (d *directory) close() error { return d.f.Close() }
+func (d *directory) close() error {
+	if d.held != nil {
+		d.held.Close() // which gives up the lock
+	}
+	return d.f.Close()
+}
+
+// lockName is the file whose lock keeps others out from before the directory is judged: Badger locks it only
+// when it opens.
+const lockName = "gateway.lock"
+
+func (d *directory) lock() error {
+	f, err := os.OpenFile(filepath.Join(d.f.Name(), lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the lock of the database directory: %w", err)
+	}
+	if err := lockFile(f); err != nil {
+		f.Close()
+		return err
+	}
+	d.held = f
+	return nil
+}
+
+func lockedError(path string) error {
+	return fmt.Errorf("%w: %s can be open only once; stop the other gateway, or give this one a directory of its own", ErrLocked, path)
+}
 
 // maxEmptyLogs is how many logs can be empty at the same time: those that were being removed, no more than
 // there are memtables, and the one that was being made.
 const maxEmptyLogs = 4
 
-// openBadger opens the database, also after a kill in the moment when Badger removed the log of a memtable: it
+// openManaged opens the database, also after a kill in the moment when Badger removed the log of a memtable: it
 // empties the file first, once all entries are in a table. Nor has a log entries whose making was cut short.
 // Badger takes an empty log for a new one, fills in its head and then fails, so that the next attempt finds a
 // log without entries. A log that held an acknowledged commit is never empty: its length was synced too.
-func openBadger(o badger.Options) (db *badger.DB, err error) {
+func openManaged(o badger.Options) (db *badger.DB, err error) {
 	for range 1 + maxEmptyLogs {
 		// The text is that of ristretto's z.NewFile, which Badger does not wrap.
 		if db, err = badger.OpenManaged(o); err == nil || !strings.Contains(err.Error(), "opening memtables") || !strings.Contains(err.Error(), "Create a new file") {
@@ -97,7 +125,7 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 // locked directory.
 func openError(path string, err error) error {
 	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
-		return fmt.Errorf("%w: %s can be open only once; stop the other gateway, or give this one a directory of its own", ErrLocked, path)
+		return lockedError(path)
 	}
 	return fmt.Errorf("opening database in %s: %w", path, err)
 }

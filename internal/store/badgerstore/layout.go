@@ -20,7 +20,11 @@ import (
 //	                     kind 1: rest is blob[16] | size[4] | checksum[4] of the value, which is in chunks
 //	"c" blob index[2]    chunk: chunkSize bytes of a large value, the last one fewer
 //	"o" blob             owner of a blob: chunks[2] | key, for finding blobs that nothing refers to
-//	"s"                  sequence: the last version given out, written with every commit
+//	"s"                  sequence: form[1] = 2 | the last version given out[8], written with every commit
+//	"i"                  birth: see there
+//
+// Form 2 of the sequence says that there is a log of ours; without it, in 8 bytes, there was none. Versions
+// before refuse a database with it, rather than go on without what is in the log.
 //
 // Checksums are CRC-32C. An entry's is over its key, and its row without the checksum. Badger has checksums
 // too, but what fails one is absent to its readers, and dropped by its compactions; to ours it is an error.
@@ -130,6 +134,15 @@ func decodeOwner(encoded []byte) (chunks int, key []byte, err error) {
 	return int(binary.BigEndian.Uint16(encoded)), encoded[2:], nil
 }
 
+const (
+	sequenceForm = 2
+	sequenceRow  = 1 + 8
+)
+
+func encodeSequence(ts uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{sequenceForm}, ts)
+}
+
 func readSequence(txn *badger.Txn) (uint64, error) {
 	encoded, err := get(txn, sequenceKey)
 	switch {
@@ -137,10 +150,12 @@ func readSequence(txn *badger.Txn) (uint64, error) {
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case len(encoded) != 8:
+	case len(encoded) == 8: // made before there was a log
+		return binary.BigEndian.Uint64(encoded), nil
+	case len(encoded) != sequenceRow || encoded[0] != sequenceForm:
 		return 0, fmt.Errorf("%w: sequence of an unknown form", ErrDamaged)
 	}
-	return binary.BigEndian.Uint64(encoded), nil
+	return binary.BigEndian.Uint64(encoded[1:]), nil
 }
 
 // get reads one of Badger's entries. The slice is the caller's.

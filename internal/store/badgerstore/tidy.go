@@ -15,13 +15,14 @@ import (
 const (
 	discardEvery = 30 * time.Second
 	sweepEvery   = 10 * time.Minute
+	markEvery    = time.Second
 
 	// A sweep deletes this many blobs with one Apply, and looks at most at this many without letting go.
 	sweepStep = 64
 )
 
-// runTidying lets Badger drop what nobody can read any more, and sweeps up what crashes left, until the store
-// closes.
+// runTidying lets Badger drop what nobody can read any more, sweeps up what crashes left, makes the mark
+// durable and looks for damage, until the store closes.
 func (s *Store) runTidying() {
 	defer close(s.tidied)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -37,6 +38,8 @@ func (s *Store) runTidying() {
 	defer discard.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
+	marks := time.NewTicker(markEvery)
+	defer marks.Stop()
 	s.requestSweep() // for what the last run left
 	for {
 		select {
@@ -45,13 +48,46 @@ func (s *Store) runTidying() {
 		case <-discard.C:
 			s.discard()
 			continue
+		case <-marks.C:
+			s.syncMark()
+			continue
 		case <-sweep.C:
+			s.verify()
 		case <-s.kick:
+		}
+		if s.Fence().Kind == store.FenceRolledBack {
+			continue // nothing is removed before an operator has looked
 		}
 		if err := s.sweep(ctx); err != nil && !errors.Is(err, store.ErrClosed) && ctx.Err() == nil {
 			s.log.Warn("sweeping up unfinished large values", zap.Error(err))
 		}
 	}
+}
+
+// verify reads every table and compares its checksums, as judge did at the start. Badger could do that
+// whenever it reads, but then takes what is damaged for absent, and its compactions drop it: a spent code would
+// be good again. It takes a second or so for each gigabyte.
+func (s *Store) verify() {
+	s.readers.RLock()
+	defer s.readers.RUnlock()
+	if s.usable(context.Background()) != nil {
+		return
+	}
+	if err := verifyTables(s.db); err != nil {
+		s.fail(err)
+	}
+}
+
+func verifyTables(db *badger.DB) (err error) {
+	defer func() {
+		if recover() != nil { // Badger panics where the length of a checksum is damaged
+			err = fmt.Errorf("%w: a table does not read", ErrDamaged)
+		}
+	}()
+	if err := db.VerifyChecksum(); err != nil {
+		return fmt.Errorf("%w: %s", ErrDamaged, withoutKeys(err))
+	}
+	return nil
 }
 
 // requestSweep asks for a sweep soon.
