@@ -17,4 +17,7 @@ type APIKey struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// LastUsedAt is when it was used last, give or take a minute.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	// Generation is the one under which it was made or enabled; see
+	// [DB.TakesKey].
+	Generation uint64 `json:"generation,omitempty"`
 }

@@ -80,6 +80,17 @@ func (c *grantCache) forget(ops []store.Op) {
 	}
 }
 
+// forgetAll empties the cache, and keeps out what is being read.
+func (c *grantCache) forgetAll() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.epoch++
+		s.rows = grantTable{}
+		s.mu.Unlock()
+	}
+}
+
 // keep puts a row into the cache if nothing of its shard changed since epoch. A
 // grant that is bound to one request is left to the store: it is for rules that
 // show a person what they approve, and would double the size of every row.

@@ -7,8 +7,9 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
-// All records below are stored as the byte 1 and their JSON, sealed. A change
-// of their form gets a new first byte and a reader for the old one.
+// All records below are stored as the byte 1 and their JSON, sealed; those that
+// can be used once as the byte 2, their generation and their JSON. A change of
+// their form gets a new first byte and a reader for the old one.
 
 // State tells where a subject stands with enrolment.
 type State string
@@ -34,9 +35,11 @@ type Account struct {
 	Set            uint64          `json:"set"`
 	Authenticators []Authenticator `json:"authenticators,omitempty"`
 	RecoveryCodes  []RecoveryCode  `json:"recovery_codes,omitempty"`
-	// CodesOrigin is what vouched for the recovery codes.
-	CodesOrigin *Origin   `json:"codes_origin,omitempty"`
-	CreatedAt   time.Time `json:"created_at"`
+	// CodesOrigin is what vouched for the recovery codes, CodesGeneration the
+	// generation under which they were given; see [DB.TakesRecoveryCodes].
+	CodesOrigin     *Origin   `json:"codes_origin,omitempty"`
+	CodesGeneration uint64    `json:"codes_generation,omitempty"`
+	CreatedAt       time.Time `json:"created_at"`
 }
 
 // OriginAge is how long an authenticator is worth no more than what vouched for
@@ -114,6 +117,9 @@ type TOTP struct {
 	Digits    int            `json:"digits"`
 	// Last is the last step accepted. It only ever rises.
 	Last totp.Step `json:"last"`
+	// Generation is the one under which the secret was made: no code of it was
+	// used before.
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Phone is where codes are sent, and those that were sent and not used.
@@ -122,11 +128,13 @@ type Phone struct {
 	Codes  []SentCode `json:"codes,omitempty"`
 }
 
-// SentCode is a code that was sent for one challenge: DB.MAC of it.
+// SentCode is a code that was sent for one challenge: DB.MAC of it. It is good
+// under the generation under which it was sent.
 type SentCode struct {
-	Challenge string    `json:"challenge"`
-	Hash      []byte    `json:"hash"`
-	Expires   time.Time `json:"expires"`
+	Challenge  string    `json:"challenge"`
+	Hash       []byte    `json:"hash"`
+	Expires    time.Time `json:"expires"`
+	Generation uint64    `json:"generation,omitempty"`
 }
 
 // Passkey is a public key credential (WebAuthn level 3 section 4).

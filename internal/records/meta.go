@@ -12,11 +12,11 @@ import (
 
 // meta says whose the database is. It is stored under "meta":
 //
-//	{"form":2,"writer":1,"store_id":"hex","lookup":sealed 32 bytes}
+//	{"form":2,"writer":1,"store_id":"hex","lookup":sealed 32 bytes,"fence":sealed JSON}
 //
 // The lookup key is random and only sealed by the key, so that a new key does
-// not change the digests under which everything is filed. Members that this
-// version does not know stay.
+// not change the digests under which everything is filed. The fence is a
+// fenceState. Members that this version does not know stay.
 //
 // In form 1, of the versions before the accounts were counted (see Counted), there
 // is no writer, and the lookup key is sealed for another name. So neither can a
@@ -29,6 +29,7 @@ type meta struct {
 	Writer  int    `json:"writer,omitempty"`
 	StoreID string `json:"store_id"`
 	Lookup  []byte `json:"lookup"`
+	Fence   []byte `json:"fence,omitempty"`
 }
 
 // writer is the version of what this gateway writes. A gateway of a lower one than
@@ -43,6 +44,7 @@ var (
 	metaKey = []byte("meta")
 	// lookupName is what the lookup key is sealed for in form 2.
 	lookupName = []byte("meta 2")
+	fenceName  = []byte("meta fence") // what the fence is sealed for
 )
 
 var never time.Time
@@ -63,6 +65,9 @@ func readMeta(stored []byte) (m meta, err error) {
 		return m, fmt.Errorf("%w: it needs one of version %d.%d, and this is one of version %d.%d; "+
 			"use the newer gateway, or restore the data from a backup made before the upgrade", ErrNewer, m.Form, m.Writer, metaForm, writer)
 	}
+	if m.Form > 1 && len(m.Fence) == 0 {
+		return m, fmt.Errorf("%w: the generation of the database", ErrCorrupt)
+	}
 	return m, nil
 }
 
@@ -76,7 +81,7 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 	if err != nil {
 		return err
 	}
-	ops, err := db.found(e, m, n)
+	ops, err := db.found(e, m, n, *db.fence.state.Load())
 	if err != nil {
 		return err
 	}
@@ -87,20 +92,32 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 }
 
 // found gives the ops by which the database, of which meta is stored in e, has the
-// form of this version and n accounts.
-func (db *DB) found(e store.Entry, m meta, n int64) ([]store.Op, error) {
+// form of this version, n accounts and the state of its fence.
+func (db *DB) found(e store.Entry, m meta, n int64, state fenceState) ([]store.Op, error) {
 	m.Form, m.Writer = metaForm, writer
 	m.Lookup = db.ring.Seal(db.lookup[:], lookupName)
-	value, err := json.Marshal(m)
+	op, err := db.putMeta(e, m, state)
 	if err != nil {
 		return nil, err
+	}
+	count, err := db.counts.Put(grants.Holder{}, nil, Counted{Accounts: n}, 0, never)
+	return []store.Op{op, count}, err
+}
+
+// putMeta is the op that writes meta with the state of the fence in the place of
+// what is stored in e.
+func (db *DB) putMeta(e store.Entry, m meta, state fenceState) (store.Op, error) {
+	plain, err := json.Marshal(state)
+	if err != nil {
+		return store.Op{}, err
+	}
+	m.Fence = db.ring.Seal(plain, fenceName)
+	value, err := json.Marshal(m)
+	if err != nil {
+		return store.Op{}, err
 	}
 	if e.Version != 0 {
 		value = keepUnknown[meta](e.Value, value)
 	}
-	count, err := db.counts.Put(grants.Holder{}, nil, Counted{Accounts: n}, 0, never)
-	if err != nil {
-		return nil, err
-	}
-	return []store.Op{{Key: metaKey, Value: value, If: store.If(e.Version)}, count}, nil
+	return store.Op{Key: metaKey, Value: value, If: store.If(e.Version)}, nil
 }

@@ -57,6 +57,10 @@ type DB struct {
 	lookup [32]byte // keys the digests; survives the rotation of the sealing key
 	grants *grantCache
 	held   heldTotal
+	fence  *fencing
+	// mending marks a view of the database that is used while the fence is down;
+	// see AcceptFence.
+	mending bool
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]
@@ -113,23 +117,38 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	if err != nil || len(lookup) != 32 {
 		return nil, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
 	}
-	db := &DB{store: s, ring: ring, lookup: [32]byte(lookup), grants: newGrantCache()}
+	state, err := m.fence(ring)
+	if err != nil {
+		return nil, err
+	}
+	db := newDB(&DB{store: s, ring: ring, lookup: [32]byte(lookup), grants: newGrantCache(), fence: newFencing(state)})
+	// An older copy is not written to before an operator has accepted it.
+	if m.Form == metaForm || !isRolledBack(s) {
+		if err := db.settle(ctx, e, m); err != nil {
+			return nil, err
+		}
+	}
+	return db, db.raiseFence(ctx)
+}
+
+// newDB adds the tables to a database.
+func newDB(db *DB) *DB {
 	db.Accounts = newTable[Account](db, accountPrefix)
 	db.Attempts = newTable[Attempts](db, "a/")
-	db.Challenges = newTable[Challenge](db, "c/")
-	db.Pendings = newTable[Pending](db, "p/")
-	db.Invites = newTable[Invite](db, "i/")
+	db.Challenges = newOnceTable[Challenge](db, "c/")
+	db.Pendings = newOnceTable[Pending](db, "p/")
+	db.Invites = newOnceTable[Invite](db, "i/")
 	db.Devices = newTable[Device](db, "d/")
-	db.Tickets = newTable[Ticket](db, "t/")
-	db.Held = newTable[HeldRequest](db, "h/")
-	db.Resumes = newTable[Resume](db, "r/")
+	db.Tickets = newOnceTable[Ticket](db, "t/")
+	db.Held = newOnceTable[HeldRequest](db, "h/")
+	db.Resumes = newOnceTable[Resume](db, "r/")
 	db.APIKeys = newTable[APIKey](db, "k/")
 	db.Names = newTable[Name](db, "n/")
 	db.Sends = newTable[Sends](db, "m/")
 	db.Activities = newTable[Activity](db, "l/")
-	db.grantRows = newTable[GrantRow](db, grantPrefix)
+	db.grantRows = newOnceTable[GrantRow](db, grantPrefix)
 	db.counts = newTable[Counted](db, "u/")
-	return db, db.settle(ctx, e, m)
+	return db
 }
 
 func wrongKey(key seal.Key, store string) error {
@@ -154,9 +173,8 @@ func Create(ctx context.Context, s store.Store, key seal.Key) error {
 	}
 	lookup := make([]byte, 32)
 	rand.Read(lookup) // never fails: crypto/rand ends the program instead
-	db := &DB{store: s, ring: ring, lookup: [32]byte(lookup)}
-	db.counts = newTable[Counted](db, "u/")
-	ops, err := db.found(store.Entry{Key: metaKey}, meta{StoreID: storeID(key)}, 0)
+	db := newDB(&DB{store: s, ring: ring, lookup: [32]byte(lookup), fence: newFencing(fenceState{})})
+	ops, err := db.found(store.Entry{Key: metaKey}, meta{StoreID: storeID(key)}, 0, fenceState{})
 	if err != nil {
 		return err
 	}
@@ -182,15 +200,48 @@ func storeID(k seal.Key) string {
 func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
 	defer db.grants.forget(ops)
 	ctx = context.WithoutCancel(ctx)
-	if touchesCount(ops) {
-		return db.applyCounted(ctx, ops)
+	if err := db.serving(ctx); err != nil {
+		return err
 	}
-	return db.store.Apply(ctx, ops...)
+	apply := db.apply
+	if touchesCount(ops) {
+		apply = db.applyCounted
+	}
+	if err := apply(ctx, ops); err != nil {
+		return err
+	}
+	// The engine may have come back with an older copy meanwhile: nobody can
+	// tell then what the change was made in.
+	if err := db.serving(ctx); err != nil {
+		return errors.Join(store.ErrUnknown, err)
+	}
+	return nil
+}
+
+func (db *DB) apply(ctx context.Context, ops []store.Op) error { return db.store.Apply(ctx, ops...) }
+
+// get and list read, and fail with store.ErrRolledBack unless what they read
+// counts. It is asked afterwards: the engine may come back with an older copy at
+// any time.
+func (db *DB) get(ctx context.Context, key []byte) (store.Entry, error) {
+	e, err := db.store.Get(ctx, key)
+	if fenced := db.serving(ctx); fenced != nil {
+		return store.Entry{}, fenced
+	}
+	return e, err
+}
+
+func (db *DB) list(ctx context.Context, prefix, after []byte, limit int) ([]store.Entry, error) {
+	entries, err := db.store.List(ctx, prefix, after, limit)
+	if fenced := db.serving(ctx); fenced != nil {
+		return nil, fenced
+	}
+	return entries, err
 }
 
 // Ping reads one record, and so tells whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
-	_, err := db.store.Get(ctx, metaKey)
+	_, err := db.get(ctx, metaKey)
 	return err
 }
 

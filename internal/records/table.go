@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,20 +18,38 @@ import (
 type Table[T any] struct {
 	db     *DB
 	prefix string
+	// once marks records that can be used once. Each carries the generation
+	// under which it was made, and is absent under any other; see [Fencing].
+	once bool
 }
 
 func newTable[T any](db *DB, prefix string) Table[T] { return Table[T]{db: db, prefix: prefix} }
 
-// Row is a record as it was read. The zero Version means that there is none.
-type Row[T any] struct {
-	Value   T
-	Version store.Version
-	key     []byte
-	json    []byte // as it was stored, for the members that T does not have
+func newOnceTable[T any](db *DB, prefix string) Table[T] {
+	return Table[T]{db: db, prefix: prefix, once: true}
 }
 
-// formJSON begins the plaintext of records that are stored as JSON.
-const formJSON = 1
+// Row is a record as it was read. The zero Version means that there is none.
+type Row[T any] struct {
+	Value      T
+	Version    store.Version
+	key        []byte
+	json       []byte // as it was stored, for the members that T does not have
+	generation uint64
+}
+
+// The first byte of a record's plaintext. After formJSON follows its JSON. After
+// formOnce follow the generation, in 8 bytes, the most significant first, and
+// the JSON. A record that can be used once and has formJSON was made before there
+// were generations, which is generation 0.
+const (
+	formJSON = 1
+	formOnce = 2
+)
+
+// errPast reports that a record was made under another generation. To callers it
+// is absent.
+var errPast = errors.New("record of another generation")
 
 func (t Table[T]) key(h grants.Holder, id []byte) []byte {
 	k := make([]byte, 0, len(t.prefix)+len(h)+len(id))
@@ -41,24 +60,37 @@ func (t Table[T]) key(h grants.Holder, id []byte) []byte {
 
 // Get reads one record; [ErrNotFound] where there is none.
 func (t Table[T]) Get(ctx context.Context, h grants.Holder, id []byte) (Row[T], error) {
-	key := t.key(h, id)
-	e, err := t.db.store.Get(ctx, key)
-	if err != nil {
-		if errors.Is(err, store.ErrNotFound) {
-			return Row[T]{}, err
-		}
-		return Row[T]{}, fmt.Errorf("reading a record: %w", err)
+	row, err := t.read(ctx, t.key(h, id))
+	switch {
+	case errors.Is(err, errPast):
+		return Row[T]{}, ErrNotFound
+	case errors.Is(err, store.ErrNotFound):
+		return Row[T]{}, err
+	case err != nil:
+		return row, fmt.Errorf("reading a record: %w", err)
 	}
-	return t.open(e)
+	return row, nil
 }
 
-// Find is Get, but an absent record is its zero value with Version 0.
+// Find is Get, but an absent record is its zero value, with Version 0 unless
+// there is one of another generation, which may be overwritten.
 func (t Table[T]) Find(ctx context.Context, h grants.Holder, id []byte) (Row[T], error) {
-	row, err := t.Get(ctx, h, id)
-	if errors.Is(err, ErrNotFound) {
-		return Row[T]{key: t.key(h, id)}, nil
+	row, err := t.read(ctx, t.key(h, id))
+	switch {
+	case errors.Is(err, errPast), errors.Is(err, store.ErrNotFound):
+		return Row[T]{Version: row.Version, key: t.key(h, id), generation: t.db.Generation()}, nil
+	case err != nil:
+		return row, fmt.Errorf("reading a record: %w", err)
 	}
-	return row, err
+	return row, nil
+}
+
+func (t Table[T]) read(ctx context.Context, key []byte) (Row[T], error) {
+	e, err := t.db.get(ctx, key)
+	if err != nil {
+		return Row[T]{}, err
+	}
+	return t.open(e)
 }
 
 // List reads up to limit records of h whose id begins with idPrefix, in the
@@ -78,18 +110,31 @@ func (t Table[T]) All(ctx context.Context, cursor []byte, limit int) (rows []Row
 	return rows, rows[len(rows)-1].key, nil
 }
 
+// list reads on until there are limit rows or no more: those of other generations
+// do not count.
 func (t Table[T]) list(ctx context.Context, prefix, after []byte, limit int) ([]Row[T], error) {
-	entries, err := t.db.store.List(ctx, prefix, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("listing records: %w", err)
-	}
-	rows := make([]Row[T], len(entries))
-	for i, e := range entries {
-		if rows[i], err = t.open(e); err != nil {
-			return nil, err
+	rows := []Row[T]{}
+	for {
+		want := limit - len(rows)
+		entries, err := t.db.list(ctx, prefix, after, want)
+		if err != nil {
+			return nil, fmt.Errorf("listing records: %w", err)
 		}
+		for _, e := range entries {
+			row, err := t.open(e)
+			if errors.Is(err, errPast) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
+		if len(entries) < want || len(rows) == limit {
+			return rows, nil
+		}
+		after = entries[len(entries)-1].Key
 	}
-	return rows, nil
 }
 
 func (t Table[T]) open(e store.Entry) (Row[T], error) {
@@ -98,11 +143,19 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 	if err != nil {
 		return row, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if len(plain) == 0 || plain[0] != formJSON {
+	switch {
+	case len(plain) > 0 && plain[0] == formJSON:
+		plain = plain[1:]
+	case t.once && len(plain) >= 9 && plain[0] == formOnce:
+		row.generation, plain = binary.BigEndian.Uint64(plain[1:]), plain[9:]
+	default:
 		return row, unknownForm(plain)
 	}
-	row.json = plain[1:]
-	if err := json.Unmarshal(plain[1:], &row.Value); err != nil {
+	if t.once && row.generation != t.db.Generation() {
+		return row, errPast
+	}
+	row.json = plain
+	if err := json.Unmarshal(plain, &row.Value); err != nil {
 		return row, fmt.Errorf("%w: not the JSON expected", ErrCorrupt)
 	}
 	return row, nil
@@ -110,7 +163,7 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 
 // unknownForm tells a record that a newer version wrote from one that nothing did.
 func unknownForm(plain []byte) error {
-	if len(plain) > 0 && plain[0] > formJSON {
+	if len(plain) > 0 && plain[0] > formOnce {
 		return fmt.Errorf("%w: %w: a record has form %d", ErrCorrupt, ErrNewer, plain[0])
 	}
 	return fmt.Errorf("%w: unknown form", ErrCorrupt)
@@ -126,10 +179,14 @@ func (t Table[T]) Put(h grants.Holder, id []byte, value T, if_ store.Version, ex
 
 // Set is the op that writes a record whatever is stored.
 func (t Table[T]) Set(h grants.Holder, id []byte, value T, expires time.Time) (store.Op, error) {
-	return t.set(t.key(h, id), value, nil, expires)
+	return t.set(t.key(h, id), value, nil, t.db.Generation(), expires)
 }
 
-func (t Table[T]) set(key []byte, value T, stored []byte, expires time.Time) (store.Op, error) {
+func (t Table[T]) set(key []byte, value T, stored []byte, generation uint64, expires time.Time) (store.Op, error) {
+	form := []byte{formJSON}
+	if t.once {
+		form = binary.BigEndian.AppendUint64([]byte{formOnce}, generation)
+	}
 	plain, err := json.Marshal(value)
 	if err != nil {
 		return store.Op{}, fmt.Errorf("encoding a record: %w", err)
@@ -137,14 +194,15 @@ func (t Table[T]) set(key []byte, value T, stored []byte, expires time.Time) (st
 	if stored != nil {
 		plain = keepUnknown[T](stored, plain)
 	}
-	sealed := t.db.ring.Seal(append([]byte{formJSON}, plain...), key)
-	return store.Op{Key: key, Value: sealed, Expires: expires}, nil
+	return store.Op{Key: key, Value: t.db.ring.Seal(append(form, plain...), key), Expires: expires}, nil
 }
 
 // Update is the op that replaces the row that was read by value. Members of the
-// row that a newer version stored, and T does not have, stay.
+// row that a newer version stored, and T does not have, stay. It stays of the
+// generation under which it was made, too: what was read before a new one began is
+// not made good again by writing it.
 func (t Table[T]) Update(row Row[T], value T, expires time.Time) (store.Op, error) {
-	op, err := t.set(row.key, value, row.json, expires)
+	op, err := t.set(row.key, value, row.json, row.generation, expires)
 	op.If = store.If(row.Version)
 	return op, err
 }
@@ -176,7 +234,7 @@ func (t Table[T]) split(row Row[T]) (grants.Holder, []byte) {
 
 // DropAll gives the ops that remove up to limit records of h.
 func (t Table[T]) DropAll(ctx context.Context, h grants.Holder, limit int) ([]store.Op, error) {
-	entries, err := t.db.store.List(ctx, t.key(h, nil), nil, limit)
+	entries, err := t.db.list(ctx, t.key(h, nil), nil, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing records: %w", err)
 	}

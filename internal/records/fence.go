@@ -1,0 +1,374 @@
+package records
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// A database that lost what it had acknowledged, since an older copy of it was
+// put back, shows grants unspent that were spent. So everything that can be used
+// once belongs to a generation, and is good only while that is the current one; no
+// clock is asked. A new one begins where the engine cannot tell whether something
+// was lost (store.FenceUnsure). Where it can tell that something was
+// (store.FenceRolledBack), nothing is read or written until an operator accepts
+// what is there; see [DB.AcceptFence].
+
+// Fencing is how a database stands with what it may have lost.
+type Fencing struct {
+	// Kind and Reason are what the engine found and nobody has accepted yet.
+	Kind   store.FenceKind
+	Reason string
+	// Generation counts from 0. It began at Since, which is zero for the first,
+	// because of what Cause says.
+	Generation uint64
+	Since      time.Time
+	Cause      string
+	// CodesAfter is the time before which codes of authenticator apps may have
+	// been used; zero: none needs to be refused for that.
+	CodesAfter time.Time
+	// CodesBarred reports that recovery codes of earlier generations are not
+	// taken.
+	CodesBarred bool
+}
+
+// fenceState is what is stored of it, sealed, in meta.
+type fenceState struct {
+	Generation uint64    `json:"generation"`
+	Since      time.Time `json:"since,omitzero"`
+	Cause      string    `json:"cause,omitempty"`
+	CodesAfter time.Time `json:"codes_after,omitzero"`
+	// Recovery is the first generation whose recovery codes are taken, and Keys
+	// the first whose API keys are.
+	Recovery uint64 `json:"recovery,omitempty"`
+	Keys     uint64 `json:"keys,omitempty"`
+}
+
+// codesMargin is added to the latest time at which a code may have been used.
+const codesMargin = 10 * time.Second
+
+// maxCause bounds what is stored of an engine's reason.
+const maxCause = 1 << 10
+
+// fencing is shared by all views of one database.
+type fencing struct {
+	engine     store.Fenced // nil: it cannot tell
+	generation atomic.Uint64
+	state      atomic.Pointer[fenceState]
+	// rolledBack is what the engine said last, for the hot path.
+	rolledBack atomic.Bool
+	teller     atomic.Pointer[func(Fencing)]
+
+	lost atomic.Uint64 // how often the engine went out of use
+
+	mu      sync.Mutex // one change of the state at a time
+	settled struct {   // for which a generation began
+		found store.Fence
+		lost  uint64
+	}
+	began bool // one did since the database was opened
+}
+
+func newFencing(s fenceState) *fencing {
+	f := new(fencing)
+	f.keep(s)
+	return f
+}
+
+func (f *fencing) keep(s fenceState) {
+	f.state.Store(&s)
+	f.generation.Store(s.Generation)
+}
+
+func isRolledBack(s store.Store) bool {
+	engine, ok := s.(store.Fenced)
+	return ok && engine.Fence().Kind == store.FenceRolledBack
+}
+
+// raiseFence makes the engine be asked from now on, and begins the next generation
+// where it is unsure.
+func (db *DB) raiseFence(ctx context.Context) error {
+	db.fence.engine, _ = db.store.(store.Fenced)
+	if s, ok := db.store.(store.Supervised); ok {
+		s.OnLost(db.forgetCached)
+		s.OnBack(db.lookAgain)
+	}
+	if isRolledBack(db.store) {
+		db.fence.rolledBack.Store(true)
+		return nil
+	}
+	return db.serving(ctx)
+}
+
+func (m meta) fence(ring *seal.Ring) (s fenceState, err error) {
+	if m.Form == 1 {
+		return s, nil
+	}
+	plain, err := ring.Open(m.Fence, fenceName)
+	if err == nil {
+		err = json.Unmarshal(plain, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: the generation of the database: %w", ErrCorrupt, err)
+	}
+	return s, nil
+}
+
+// forgetCached is called when the engine went out of use: nothing passes by what
+// was cached before.
+func (db *DB) forgetCached() {
+	db.fence.lost.Add(1)
+	db.grants.forgetAll()
+}
+
+// lookAgain is called when the engine is back.
+func (db *DB) lookAgain() {
+	if db.fence.engine != nil && db.fence.refuses(db.fence.engine.Fence()) {
+		db.fence.tell()
+	}
+}
+
+// refuses notes whether the engine has an older copy, and reports whether that
+// is new.
+func (f *fencing) refuses(found store.Fence) bool {
+	rolledBack := found.Kind == store.FenceRolledBack
+	return f.rolledBack.Swap(rolledBack) != rolledBack && rolledBack
+}
+
+// Generation is the current one.
+func (db *DB) Generation() uint64 { return db.fence.generation.Load() }
+
+// RolledBack returns store.ErrRolledBack while the database is an older copy that
+// no operator has accepted. It is an atomic load.
+func (db *DB) RolledBack() error {
+	if db.fence.rolledBack.Load() && !db.mending {
+		return store.ErrRolledBack
+	}
+	return nil
+}
+
+// serving returns nil if what is read counts, beginning the next generation where
+// the engine is unsure.
+func (db *DB) serving(ctx context.Context) error {
+	f := db.fence
+	if f.engine == nil || db.mending {
+		return nil
+	}
+	found := f.engine.Fence()
+	if f.refuses(found) {
+		db.grants.forgetAll()
+		f.tell()
+	}
+	switch found.Kind {
+	case store.FenceNone:
+		return nil
+	case store.FenceRolledBack:
+		return rolledBack(found)
+	}
+	return db.settleFence(ctx)
+}
+
+func rolledBack(found store.Fence) error {
+	return fmt.Errorf("%w; %s", store.ErrRolledBack, found.Reason)
+}
+
+// settleFence begins the next generation for an engine that is unsure, once for each
+// time that it is.
+func (db *DB) settleFence(ctx context.Context) error {
+	f := db.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lost := f.lost.Load()
+	switch found := f.engine.Fence(); {
+	case found.Kind == store.FenceRolledBack:
+		return rolledBack(found)
+	case found.Kind == store.FenceNone || found == f.settled.found && lost == f.settled.lost:
+		return nil
+	default:
+		if err := db.begin(ctx, found, time.Now(), func(*fenceState) {}); err != nil {
+			return err
+		}
+		f.settled.found, f.settled.lost = found, lost
+		f.tell()
+		// Where the engine cannot note it now it is unsure again at the next
+		// opening, which begins one generation more.
+		_ = f.engine.AcceptFence(ctx)
+		return nil
+	}
+}
+
+// begin begins the next generation because of what the engine found. The lock is
+// held.
+func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also func(*fenceState)) error {
+	latest, err := db.latest(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range []time.Time{found.Newest, now} {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	err = db.changeState(ctx, func(s *fenceState) {
+		s.Generation++
+		s.Since, s.Cause = now, found.Reason[:min(len(found.Reason), maxCause)]
+		s.Recovery = s.Generation
+		if until := latest.Add(codesMargin); until.After(s.CodesAfter) {
+			s.CodesAfter = until
+		}
+		also(s)
+	})
+	if err != nil {
+		return err
+	}
+	db.fence.began = true
+	db.grants.forgetAll()
+	return nil
+}
+
+// changeState changes the stored state if nobody else does at the same time. The
+// lock is held.
+func (db *DB) changeState(ctx context.Context, change func(*fenceState)) error {
+	e, err := db.store.Get(ctx, metaKey)
+	if err != nil {
+		return fmt.Errorf("reading the generation: %w", err)
+	}
+	m, err := readMeta(e.Value)
+	if err != nil {
+		return err
+	}
+	state, err := m.fence(db.ring)
+	if err != nil {
+		return err
+	}
+	change(&state)
+	ops := make([]store.Op, 1, 2)
+	if ops[0], err = db.putMeta(e, m, state); m.Form != metaForm {
+		var n int64
+		if n, err = db.countAccounts(ctx); err == nil {
+			ops, err = db.found(e, m, n, state)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := db.store.Apply(context.WithoutCancel(ctx), ops...); err != nil {
+		return fmt.Errorf("writing the generation: %w", err)
+	}
+	db.fence.keep(state)
+	return nil
+}
+
+// Fencing returns how the database stands.
+func (db *DB) Fencing() Fencing { return db.fence.now() }
+
+func (f *fencing) now() Fencing {
+	s := f.state.Load()
+	out := Fencing{
+		Generation: s.Generation, Since: s.Since, Cause: s.Cause, CodesAfter: s.CodesAfter,
+		CodesBarred: s.Recovery > 0,
+	}
+	if f.engine != nil {
+		found := f.engine.Fence()
+		out.Kind, out.Reason = found.Kind, found.Reason
+	}
+	return out
+}
+
+// OnFence makes f be told when the database turns out to be an older copy, and
+// when a new generation began; at once where either is so already.
+func (db *DB) OnFence(f func(Fencing)) {
+	db.fence.teller.Store(&f)
+	db.fence.mu.Lock()
+	began := db.fence.began
+	db.fence.mu.Unlock()
+	if began || db.fence.rolledBack.Load() {
+		f(db.Fencing())
+	}
+}
+
+func (f *fencing) tell() {
+	if teller := f.teller.Load(); teller != nil {
+		(*teller)(f.now())
+	}
+}
+
+// TakesRecoveryCodes reports whether recovery codes that were given under the
+// generation are taken: those that an older copy shows unused may have been used.
+func (db *DB) TakesRecoveryCodes(generation uint64) bool {
+	return generation >= db.fence.state.Load().Recovery
+}
+
+// TakesKey reports whether the API key is taken, or suspended since an older copy
+// was accepted, in which it may have come back.
+func (db *DB) TakesKey(k *APIKey) bool { return k.Generation >= db.fence.state.Load().Keys }
+
+// ErrNotFenced is what AcceptFence returns where there is nothing to accept.
+var ErrNotFenced = errors.New("the database is not an older copy, so there is nothing to accept")
+
+// Acceptance is how an operator takes an older copy.
+type Acceptance struct {
+	Now time.Time
+	// TrustCodes takes recovery codes of earlier generations: those that were
+	// used after the copy was made are good again.
+	TrustCodes bool
+	// Mend, if not nil, takes away what was taken away after the copy was made.
+	// It gets a view of the database that may be used, though nobody else's may.
+	Mend func(*DB) error
+}
+
+// mendable is a view of the database that nothing refuses.
+func (db *DB) mendable() *DB {
+	return newDB(&DB{store: db.store, ring: db.ring, lookup: db.lookup, grants: db.grants, fence: db.fence, mending: true})
+}
+
+// AcceptFence makes the database as it is the one that counts. First, in one
+// change, it ends the generation, by which all that can be used once and every
+// time-based grant is void, and suspends every API key; then it mends; then the
+// engine notes it. Whatever ends it in between leaves the database refused, and
+// it may be done again.
+//
+// Without an older copy it takes nothing but TrustCodes; else it fails with
+// [ErrNotFenced].
+func (db *DB) AcceptFence(ctx context.Context, a Acceptance) error {
+	f := db.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found store.Fence
+	if f.engine != nil {
+		found = f.engine.Fence()
+	}
+	view := db.mendable()
+	if found.Kind != store.FenceRolledBack {
+		if !a.TrustCodes || f.state.Load().Recovery == 0 {
+			return ErrNotFenced
+		}
+		return view.changeState(ctx, func(s *fenceState) { s.Recovery = 0 })
+	}
+	err := view.begin(ctx, found, a.Now, func(s *fenceState) {
+		s.Keys = s.Generation
+		if a.TrustCodes {
+			s.Recovery = 0
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if a.Mend != nil {
+		if err := a.Mend(view); err != nil {
+			return err
+		}
+	}
+	if err := f.engine.AcceptFence(ctx); err != nil {
+		return fmt.Errorf("noting that the database is accepted: %w", err)
+	}
+	f.refuses(f.engine.Fence())
+	return nil
+}
