@@ -58,7 +58,7 @@ func (s *Service) view(a *records.Account, x *records.Authenticator) Authenticat
 	}
 	if view.Suspended || !view.FullAt.IsZero() {
 		vouch := Challenge{Demand: s.manageDemand(VouchOp(x.ID)), Operation: VouchOp(x.ID)}
-		view.Vouchable = len(s.fit(a, &vouch).Authenticators) > 0
+		view.Vouchable = len(s.fitting(a, &vouch)) > 0
 	}
 	return view
 }
@@ -94,12 +94,21 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 		return a, err
 	}
 	a.Enrolled = row.Value.State == records.StateEnrolled
-	a.RecoveryCodesLeft = row.Value.RecoveryCodesLeft()
+	a.RecoveryCodesLeft = codesLeft(db, &row.Value)
 	for i := range row.Value.Authenticators {
 		a.Authenticators = append(a.Authenticators, s.view(&row.Value, &row.Value.Authenticators[i]))
 	}
 	a.Grants, err = s.liveGrants(ctx, db, holder)
 	return a, err
+}
+
+// codesLeft counts the recovery codes that are taken: barred ones are as good as
+// used, and to be renewed.
+func codesLeft(db *records.DB, a *records.Account) int {
+	if !db.TakesRecoveryCodes(a.CodesGeneration) {
+		return 0
+	}
+	return a.RecoveryCodesLeft()
 }
 
 func (s *Service) liveGrants(ctx context.Context, db *records.DB, h grants.Holder) ([]LiveGrant, error) {

@@ -44,6 +44,9 @@ type APIKey struct {
 	CreatedAt         time.Time
 	Expires           time.Time // zero: never
 	LastUsedAt        time.Time // zero: not yet
+	// Suspended tells that it is not taken since an older copy of the database
+	// was put back, in which it may have come back; see [Service.EnableKey].
+	Suspended bool
 }
 
 // May tells whether the key has the scope.
@@ -103,7 +106,9 @@ func (s *Service) CreateKey(ctx context.Context, hash [32]byte, k APIKey) (APIKe
 	if len(old) >= maxKeys {
 		return k, ErrLimit
 	}
-	put, err := db.APIKeys.Put(grants.Holder(hash), nil, k.record(), 0, never)
+	made := k.record()
+	made.Generation = db.Generation()
+	put, err := db.APIKeys.Put(grants.Holder(hash), nil, made, 0, never)
 	if err != nil {
 		return k, err
 	}
@@ -172,8 +177,8 @@ func (k *APIKey) record() records.APIKey {
 	return r
 }
 
-func keyOf(r *records.APIKey) APIKey {
-	k := APIKey{ID: r.ID, Label: r.Label, Tenant: r.Tenant, Actions: r.Actions, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsedAt: r.LastUsedAt}
+func keyOf(db *records.DB, r *records.APIKey) APIKey {
+	k := APIKey{Suspended: !db.TakesKey(r), ID: r.ID, Label: r.Label, Tenant: r.Tenant, Actions: r.Actions, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsedAt: r.LastUsedAt}
 	for _, s := range r.Scopes {
 		k.Scopes = append(k.Scopes, Scope(s))
 	}
@@ -192,7 +197,7 @@ func (s *Service) Keys(ctx context.Context) ([]APIKey, error) {
 	}
 	keys := make([]APIKey, 0, len(rows))
 	for _, row := range rows {
-		keys = append(keys, keyOf(&row.Value))
+		keys = append(keys, keyOf(db, &row.Value))
 	}
 	slices.SortFunc(keys, func(a, b APIKey) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return keys, nil
@@ -204,23 +209,62 @@ func (s *Service) RevokeKey(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	rows, _, err := db.APIKeys.All(ctx, nil, 2*maxKeys)
+	row, err := keyNamed(ctx, db, id)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(rows, func(row records.Row[records.APIKey]) bool { return row.Value.ID == id })
-	if i < 0 {
-		return ErrNotFound
-	}
-	if err := db.Apply(ctx, db.APIKeys.Drop(rows[i])); err != nil {
+	if err := db.Apply(ctx, db.APIKeys.Drop(row)); err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: grants.Subject{Tenant: rows[i].Value.Tenant}}, Event{Kind: "api_key", Outcome: "revoked", Object: id})
+	s.report(ctx, Principal{Subject: grants.Subject{Tenant: row.Value.Tenant}}, Event{Kind: "api_key", Outcome: "revoked", Object: id})
 	return nil
 }
 
+// ErrKeySuspended tells that an API key is not taken until it is enabled.
+var ErrKeySuspended = errors.New("the API key is suspended until an operator enables it")
+
+// EnableKey takes a key again that was suspended since an older copy of the
+// database was put back. [ErrNotFound] where there is none.
+func (s *Service) EnableKey(ctx context.Context, id string) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	var tenant string
+	err = again(func() error {
+		row, err := keyNamed(ctx, db, id)
+		if err != nil {
+			return err
+		}
+		enabled := row.Value
+		enabled.Generation, tenant = db.Generation(), enabled.Tenant
+		put, err := db.APIKeys.Update(row, enabled, never)
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, put)
+	})
+	if err != nil {
+		return err
+	}
+	s.report(ctx, Principal{Subject: grants.Subject{Tenant: tenant}}, Event{Kind: "api_key", Outcome: "enabled", Object: id})
+	return nil
+}
+
+func keyNamed(ctx context.Context, db *records.DB, id string) (records.Row[records.APIKey], error) {
+	rows, _, err := db.APIKeys.All(ctx, nil, 2*maxKeys)
+	if err != nil {
+		return records.Row[records.APIKey]{}, err
+	}
+	i := slices.IndexFunc(rows, func(row records.Row[records.APIKey]) bool { return row.Value.ID == id })
+	if i < 0 {
+		return records.Row[records.APIKey]{}, ErrNotFound
+	}
+	return rows[i], nil
+}
+
 // KeyOf gives the live API key of a text. [ErrNotFound] for every text that is
-// none.
+// none, [ErrKeySuspended] for a key that is suspended.
 //
 // A key is found by its SHA-256, so that how long it takes tells of digests only,
 // and compared once more in constant time.
@@ -244,6 +288,9 @@ func (s *Service) KeyOf(ctx context.Context, text string) (APIKey, error) {
 	if subtle.ConstantTimeCompare(found[:], hash[:]) != 1 || !row.Value.Expires.IsZero() && !now.Before(row.Value.Expires) {
 		return APIKey{}, ErrNotFound
 	}
+	if !db.TakesKey(&row.Value) {
+		return APIKey{}, ErrKeySuspended
+	}
 	if now.Sub(row.Value.LastUsedAt) >= lastUsedGrain {
 		used := row.Value
 		used.LastUsedAt = now
@@ -262,5 +309,5 @@ func (s *Service) KeyOf(ctx context.Context, text string) (APIKey, error) {
 			return APIKey{}, err
 		}
 	}
-	return keyOf(&row.Value), nil
+	return keyOf(db, &row.Value), nil
 }

@@ -16,7 +16,7 @@ type Event struct {
 	// api_key.
 	Kind string
 	// Outcome is what was decided: begun, passed, spent, given_back, vouched,
-	// sent, created, revoked, refused, done.
+	// sent, created, revoked, enabled, refused, done.
 	Outcome string
 	// Cause is a word that tells why, where Outcome does not.
 	Cause   string

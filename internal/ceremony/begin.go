@@ -299,13 +299,13 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 		return d, err
 	}
 	d.Enrolled = account.Value.State == records.StateEnrolled
-	fit := s.fit(&account.Value, &d.Challenge)
+	fit := s.fit(db, &account.Value, &d.Challenge)
 	for _, f := range s.factors {
 		if s.accepts(&d.Challenge, f.Method()) && f.Ready(&fit, d.Site) {
 			d.Methods = append(d.Methods, f.Method())
 		}
 	}
-	d.Young = s.young(&account.Value, &d.Challenge)
+	d.Young = s.young(db, &account.Value, &d.Challenge)
 	for i := range account.Value.Authenticators {
 		if x := &account.Value.Authenticators[i]; x.SuspendedAt.IsZero() && isRecent(x, s.now()) {
 			d.Recent = append(d.Recent, s.view(&account.Value, x))

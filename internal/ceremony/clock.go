@@ -21,8 +21,9 @@ const maxClockOff = 10 * time.Minute
 
 // firstCode looks at the code that confirms an authenticator app, and uses it
 // up in the secret that it gives back.
-func (s *Service) firstCode(pending *records.Pending, code string) (*records.TOTP, error) {
+func (s *Service) firstCode(db *records.DB, pending *records.Pending, code string) (*records.TOTP, error) {
 	secret, now := pending.TOTP, s.now()
+	secret.Generation = db.Generation()
 	key := s.key(&secret)
 	var err error
 	if secret.Last, err = totp.Match(key, code, now, 0); err == nil {

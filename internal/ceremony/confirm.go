@@ -170,7 +170,7 @@ func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id
 	answer = given.typed()
 	switch pending.Type {
 	case records.TypeTOTP:
-		if made.TOTP, err = s.firstCode(pending, answer); err != nil {
+		if made.TOTP, err = s.firstCode(db, pending, answer); err != nil {
 			return made, proof, err
 		}
 	case records.TypePhone:

@@ -33,6 +33,10 @@ type Attempt struct {
 	Site   string
 	Answer string
 	Now    time.Time
+	// UsedUntil is the time before which codes of the current generation's
+	// predecessors may have been used (S25); zero: none.
+	UsedUntil  time.Time
+	Generation uint64
 }
 
 // Proof is a right answer.

@@ -52,7 +52,7 @@ func (s *Service) Users(ctx context.Context, tenant string, cursor []byte, limit
 
 func (s *Service) user(ctx context.Context, db *records.DB, row records.Row[records.Account]) (User, error) {
 	a := row.Value
-	u := User{Subject: grants.Subject{Tenant: a.Tenant, User: a.User}, State: a.State, RecoveryCodesLeft: a.RecoveryCodesLeft(), CreatedAt: a.CreatedAt}
+	u := User{Subject: grants.Subject{Tenant: a.Tenant, User: a.User}, State: a.State, RecoveryCodesLeft: codesLeft(db, &a), CreatedAt: a.CreatedAt}
 	for i := range a.Authenticators {
 		u.Authenticators = append(u.Authenticators, viewOf(&a.Authenticators[i]))
 	}

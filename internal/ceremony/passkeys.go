@@ -47,12 +47,12 @@ func (s *Service) PasskeyOptions(ctx context.Context, p Principal, challenge str
 	if err != nil {
 		return nil, err
 	}
-	factor, fit := s.passkeys(), s.fit(&account.Value, &c)
+	factor, fit := s.passkeys(), s.fit(db, &account.Value, &c)
 	if factor == nil || !s.accepts(&c, grants.Passkey) || account.Value.State != records.StateEnrolled {
 		return nil, ErrMethodNotAccepted
 	}
 	if !factor.Ready(&fit, c.Site) {
-		return nil, s.blocked(&account.Value, &c, grants.Passkey)
+		return nil, s.blocked(db, &account.Value, &c, grants.Passkey)
 	}
 	return factor.Ask(db, named(fit, p), c.ID, c.Site)
 }

@@ -50,10 +50,12 @@ type sentCodes struct {
 	ttl  time.Duration
 	now  time.Time
 	next time.Time // when the next may be sent
+	// generation is the one under which a code must have been sent to be good.
+	generation uint64
 }
 
 func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal) (sentCodes, error) {
-	sent := sentCodes{ttl: s.sms.CodeTTL, now: s.now()}
+	sent := sentCodes{ttl: s.sms.CodeTTL, now: s.now(), generation: db.Generation()}
 	row, err := db.Sends.Find(ctx, db.Holder(p.Subject), nil)
 	if err != nil {
 		return sent, err
@@ -69,7 +71,7 @@ func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal) (sent
 func (c *sentCodes) code(phone *records.Phone, challenge string) *records.SentCode {
 	for i := range phone.Codes {
 		code := &phone.Codes[i]
-		if code.Challenge == challenge && c.now.Before(code.Expires) && slices.ContainsFunc(c.at, code.Expires.Add(-c.ttl).Equal) {
+		if code.Challenge == challenge && code.Generation == c.generation && c.now.Before(code.Expires) && slices.ContainsFunc(c.at, code.Expires.Add(-c.ttl).Equal) {
 			return code
 		}
 	}

@@ -38,7 +38,7 @@ func (s *Service) replaceCodes(ctx context.Context, db *records.DB, p Principal,
 // giveRecoveryCodes replaces the account's recovery codes by new ones with the
 // origin.
 func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *records.Origin) []string {
-	a.CodesOrigin = at(o, s.now())
+	a.CodesOrigin, a.CodesGeneration = at(o, s.now()), db.Generation()
 	codes := make([]string, s.set.RecoveryCodes)
 	a.RecoveryCodes = make([]records.RecoveryCode, s.set.RecoveryCodes)
 	for i := range codes {

@@ -85,8 +85,8 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 	if factor == nil || !d.Methods.Accepts(a.Method) || !factor.Ready(&account, "") {
 		return Won{}, ErrMethodNotAccepted
 	}
-	if fit := s.fit(&account, &c); !factor.Ready(&fit, "") {
-		return Won{}, s.blocked(&account, &c, a.Method)
+	if fit := s.fit(db, &account, &c); !factor.Ready(&fit, "") {
+		return Won{}, s.blocked(db, &account, &c, a.Method)
 	}
 	if enrolment != "" {
 		factor = only{factor, enrolment}

@@ -132,10 +132,10 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 			return "", nil, err
 		}
 		changed := cloneAccount(account.Value)
-		fit := s.fit(&changed, &c)
+		fit := s.fit(db, &changed, &c)
 		phone := phoneOf(&fit, authenticator)
 		if phone == nil && phoneOf(&changed, authenticator) != nil {
-			return "", nil, s.blocked(&changed, &c, grants.SMS)
+			return "", nil, s.blocked(db, &changed, &c, grants.SMS)
 		}
 		if phone == nil {
 			return "", nil, ErrNotFound
@@ -185,7 +185,7 @@ func (s *Service) remind(db *records.DB, phone *records.Phone, number, challenge
 		phone.Codes = slices.Delete(phone.Codes, 0, over)
 	}
 	phone.Codes = append(phone.Codes, records.SentCode{
-		Challenge: challenge, Hash: codeHash(db, number, challenge, code), Expires: now.Add(s.sms.CodeTTL),
+		Challenge: challenge, Hash: codeHash(db, number, challenge, code), Expires: now.Add(s.sms.CodeTTL), Generation: db.Generation(),
 	})
 }
 
@@ -217,7 +217,7 @@ func AnswerSMS(db *records.DB, a *records.Account, try Attempt) (authenticator s
 func findCode(db *records.DB, phone *records.Phone, challenge, code string, now time.Time) int {
 	hash, found := codeHash(db, phone.Number, challenge, code), -1
 	for i, c := range phone.Codes {
-		if subtle.ConstantTimeCompare(c.Hash, hash) == 1 && c.Challenge == challenge && now.Before(c.Expires) {
+		if subtle.ConstantTimeCompare(c.Hash, hash) == 1 && c.Challenge == challenge && now.Before(c.Expires) && c.Generation == db.Generation() {
 			found = i
 		}
 	}

@@ -101,8 +101,17 @@ func (s *Service) barred(a *records.Account, x *records.Authenticator, c *Challe
 	return nil
 }
 
+// ErrCodesBarred is [ErrMethodNotAccepted] of recovery codes that were given
+// before an older copy of the database was put back: those that were used since
+// look unused in it (S25). New ones, which another proof or the operator can get
+// the person, are taken.
+var ErrCodesBarred = fmt.Errorf("%w: the recovery codes may have been used before the database was restored", ErrMethodNotAccepted)
+
 // codesBarred is barred of the account's recovery codes.
-func (s *Service) codesBarred(a *records.Account, c *Challenge) error {
+func (s *Service) codesBarred(db *records.DB, a *records.Account, c *Challenge) error {
+	if !db.TakesRecoveryCodes(a.CodesGeneration) {
+		return ErrCodesBarred
+	}
 	live := a.CodesOrigin.Live(s.now())
 	if live != 0 && !s.accepts(c, grants.RecoveryCode|live) {
 		return &TooNew{Until: a.CodesOrigin.At.Add(records.OriginAge)}
@@ -122,15 +131,21 @@ func (s *Service) mayVouch(a *records.Account, x, t *records.Authenticator) bool
 
 // fit is the account with those authenticators and recovery codes only by which
 // the challenge can be passed now.
-func (s *Service) fit(a *records.Account, c *Challenge) records.Account {
+func (s *Service) fit(db *records.DB, a *records.Account, c *Challenge) records.Account {
 	fit := a.Usable()
-	fit.Authenticators = slices.DeleteFunc(fit.Authenticators, func(x records.Authenticator) bool {
-		return s.barred(a, &x, c) != nil
-	})
-	if s.codesBarred(a, c) != nil {
+	fit.Authenticators = s.fitting(a, c)
+	if s.codesBarred(db, a, c) != nil {
 		fit.RecoveryCodes = nil
 	}
 	return fit
+}
+
+// fitting are the account's authenticators by which the challenge can be passed
+// now.
+func (s *Service) fitting(a *records.Account, c *Challenge) []records.Authenticator {
+	return slices.DeleteFunc(a.Usable().Authenticators, func(x records.Authenticator) bool {
+		return s.barred(a, &x, c) != nil
+	})
 }
 
 // Young is a means of proof that a challenge takes, and that its subject has, but
@@ -145,7 +160,7 @@ type Young struct {
 
 // young lists what the account has for the challenge that is too new, the first
 // to be good first.
-func (s *Service) young(a *records.Account, c *Challenge) []Young {
+func (s *Service) young(db *records.DB, a *records.Account, c *Challenge) []Young {
 	var list []Young
 	add := func(m grants.Methods, label string, err error) {
 		y := Young{Method: m, Label: label}
@@ -166,7 +181,7 @@ func (s *Service) young(a *records.Account, c *Challenge) []Young {
 		}
 	}
 	if s.factor(grants.RecoveryCode) != nil && s.accepts(c, grants.RecoveryCode) && a.RecoveryCodesLeft() > 0 {
-		add(grants.RecoveryCode, "", s.codesBarred(a, c))
+		add(grants.RecoveryCode, "", s.codesBarred(db, a, c))
 	}
 	slices.SortStableFunc(list, func(a, b Young) int {
 		if a.Until.IsZero() != b.Until.IsZero() {
@@ -184,9 +199,12 @@ func (s *Service) young(a *records.Account, c *Challenge) []Young {
 func factorMethod(x *records.Authenticator) grants.Methods { return methodsOf[x.Type] }
 
 // blocked adds to [ErrMethodNotAccepted] that a method is one that is only too new
-// for the challenge, if it is.
-func (s *Service) blocked(a *records.Account, c *Challenge, m grants.Methods) error {
-	for _, y := range s.young(a, c) {
+// for the challenge, or barred, if it is.
+func (s *Service) blocked(db *records.DB, a *records.Account, c *Challenge, m grants.Methods) error {
+	if m == grants.RecoveryCode && !db.TakesRecoveryCodes(a.CodesGeneration) {
+		return ErrCodesBarred
+	}
+	for _, y := range s.young(db, a, c) {
 		if y.Method != m {
 			continue
 		}

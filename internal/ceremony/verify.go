@@ -104,8 +104,8 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		return Won{Challenge: c}, ErrNotEnrolled
 	}
 	// Where nothing of the kind would do whatever the answer, none is looked at.
-	if fit := s.fit(&account.Value, &c); !factor.Ready(&fit, c.Site) && factor.Ready(&account.Value, c.Site) {
-		return Won{Challenge: c}, s.blocked(&account.Value, &c, a.Method)
+	if fit := s.fit(db, &account.Value, &c); !factor.Ready(&fit, c.Site) && factor.Ready(&account.Value, c.Site) {
+		return Won{Challenge: c}, s.blocked(db, &account.Value, &c, a.Method)
 	}
 	attempt, err := s.count(ctx, db, p, holder, a.Method)
 	if err != nil {
@@ -190,7 +190,7 @@ func (s *Service) withAttemptsLeft(ctx context.Context, db *records.DB, p Princi
 // proof against what S14 and S24 demand of the authenticator that gave it.
 func (s *Service) match(db *records.DB, f Factor, a records.Account, c *Challenge, try Attempt) (records.Account, Proof, error) {
 	now := s.now()
-	try.Now = now
+	try.Now, try.Generation, try.UsedUntil = now, db.Generation(), db.Fencing().CodesAfter
 	a = cloneAccount(a)
 	usable := a.Usable()
 	proof, err := f.Match(db, &usable, try)
@@ -200,7 +200,7 @@ func (s *Service) match(db *records.DB, f Factor, a records.Account, c *Challeng
 	used := a.Find(proof.Authenticator)
 	if used == nil {
 		proof.Origin = a.CodesOrigin.Live(now)
-		return a, proof, barring(s.codesBarred(&a, c))
+		return a, proof, barring(s.codesBarred(db, &a, c))
 	}
 	used.LastUsedAt = now
 	proof.Origin = used.Origin.Live(now)
@@ -291,6 +291,8 @@ func causeOf(err error) string {
 		return "enrolment_denied"
 	case errors.Is(err, ErrManageRequired):
 		return "manage_required"
+	case errors.Is(err, ErrCodesBarred):
+		return "codes_barred"
 	case errors.Is(err, ErrMethodNotAccepted):
 		return "method_not_accepted"
 	case errors.Is(err, ErrWeakOrigin):

@@ -29,7 +29,8 @@ func (Factor) Ready(a *records.Account, _ string) bool {
 
 // Match finds the app whose unused code this is and raises its last step. All
 // apps are asked, so that time does not tell which one answered; where two
-// happen to show the same code it is used up for both.
+// happen to show the same code it is used up for both. Steps whose codes may have
+// been used in what the database lost are refused as used (S25).
 func (f Factor) Match(_ *records.DB, a *records.Account, try ceremony.Attempt) (ceremony.Proof, error) {
 	var used *records.Authenticator
 	for i := range a.Authenticators {
@@ -38,7 +39,11 @@ func (f Factor) Match(_ *records.DB, a *records.Account, try ceremony.Attempt) (
 			continue
 		}
 		key := totp.Key{Secret: t.Secret, Params: totp.Params{Algorithm: t.Algorithm, Digits: t.Digits, Skew: f.Skew}}
-		if step, err := totp.Match(key, try.Answer, try.Now, t.Last); err == nil {
+		after := t.Last
+		if t.Generation != try.Generation && !try.UsedUntil.IsZero() {
+			after = max(after, totp.At(try.UsedUntil)+totp.Step(f.Skew))
+		}
+		if step, err := totp.Match(key, try.Answer, try.Now, after); err == nil {
 			t.Last = step
 			if used == nil {
 				used = &a.Authenticators[i]
