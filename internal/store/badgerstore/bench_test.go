@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -141,4 +144,44 @@ func fill(b *testing.B, s *Store, n, size int) (versions []store.Version) {
 		}
 	}
 	return versions
+}
+
+// BenchmarkMark is what the mark costs: durable changes by 64 callers with it, in
+// turn with as many without it. The metric is the median of their ratios.
+func BenchmarkMark(b *testing.B) {
+	const callers, each = 64, 40
+	with, err := Open(Options{Dir: b.TempDir(), Mark: filepath.Join(b.TempDir(), "mark")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer with.Close()
+	without := openBench(b)
+	run := func(s *Store, round int) time.Duration {
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for caller := range callers {
+			wg.Go(func() {
+				for i := range each {
+					op := store.Op{Key: fmt.Appendf(nil, "%d/%d/%d", round, caller, i), Value: make([]byte, 200), If: store.If(0)}
+					if err := s.Apply(context.Background(), op); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(begun)
+	}
+	var ratios []float64
+	for round := range b.N {
+		var plain, marked time.Duration
+		if round%2 == 0 {
+			plain, marked = run(without, round), run(with, round)
+		} else {
+			marked, plain = run(with, round), run(without, round)
+		}
+		ratios = append(ratios, float64(plain)/float64(marked))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "marked/unmarked")
 }

@@ -371,7 +371,7 @@ func (s *Store) insert(entries map[string]*badger.Entry, ts uint64) error {
 }
 
 // pruneEvery is how often segments of the log are looked at that may go.
-const pruneEvery = 5 * time.Second
+const pruneEvery = time.Second
 
 // prune removes the segments of the log whose changes are all in tables.
 func (s *Store) prune() error {

@@ -129,7 +129,7 @@ func (s *Store) open(o Options, m *mark.Mark) (err error) {
 	if born && j.log.Found && j.log.ID != s.birth.database {
 		return fmt.Errorf("opening database in %s: %w: the log belongs to another database", o.Dir, ErrDamaged)
 	}
-	fence, err := judgeFence(m, o.AtLeast, s.birth, born, &j)
+	fence, err := judgeFence(o, m, s.birth, born, &j)
 	if err != nil {
 		return fmt.Errorf("opening database in %s: %w", o.Dir, err)
 	}

@@ -60,7 +60,7 @@ func readBirth(txn *badger.Txn) (b birth, found bool, err error) {
 
 // judgeFence compares the database with the mark, where one is kept, and with
 // what the caller knows.
-func judgeFence(m *mark.Mark, atLeast uint64, b birth, born bool, j *judgement) (store.Fence, error) {
+func judgeFence(o Options, m *mark.Mark, b birth, born bool, j *judgement) (store.Fence, error) {
 	rolledBack := func(format string, args ...any) store.Fence {
 		f := store.Fence{Kind: store.FenceRolledBack, Reason: fmt.Sprintf(format, args...)}
 		if m != nil {
@@ -68,7 +68,7 @@ func judgeFence(m *mark.Mark, atLeast uint64, b birth, born bool, j *judgement) 
 		}
 		return f
 	}
-	known := atLeast
+	known := o.AtLeast
 	if m != nil {
 		known = max(known, m.Sequence)
 	}
@@ -77,8 +77,8 @@ func judgeFence(m *mark.Mark, atLeast uint64, b birth, born bool, j *judgement) 
 		return store.Fence{}, fmt.Errorf("%w: the log's last record does not read, and it was acknowledged; nothing was changed: restore the directory from a backup", ErrDamaged)
 	case j.last() < known:
 		return rolledBack("the database ends with change %d, and change %d was acknowledged: this is an older copy of it", j.last(), known), nil
-	case m == nil && born && b.marked:
-		return store.Fence{Kind: store.FenceUnsure, Reason: "the mark of how far the database had come is missing or cannot be read"}, nil
+	case o.Mark != "" && m == nil && born && b.marked:
+		return store.Fence{Kind: store.FenceUnsure, Reason: "the mark of how far the database had come, " + o.Mark + ", is missing or cannot be read"}, nil
 	case m == nil || m.Sequence == 0:
 		return store.Fence{}, nil
 	case !born || m.Database != b.database:

@@ -216,3 +216,42 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestTornRecord writes a record of which any part did not reach the disk when the
+// power failed: the log ends before it, or with it, and is not damaged.
+func TestTornRecord(t *testing.T) {
+	dir := t.TempDir()
+	l := begin(t, dir, 0)
+	for i := range uint64(5) {
+		add(t, l, i+1, string(bytes.Repeat([]byte{byte(i + 1)}, 700)))
+	}
+	from := l.at
+	payload := make([]byte, 20_000)
+	for i := range payload {
+		payload[i] = byte(rand.Uint32())
+	}
+	add(t, l, 6, string(payload))
+	path := filepath.Join(dir, segmentName(0))
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sector = 512
+	for range 300 {
+		torn := bytes.Clone(whole)
+		lost := 0
+		for at := from / sector * sector; at < l.at; at += sector {
+			if rand.IntN(3) == 0 {
+				clear(torn[max(at, from):min(at+sector, l.at)])
+				lost++
+			}
+		}
+		if err := os.WriteFile(path, torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Read(dir, nil)
+		if want := uint64(5); err != nil || lost > 0 && c.Last != want || lost == 0 && c.Last != 6 {
+			t.Fatalf("%d sectors lost: %+v, %v", lost, c, err)
+		}
+	}
+}
