@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ func TestCrashChild(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	s, err := Open(Options{Dir: dir})
+	s, err := Open(Options{Dir: dir, Mark: dir + ".mark"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,21 +86,22 @@ func crashValue(name string, size int) []byte {
 	return []byte(strings.Repeat(name+" ", size/len(name)+1)[:size])
 }
 
-// TestCrash kills a writer ten times without a warning. Whatever it was told to be durable must be so, and
+// TestCrash kills a writer without a warning, a few times, or CRASH_ROUNDS. Whatever it was told to be durable must be so, and
 // whatever it was not told must be there wholly or not at all.
 func TestCrash(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "data")
 	state := make(map[string]string) // the last word about each name
 	size := make(map[string]int)
 	var highest store.Version
-	for round := range 10 {
+	for round := range rounds(t, "CRASH_ROUNDS", 10) {
 		killedWriter(t, dir, func(word, name string, n int) {
 			state[name], size[name] = word, n
 		})
-		s, err := Open(Options{Dir: dir})
+		s, err := Open(Options{Dir: dir, Mark: dir + ".mark"})
 		if err != nil {
 			t.Fatalf("round %d: opening after a kill: %v", round, err)
 		}
+		wantFence(t, s, store.FenceNone)
 		count := make(map[string]int)
 		for name, word := range state {
 			count[word]++

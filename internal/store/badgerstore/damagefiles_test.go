@@ -13,15 +13,16 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
-// rounds is how often each kind of file is damaged; DAMAGE_ROUNDS=100 is the long
-// form.
-func rounds(t *testing.T) int {
-	n := 4
-	if said := os.Getenv("DAMAGE_ROUNDS"); said != "" {
-		var err error
-		if n, err = strconv.Atoi(said); err != nil {
-			t.Fatal(err)
-		}
+// rounds is how often a fault is tried: a few times, or what the variable says for
+// the long form.
+func rounds(t *testing.T, variable string, few int) int {
+	said := os.Getenv(variable)
+	if said == "" {
+		return few
+	}
+	n, err := strconv.Atoi(said)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return n
 }
@@ -30,7 +31,7 @@ func rounds(t *testing.T) int {
 // fills a part with zeros and removes it, in the state that a kill leaves and in the
 // one that an orderly end leaves. The database then holds all that was
 // acknowledged, or it says that it does not, or it refuses with a sentence and has
-// changed nothing that counts.
+// changed nothing that counts. DAMAGE_ROUNDS=100 is the long form.
 func TestS25DamageOfEveryFile(t *testing.T) {
 	p := newPlace(t)
 	var keys []string
@@ -64,7 +65,7 @@ func TestS25DamageOfEveryFile(t *testing.T) {
 		keys      []string
 	}{{"killed", killed, killedMark, keys}, {"ended", ended.dir, endedMark, endedKeys}} {
 		for _, file := range filesIn(t, state.dir) {
-			for round := range rounds(t) {
+			for round := range rounds(t, "DAMAGE_ROUNDS", 4) {
 				what, data := spoil(random, round, mustRead(t, filepath.Join(state.dir, file)))
 				name := fmt.Sprintf("%s: %s: %s", state.name, file, what)
 				q := place{t, copied(t, state.dir), filepath.Join(t.TempDir(), "mark")}
