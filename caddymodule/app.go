@@ -76,7 +76,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.db, err = acquire(e, keys); err != nil {
+	if a.db, err = acquire(e, keys, a.logger); err != nil {
 		return err
 	}
 	a.audit = auditTo(a.logger.Named("audit"))
@@ -175,10 +175,8 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // not to the first visitor. Requests may come before: apps start in any order,
 // and handlers open it themselves.
 func (a *App) Start() error {
-	if _, err := a.db.open(context.Background(), time.Now()); err != nil {
-		return err
-	}
-	return nil
+	// While the first configuration of a process starts, none is active.
+	return a.db.start(caddy.ActiveContext().Context == nil)
 }
 
 // Stop leaves the database open: requests that the http app still serves, and

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -136,14 +135,14 @@ func appOf(text []byte) (*App, error) {
 }
 
 func create(ctx context.Context, e engine, key seal.Key) (err error) {
-	if err := os.MkdirAll(e.location(), 0o700); err != nil {
-		return fmt.Errorf("making database directory: %w", err)
-	}
-	s, err := e.open()
+	s, err := e.start()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.FirstTry(ctx); err != nil {
+		return err
+	}
 	err = records.Create(ctx, s, key)
 	if errors.Is(err, records.ErrHasData) {
 		return fmt.Errorf("%w: %s stays as it is; to start over, move it away first", err, e.location())

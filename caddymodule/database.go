@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
@@ -26,32 +26,55 @@ var databases = caddy.NewUsagePool()
 // one opens it again: the pool forgets a value before it has destructed it.
 var doors sync.Map // of *sync.Mutex by directory
 
-// retryAfter is how long a failed opening is remembered: a disk that is full is
-// not made better by every request trying again.
-const retryAfter = time.Second
+const (
+	// openPatience is how long a request waits for a database that is being
+	// opened.
+	openPatience = 5 * time.Second
+
+	// coldPatience and reloadPatience are how long a start and a reload wait.
+	// A start goes on without the database; a reload is refused, so it may take
+	// as long as reading large tables does.
+	coldPatience   = 10 * time.Second
+	reloadPatience = 60 * time.Second
+
+	// unlockPause is how long is waited before the records of an open database
+	// are tried again; it doubles up to a minute.
+	unlockPause   = 200 * time.Millisecond
+	longestUnlock = time.Minute
+)
 
 // database is one directory, referred to by every configuration that uses it.
 // It opens when it is first needed, never while a configuration is merely
 // provisioned: `caddy validate` provisions too, beside the server that has the
-// directory open.
+// directory open. Once begun, opening goes on until it succeeds.
 type database struct {
 	engine engine
 	key    keySource
+	logger *zap.Logger
 
 	opened atomic.Pointer[records.DB]
+	begun  sync.Once
+	tried  chan struct{} // closed: the first attempt is over
+	ready  chan struct{} // closed: opened is set
+	stop   chan struct{} // closed: the last reference was given up
 
-	mu       sync.Mutex // guards what follows, and opening
-	closed   bool
-	failed   error
-	failedAt time.Time
+	mu     sync.Mutex
+	store  engineStore // nil until it was begun
+	closed bool
+	failed error // of the last attempt; nil once opened
+	missed bool  // a configuration was started without it
+	since  time.Time
 }
 
 // acquire refers to the database of an engine's directory. A configuration that
 // wants the same directory with another key is refused: whichever of the two
 // opened it would decide for both.
-func acquire(e engine, k keySource) (*database, error) {
+func acquire(e engine, k keySource, log *zap.Logger) (*database, error) {
 	value, loaded, err := databases.LoadOrNew(e.location(), func() (caddy.Destructor, error) {
-		return &database{engine: e, key: k}, nil
+		return &database{
+			engine: e, key: k, logger: log,
+			tried: make(chan struct{}), ready: make(chan struct{}), stop: make(chan struct{}),
+		}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -75,35 +98,157 @@ func (d *database) release() error {
 	return err
 }
 
-// get returns the database, opening it if need be. It is what every verb of the
-// ceremony calls first, so it costs one atomic load once the database is open.
+// get returns the database, beginning to open it if need be. It is what every
+// verb of the ceremony calls first, so it costs one atomic load once the
+// database is open. What it returns while the database cannot be opened wraps
+// store.ErrUnavailable.
 func (d *database) get(ctx context.Context) (*records.DB, error) {
 	if db := d.opened.Load(); db != nil {
 		return db, nil
 	}
-	return d.open(ctx, time.Now())
-}
-
-func (d *database) open(ctx context.Context, now time.Time) (*records.DB, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	err := d.await(ctx)
 	if db := d.opened.Load(); db != nil {
 		return db, nil
 	}
+	if err == nil || errors.Is(err, store.ErrClosed) {
+		return nil, store.ErrClosed
+	}
+	if !errors.Is(err, store.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return nil, err
+}
+
+// await waits for the end of the first attempt to open the database, and returns
+// why the last one failed.
+func (d *database) await(ctx context.Context) error {
+	d.begun.Do(func() { go d.run() })
+	select {
+	case <-d.ready:
+		return nil
+	case <-d.stop:
+		return store.ErrClosed
+	case <-d.tried:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.failed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the database in %s is still being opened; its disk may be slow or hang: %w",
+			store.ErrUnavailable, d.engine.location(), ctx.Err())
+	}
+}
+
+// run opens the database, and tries again until it is open or not wanted any
+// more.
+func (d *database) run() {
+	d.mu.Lock()
+	d.since = time.Now()
+	d.mu.Unlock()
+	pause := unlockPause
+	for first := true; ; first = false {
+		db, err := d.try(first)
+		if err == nil {
+			d.succeed(db)
+			return
+		}
+		if !d.fail(err, first) {
+			return
+		}
+		select {
+		case <-d.stop:
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestUnlock)
+	}
+}
+
+// try is one attempt. The engine goes on by itself after the first one, so all
+// later ones wait for it.
+func (d *database) try(first bool) (*records.DB, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-d.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	s, err := d.begin()
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		if err := s.FirstTry(ctx); err != nil {
+			return nil, &engineError{fmt.Errorf("opening the database in %s: %w", d.engine.location(), err)}
+		}
+	} else {
+		select {
+		case <-s.InUse():
+		case <-ctx.Done():
+			return nil, store.ErrClosed
+		}
+	}
+	db, err := d.key.unlock(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database in %s: %w", d.engine.location(), err)
+	}
+	return db, nil
+}
+
+// begin starts the engine if it was not started.
+func (d *database) begin() (engineStore, error) {
+	door := doorOf(d.engine.location())
+	door.Lock()
+	defer door.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.closed {
 		return nil, store.ErrClosed
 	}
-	if d.failed != nil && now.Sub(d.failedAt) < retryAfter {
-		return nil, d.failed
+	if d.store == nil {
+		s, err := d.engine.start()
+		if err != nil {
+			return nil, err
+		}
+		d.store = s
 	}
-	// An opening that is given up half-way would be begun anew by the next
-	// request; the one who asked may leave, the opening goes on.
-	db, err := openDatabase(context.WithoutCancel(ctx), d.engine, d.key)
-	if d.failed, d.failedAt = err, now; err != nil {
-		return nil, err
-	}
+	return d.store, nil
+}
+
+// succeed takes the database into use, and tells so where a configuration had to
+// start without it.
+func (d *database) succeed(db *records.DB) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed = nil
 	d.opened.Store(db)
-	return db, nil
+	close(d.ready)
+	if !d.missed {
+		return
+	}
+	d.logger.Info("the database is in use now; what is protected is served again",
+		zap.String("dir", d.engine.location()), zap.Duration("after", time.Since(d.since).Round(time.Millisecond)))
+}
+
+// fail keeps why an attempt failed. It reports whether another one is wanted.
+func (d *database) fail(err error, first bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	if !first && (d.failed == nil || d.failed.Error() != err.Error()) {
+		d.logger.Error("the database cannot be used; what is protected is refused until its cause is gone", zap.Error(err))
+	}
+	d.failed = err
+	if first {
+		close(d.tried)
+	}
+	return true
 }
 
 // Destruct closes the database; the usage pool calls it after the last release.
@@ -111,55 +256,68 @@ func (d *database) open(ctx context.Context, now time.Time) (*records.DB, error)
 // store.ErrClosed, on which they are refused.
 func (d *database) Destruct() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	s, closed := d.store, d.closed
 	d.closed = true
-	db := d.opened.Load()
-	if db == nil {
+	d.mu.Unlock()
+	if closed {
 		return nil
 	}
-	return db.Close()
+	close(d.stop)
+	if s == nil {
+		return nil
+	}
+	return s.Close()
+}
+
+// start opens the database for a configuration that starts. Where none ran
+// before, a disk that does not let it be opened leaves Caddy running: sites that
+// have nothing protected must not depend on it. A reload is refused instead, as
+// the configuration before goes on. What an operator has to mend in the
+// configuration is refused in both cases.
+func (d *database) start(cold bool) error {
+	patience := reloadPatience
+	if cold {
+		patience = coldPatience
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := d.await(ctx)
+	if err == nil || !cold || !ofTheDisk(err) {
+		return err
+	}
+	d.mu.Lock()
+	d.missed = true
+	d.mu.Unlock()
+	d.logger.Error("Caddy starts without the step-up database: what is protected, and the API, are refused with 503 until its cause is gone; no restart is needed then", zap.Error(err))
+	return nil
+}
+
+// engineError is an error of opening the engine, as opposed to one of reading
+// what is in it.
+type engineError struct{ error }
+
+func (e *engineError) Unwrap() error { return e.error }
+
+// ofTheDisk reports whether err is a fault of the disk or of this machine, which
+// may go away by itself, rather than a mistake in the configuration.
+func ofTheDisk(err error) bool {
+	for _, mistake := range []error{store.ErrLocked, syscall.ENOTDIR, records.ErrNoData, records.ErrNoKey, records.ErrWrongKey, records.ErrHasData} {
+		if errors.Is(err, mistake) {
+			return false
+		}
+	}
+	if errors.As(err, new(*engineError)) {
+		return true
+	}
+	for _, fault := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrNoSpace, store.ErrDamaged, store.ErrRolledBack, records.ErrCorrupt} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 func doorOf(location string) *sync.Mutex {
 	door, _ := doors.LoadOrStore(location, new(sync.Mutex))
 	return door.(*sync.Mutex)
-}
-
-// openDatabase opens the store and the records in it, making both at a first
-// start.
-func openDatabase(ctx context.Context, e engine, k keySource) (*records.DB, error) {
-	door := doorOf(e.location())
-	door.Lock()
-	defer door.Unlock()
-	s, err := e.open()
-	if err != nil {
-		return nil, err
-	}
-	db, err := k.unlock(ctx, s)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the database in %s: %w", e.location(), err), s.Close())
-	}
-	return db, nil
-}
-
-// realPath gives one spelling for all that name the same directory, which need
-// not exist yet.
-func realPath(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("finding %s: %w", path, err)
-	}
-	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
-		return resolved, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("finding %s: %w", path, err)
-	}
-	parent := filepath.Dir(abs)
-	if parent == abs {
-		return abs, nil
-	}
-	if parent, err = realPath(parent); err != nil {
-		return "", err
-	}
-	return filepath.Join(parent, filepath.Base(abs)), nil
 }

@@ -1,15 +1,17 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
-	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
 )
 
 func init() {
@@ -22,12 +24,25 @@ type engine interface {
 	// location names the database for all that would open the same one; for
 	// an embedded engine it is the absolute path of its directory.
 	location() string
-	// open opens the database, making it if there is none.
-	open() (store.Store, error)
+	// start begins to open the database, making it if there is none. It does
+	// not wait, and goes on until it succeeds or is closed.
+	start() (engineStore, error)
 }
 
-// Badger keeps the state in an embedded Badger database: one gateway process on
-// one machine.
+// engineStore is a database that opens, and opens again, by itself.
+type engineStore interface {
+	store.Supervised
+	// FirstTry waits for the first attempt to open it, and returns its error.
+	FirstTry(context.Context) error
+	// InUse is closed once it was opened.
+	InUse() <-chan struct{}
+	// Since is when it went out of use, zero while it is in use.
+	Since() time.Time
+}
+
+// Badger keeps the state in an embedded Badger database: one gateway on one
+// machine. The database lives in a process of its own, the same program started
+// by Caddy as `caddy step-up-store`, so that no fault of its disk ends Caddy.
 type Badger struct {
 	// Dir is the database's directory, which belongs to it alone and is made
 	// with mode 0700. Only one process can use it at a time. Placeholders such
@@ -83,8 +98,8 @@ func (b *Badger) directory() (string, error) {
 
 func (b *Badger) location() string { return b.dir }
 
-func (b *Badger) open() (store.Store, error) {
-	s, err := badgerstore.Open(badgerstore.Options{Dir: b.dir, Logger: b.logger})
+func (b *Badger) start() (engineStore, error) {
+	s, err := procstore.Start(procstore.Options{Dir: b.dir, Logger: b.logger})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,30 @@
+package procstore_test
+
+import (
+	"testing"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
+
+func TestStoreDurable(t *testing.T) {
+	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
+}
+
+// open opens a database, and closes it at the end if the test has not.
+func open(t testing.TB, dir string) *procstore.Store {
+	t.Helper()
+	s, err := procstore.Open(procstore.Options{Dir: dir, Logger: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}

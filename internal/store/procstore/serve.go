@@ -1,0 +1,337 @@
+package procstore
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+)
+
+// argument is what the program is called with to be the process of a database.
+const argument = "step-up-store"
+
+// init takes over in the child: whatever program this package is linked into,
+// its main never runs there. Packages that this one imports are ready by now,
+// and nothing else is needed.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == argument {
+		os.Exit(childMain())
+	}
+}
+
+// The exit codes of the child.
+const (
+	exitClosed = 0
+	exitFailed = 3 // a reason was sent before
+	exitMisuse = 4
+)
+
+const (
+	// closeGrace is how long the child tries to close the database after its
+	// parent ended. Its log makes up for a close that did not take place.
+	closeGrace = 10 * time.Second
+
+	// watchEvery is how often the child looks whether there is room on the
+	// disk, and whether its directory is still where it was.
+	watchEvery = 2 * time.Second
+
+	// maxAtOnce bounds the calls that the child carries out at once. The
+	// parent sends fewer.
+	maxAtOnce = 2 * maxCalls
+)
+
+// errGone tells that a directory in which a database was is not there any more,
+// or is empty: a volume that is not mounted, or something removed by mistake.
+var errGone = errors.New("the data directory is gone")
+
+// childMain runs the child. It ends when it is told to, when its parent ended,
+// or when the database failed.
+func childMain() int {
+	// Terminals and service managers signal the whole group. The parent tells
+	// when to end; SIGPIPE comes when it died before it could.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	// Little lives here besides the database's own tables, so that collecting
+	// often costs little.
+	debug.SetGCPercent(50)
+
+	out := os.Stdout
+	os.Stdout = os.Stderr // what is printed by mistake is no frame
+	in := bufio.NewReaderSize(os.Stdin, 64<<10)
+	k, _, payload, err := readFrame(in)
+	var h hello
+	if err == nil && k == kindHello {
+		err = json.Unmarshal(payload, &h)
+	}
+	if err != nil || h.Protocol == 0 {
+		fmt.Fprintf(os.Stderr, "%s is the process of the step-up gateway's database. Caddy starts it by itself; it is of no use on its own.\n", argument)
+		return exitMisuse
+	}
+	s := &server{
+		out:   newOutbox(out),
+		log:   childLog(h.Level),
+		hello: h,
+		calls: make(map[uint64]context.CancelFunc),
+	}
+	return s.run(in)
+}
+
+// A server is the child: one database and the pipe to the parent.
+type server struct {
+	out   *outbox
+	log   *zap.Logger
+	hello hello
+	db    *badgerstore.Store
+
+	mu      sync.Mutex
+	calls   map[uint64]context.CancelFunc
+	closing bool
+
+	running sync.WaitGroup // calls
+	sent    status         // belongs to watch
+	ended   sync.Once
+}
+
+func (s *server) run(in io.Reader) int {
+	if s.hello.Protocol != protocol || s.hello.Build != build() {
+		return s.fail(fmt.Errorf("the program was replaced while Caddy was running; restart Caddy"))
+	}
+	// The parent may die while the database is being opened, which can take
+	// long; the calls that come meanwhile wait in the pipe.
+	frames := make(chan frame)
+	go readFrames(in, frames)
+	opening := make(chan error, 1)
+	go func() { opening <- s.open() }()
+	select {
+	case err := <-opening:
+		if err != nil {
+			return s.fail(err)
+		}
+	case f := <-frames: // none comes before the answer, but the end and kindClose
+		if f.err == nil && f.kind != kindClose {
+			return s.fail(errNonsense)
+		}
+		return exitFailed
+	}
+	s.sent = s.status()
+	s.out.put(jsonFrame(kindOpened, opened{Protocol: protocol, Build: build(), status: s.sent}))
+	go s.watch()
+	for f := range frames {
+		if f.err != nil {
+			return s.close(false)
+		}
+		if f.kind == kindClose {
+			return s.close(true)
+		}
+		if err := s.take(f); err != nil {
+			return s.fail(err)
+		}
+	}
+	return exitFailed
+}
+
+type frame struct {
+	kind    kind
+	id      uint64
+	payload []byte
+	err     error
+}
+
+// readFrames passes frames on until the first error, which it passes on too.
+func readFrames(in io.Reader, to chan<- frame) {
+	for {
+		var f frame
+		f.kind, f.id, f.payload, f.err = readFrame(in)
+		to <- f
+		if f.err != nil {
+			return
+		}
+	}
+}
+
+// open opens the database. One that was open before is not made anew: an empty
+// directory in its place is a volume that is not mounted.
+func (s *server) open() (err error) {
+	if s.hello.AtLeast > 0 {
+		entries, err := os.ReadDir(s.hello.Dir)
+		if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+			return fmt.Errorf("%w: there is nothing in %s; mount the volume again or put the directory back", errGone, s.hello.Dir)
+		}
+	}
+	s.db, err = badgerstore.Open(badgerstore.Options{Dir: s.hello.Dir, Logger: s.log})
+	return err
+}
+
+// fail tells the parent why the database is out of use, and ends. The database
+// is not closed: what failed once may fail so that the process hangs, and its
+// log makes up for it.
+func (s *server) fail(err error) int {
+	s.ended.Do(func() {
+		frame, _ := finish(appendError(newFrame(kindFailed, 0, 256), err))
+		s.out.put(frame)
+		s.out.flush(closeGrace)
+	})
+	return exitFailed
+}
+
+// close lets the calls in flight finish, closes the database, and tells so if
+// anybody is there to hear it.
+func (s *server) close(tell bool) int {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	if !tell {
+		time.AfterFunc(closeGrace, func() { os.Exit(exitFailed) })
+	}
+	err := s.db.Close()
+	s.running.Wait()
+	frame, _ := finish(appendError(newFrame(kindClosed, 0, 256), err))
+	s.out.put(frame)
+	s.out.flush(closeGrace)
+	return exitClosed
+}
+
+// take begins one call, or withdraws one.
+func (s *server) take(f frame) error {
+	if f.kind == kindCancel {
+		s.mu.Lock()
+		cancel := s.calls[f.id]
+		s.mu.Unlock()
+		if cancel != nil {
+			cancel()
+		}
+		return nil
+	}
+	work, err := s.parse(f)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, twice := s.calls[f.id]; twice || len(s.calls) >= maxAtOnce {
+		cancel()
+		return errNonsense
+	}
+	s.calls[f.id] = cancel
+	s.running.Add(1)
+	go func() {
+		defer s.running.Done()
+		r := work(ctx)
+		r.committed = s.committed()
+		s.mu.Lock()
+		delete(s.calls, f.id)
+		s.mu.Unlock()
+		cancel()
+		s.out.put(resultSegments(f.id, r)...)
+		if errors.Is(r.err, badgerstore.ErrFailed) {
+			os.Exit(s.fail(r.err))
+		}
+	}()
+	return nil
+}
+
+// parse returns what a call does.
+func (s *server) parse(f frame) (func(context.Context) result, error) {
+	switch f.kind {
+	case kindGet:
+		return func(ctx context.Context) result {
+			e, err := s.db.Get(ctx, f.payload)
+			if err != nil {
+				return result{err: err}
+			}
+			e.Key = nil // the parent knows it
+			return result{entries: []store.Entry{e}}
+		}, nil
+	case kindList:
+		prefix, after, limit, err := parseList(f.payload)
+		return func(ctx context.Context) result {
+			entries, err := s.db.List(ctx, prefix, after, limit)
+			return result{entries: entries, err: err}
+		}, err
+	case kindApply:
+		taking, ops, err := parseApply(f.payload)
+		return func(ctx context.Context) result {
+			if taking {
+				ctx = store.Taking(ctx)
+			}
+			return result{err: s.db.Apply(ctx, ops...)}
+		}, err
+	case kindAccept:
+		return func(ctx context.Context) result {
+			fenced, ok := any(s.db).(store.Fenced)
+			if !ok {
+				return result{err: store.ErrInvalid}
+			}
+			err := fenced.AcceptFence(ctx)
+			s.tell()
+			return result{err: err}
+		}, nil
+	}
+	return nil, errNonsense
+}
+
+func (s *server) committed() uint64 {
+	if c, ok := any(s.db).(interface{ Committed() uint64 }); ok {
+		return c.Committed()
+	}
+	return 0
+}
+
+func (s *server) status() status {
+	st := status{Committed: s.committed()}
+	if fenced, ok := any(s.db).(store.Fenced); ok {
+		f := fenced.Fence()
+		st.Fence, st.FenceReason, st.FenceNewest = f.Kind, f.Reason, f.Newest
+	}
+	if m, ok := any(s.db).(interface{ Unmarked() bool }); ok {
+		st.Unmarked = m.Unmarked()
+	}
+	if l, ok := any(s.db).(interface{ Low() error }); ok {
+		if err := l.Low(); err != nil {
+			st.Low = err.Error()
+		}
+	}
+	return st
+}
+
+// tell sends the status.
+func (s *server) tell() { s.out.put(jsonFrame(kindStatus, s.status())) }
+
+// watch tells what changes about the database without a call, and fails when
+// its directory is not where it was: whatever is written from then on is lost.
+func (s *server) watch() {
+	before, err := os.Stat(s.hello.Dir)
+	for {
+		time.Sleep(watchEvery)
+		s.mu.Lock()
+		closing := s.closing
+		s.mu.Unlock()
+		if closing {
+			return
+		}
+		now, err2 := os.Stat(s.hello.Dir)
+		switch {
+		case errors.Is(err2, os.ErrNotExist):
+			os.Exit(s.fail(fmt.Errorf("%w: %s was removed or unmounted; put it back", errGone, s.hello.Dir)))
+		case err == nil && err2 == nil && !os.SameFile(before, now):
+			os.Exit(s.fail(fmt.Errorf("another directory took the place of %s", s.hello.Dir)))
+		}
+		if st := s.status(); (st.Low == "") != (s.sent.Low == "") || st.Unmarked != s.sent.Unmarked || st.Fence != s.sent.Fence {
+			s.sent = st
+			s.out.put(jsonFrame(kindStatus, st))
+		}
+	}
+}

@@ -1,0 +1,395 @@
+package procstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+const (
+	// A child that was lost is replaced after firstPause, and each further
+	// attempt waits twice as long, up to longestPause. A call that is refused
+	// meanwhile has the next attempt made at once, if the last one began
+	// askedPause ago.
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+	askedPause   = 5 * time.Second
+
+	// The pauses begin anew after a child that was in use for settledAfter, or
+	// answered settledCalls.
+	settledAfter = 30 * time.Second
+	settledCalls = 10
+
+	// lockPatience is how long another process may have the database open at
+	// the first attempt: the child of a gateway that was killed closes it.
+	lockPatience = 5 * time.Second
+
+	// silence is how long a child may answer nothing before it is killed.
+	silence = 60 * time.Second
+
+	// closeDeadline is how long Close waits for a child.
+	closeDeadline = 10 * time.Second
+)
+
+// supervise runs one child after the other until the store is closed.
+func (s *Store) supervise() {
+	defer close(s.finished)
+	pause := time.Duration(0)
+	began := time.Now()
+	for first := true; !s.isClosed(); {
+		started := time.Now()
+		conn, err := startConn(s, s.committed.Load())
+		opened := false
+		if err == nil {
+			opened, err = s.serve(conn)
+		}
+		switch {
+		case s.isClosed():
+		case !opened && first && errors.Is(err, store.ErrLocked) && time.Since(began) < lockPatience:
+		case !opened:
+			if first {
+				first = false
+				s.tried = err
+				close(s.firstTry)
+			}
+			said := ""
+			if conn != nil {
+				_, said = conn.why()
+			}
+			s.report(err, said)
+			s.refuse(err)
+		default:
+			first = false
+		}
+		if conn != nil {
+			s.awaitExit(conn)
+		}
+		if opened && (time.Since(started) > settledAfter || conn.answered() >= settledCalls) {
+			pause = 0
+		}
+		pause = min(max(firstPause, 2*pause), longestPause)
+		s.rest(pause, started)
+	}
+	s.refuse(store.ErrClosed)
+	select {
+	case <-s.firstTry:
+	default:
+		s.tried = store.ErrClosed
+		close(s.firstTry)
+	}
+}
+
+// rest waits before the next attempt.
+func (s *Store) rest(pause time.Duration, started time.Time) {
+	until := time.Now().Add(pause)
+	next := time.NewTimer(pause)
+	defer next.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-next.C:
+			return
+		case <-s.asked:
+			if soon := started.Add(askedPause); soon.Before(until) {
+				until = soon
+				next.Reset(time.Until(until))
+			}
+		}
+	}
+}
+
+// serve waits for a child to open the database, and then for its end. It
+// reports whether it was opened.
+func (s *Store) serve(c *conn) (opened bool, err error) {
+	select {
+	case st := <-c.opened:
+		if err := s.check(st); err != nil {
+			c.kill()
+			return false, err
+		}
+		s.use(c, st)
+	case <-c.lost:
+		c.fail()
+		err, _ := c.why()
+		return false, err
+	case <-s.stop:
+		// It may be reading large tables, or hang.
+		c.send(mustFinish(newFrame(kindClose, 0, 0)))
+		c.in.Close()
+		select {
+		case <-c.lost:
+		case <-time.After(closeDeadline / 2):
+			c.kill()
+		}
+		return false, store.ErrClosed
+	}
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-c.lost:
+			err, said := c.why()
+			s.report(err, said)
+			s.lose(err)
+			c.fail()
+			return true, err
+		case <-s.stop:
+			s.closeConn(c)
+			return true, store.ErrClosed
+		case <-ticks.C:
+			s.look(c)
+		}
+	}
+}
+
+// check refuses a database that is older than what was acknowledged, should the
+// engine not have told by itself.
+func (s *Store) check(st status) error {
+	if last := s.committed.Load(); st.Committed < last && st.Fence != store.FenceRolledBack {
+		return fmt.Errorf("%w: it has %d changes, and %d were acknowledged", store.ErrRolledBack, st.Committed, last)
+	}
+	return nil
+}
+
+// use takes a child that has opened the database into use.
+func (s *Store) use(c *conn, st status) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.conn, s.pid = c, c.cmd.Process.Pid
+	s.acknowledged(st.Committed)
+	s.setStatus(st)
+	s.back()
+	select {
+	case <-s.inUse:
+	default:
+		close(s.inUse)
+	}
+	select {
+	case <-s.firstTry:
+	default:
+		close(s.firstTry)
+	}
+}
+
+// back ends being out of use. The caller holds state.
+func (s *Store) back() {
+	select {
+	case <-s.firstTry: // there was something to come back from
+		s.log.Info("the database is back in use", zap.Duration("after", time.Since(s.since).Round(time.Millisecond)))
+	default:
+	}
+	s.hung = false
+	for _, f := range s.onBack {
+		f()
+	}
+	s.down = nil
+}
+
+// lose takes a child out of use.
+func (s *Store) lose(reason error) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.conn, s.pid = nil, 0
+	s.out(reason)
+}
+
+// out begins being out of use, or changes why. The caller holds state.
+func (s *Store) out(reason error) {
+	if s.down == nil {
+		s.since = time.Now()
+		for _, f := range s.onLost {
+			f()
+		}
+	}
+	s.down, s.hung = reason, false
+}
+
+// refuse changes why the store is out of use.
+func (s *Store) refuse(reason error) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.out(reason)
+}
+
+// admit begins a call.
+func (s *Store) admit(change bool, frame []byte) (*conn, *call, error) {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	if s.isClosed() {
+		return nil, nil, store.ErrClosed
+	}
+	if s.down != nil {
+		select {
+		case s.asked <- struct{}{}:
+		default:
+		}
+		return nil, nil, outOfUse(s.down)
+	}
+	c, err := s.conn.add(change, frame)
+	return s.conn, c, err
+}
+
+// overdue is called when a call to a child waited for callDeadline.
+func (s *Store) overdue(c *conn) {
+	s.state.RLock()
+	known := s.conn != c || s.down != nil
+	s.state.RUnlock()
+	if known {
+		return
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
+	if s.conn != c || s.down != nil {
+		return
+	}
+	reason := &silent{since: time.Now().Add(-callDeadline).Round(time.Second)}
+	s.out(reason)
+	s.hung = true
+	go s.report(reason, "")
+}
+
+// silent is the reason for being out of use while the child does not answer.
+type silent struct{ since time.Time }
+
+func (e *silent) Error() string {
+	return "the disk does not answer since " + e.since.UTC().Format(time.RFC3339) + "; check the disk or the network under the data directory"
+}
+
+// answered is called after each answer: a child that was silent may be in use
+// again.
+func (s *Store) answered(c *conn) {
+	s.state.RLock()
+	waits := s.hung && s.conn == c
+	s.state.RUnlock()
+	if !waits || overdue(c) {
+		return
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
+	if s.hung && s.conn == c {
+		s.back()
+	}
+}
+
+func overdue(c *conn) bool {
+	at := c.oldest(false)
+	return !at.IsZero() && time.Since(at) >= callDeadline
+}
+
+// look is called every second while a child is in use.
+func (s *Store) look(c *conn) {
+	at := c.oldest(false)
+	if at.IsZero() {
+		return
+	}
+	if time.Since(at) >= callDeadline {
+		s.overdue(c)
+	}
+	if time.Since(at) > silence && time.Since(c.lastHeard()) > silence {
+		c.kill()
+	}
+}
+
+// note takes what a child tells about the database.
+func (s *Store) note(c *conn, st status) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if s.conn == c {
+		s.setStatus(st)
+	}
+}
+
+// setStatus takes a status over. The caller holds state.
+func (s *Store) setStatus(st status) {
+	was := s.low
+	s.low, s.unmarked, s.fence = nil, st.Unmarked, st.fence()
+	if st.Low != "" {
+		s.low = &remote{text: st.Low, is: []error{store.ErrNoSpace}}
+	}
+	switch {
+	case s.low != nil && was == nil:
+		go s.report(s.low, "")
+	case s.low == nil && was != nil:
+		s.log.Info("there is room for the database again")
+	}
+}
+
+// acknowledged notes a sequence that the child told.
+func (s *Store) acknowledged(sequence uint64) {
+	for {
+		last := s.committed.Load()
+		if sequence <= last || s.committed.CompareAndSwap(last, sequence) {
+			return
+		}
+	}
+}
+
+// closeConn has a child close its database.
+func (s *Store) closeConn(c *conn) {
+	c.send(mustFinish(newFrame(kindClose, 0, 0)))
+	select {
+	case <-c.lost:
+	case <-time.After(closeDeadline):
+		c.kill()
+		s.closeErr = fmt.Errorf("closing database: its disk did not answer within %s; nothing that was acknowledged is lost", closeDeadline)
+		select {
+		case <-c.lost:
+		case <-time.After(2 * endGrace):
+		}
+	}
+	c.mu.Lock()
+	clean, err := c.clean, c.closed
+	c.mu.Unlock()
+	if clean {
+		s.closeErr = err
+	} else if s.closeErr == nil {
+		reason, said := c.why()
+		s.report(reason, said)
+		s.closeErr = fmt.Errorf("closing database: %w", reason)
+	}
+	s.lose(store.ErrClosed)
+	c.failAs(store.ErrClosed)
+}
+
+// awaitExit waits until a process is gone, since its database is locked as long
+// as it is there. One that hangs in the kernel goes when the disk answers.
+func (s *Store) awaitExit(c *conn) {
+	late := time.NewTimer(closeDeadline)
+	defer late.Stop()
+	for {
+		select {
+		case <-c.exited:
+			return
+		case <-late.C:
+			c.kill()
+			reason := fmt.Errorf("the process of the database (%d) was killed and does not end, since the disk does not answer", c.cmd.Process.Pid)
+			s.report(reason, "")
+			if s.isClosed() {
+				return
+			}
+			s.refuse(reason)
+			late.Reset(silence)
+		case <-s.stop:
+			// Nobody waits for the database any more.
+			c.kill()
+			select {
+			case <-c.exited:
+			case <-time.After(2 * endGrace):
+			}
+			return
+		}
+	}
+}
+
+func mustFinish(frame []byte) []byte {
+	frame, err := finish(frame)
+	if err != nil {
+		panic(err) // it has no payload
+	}
+	return frame
+}
