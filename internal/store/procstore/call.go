@@ -75,7 +75,8 @@ func (s *Store) AcceptFence(ctx context.Context) error {
 	r := s.call(ctx, true, func(id uint64) ([]byte, error) { return finish(newFrame(kindAccept, id, 0)) })
 	if r.err == nil {
 		s.state.Lock()
-		s.fence = store.Fence{}
+		s.committed.Store(r.committed) // what was acknowledged before counts no more
+		s.change(func(now *condition) { now.fence = store.Fence{} })
 		s.state.Unlock()
 	}
 	return r.err

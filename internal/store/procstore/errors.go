@@ -14,12 +14,11 @@ import (
 // the pipe as its text and the places in this list that it is.
 var sentinels = []error{
 	store.ErrNotFound, store.ErrConflict, store.ErrTooLarge, store.ErrInvalid, store.ErrClosed, store.ErrUnknown,
-	store.ErrUnavailable, store.ErrNoSpace, store.ErrDamaged, store.ErrLocked, store.ErrRolledBack,
+	store.ErrUnavailable, store.ErrNoSpace, store.ErrDamaged, store.ErrMissing, store.ErrLocked, store.ErrRolledBack,
 	badgerstore.ErrFailed,
 	context.Canceled, context.DeadlineExceeded,
 	fs.ErrPermission, fs.ErrNotExist, fs.ErrExist,
 	syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.EIO, syscall.EROFS, syscall.ENOTDIR,
-	errGone,
 }
 
 // maxErrorText bounds the text of an error in a frame.

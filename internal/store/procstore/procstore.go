@@ -72,17 +72,13 @@ type Store struct {
 	// goes out of use or comes back, until the functions that wanted to know
 	// have returned: whoever began a call before was admitted before, whoever
 	// comes later is refused.
-	state    sync.RWMutex
-	conn     *conn // nil while no child has the database open
-	down     error // why calls are refused; nil while they are not
-	since    time.Time
-	hung     bool // down since conn does not answer
-	fence    store.Fence
-	low      error
-	unmarked bool
-	pid      int
-	onLost   []func()
-	onBack   []func()
+	state  sync.RWMutex
+	hung   bool // out of use since now's conn does not answer
+	onLost []func()
+	onBack []func()
+
+	// now is changed by those who hold state exclusively, and read by anybody.
+	now atomic.Pointer[condition]
 
 	committed atomic.Uint64 // the last sequence that was acknowledged
 
@@ -95,6 +91,23 @@ type Store struct {
 	finished chan struct{} // closed: the supervisor ended
 	closeErr error         // of the supervisor's end
 	reports  reports
+}
+
+// A condition is how a store is. It is not changed.
+type condition struct {
+	conn     *conn // nil while no child has the database open
+	down     error // why calls are refused; nil while they are not
+	since    time.Time
+	low      error
+	unmarked bool
+	fence    store.Fence
+}
+
+// change publishes another condition. The caller holds state.
+func (s *Store) change(with func(*condition)) {
+	now := *s.now.Load()
+	with(&now)
+	s.now.Store(&now)
 }
 
 // Open opens the database, making it if there is none, and returns an error
@@ -123,7 +136,6 @@ func Start(o Options) (*Store, error) {
 	o.Dir = dir
 	s := &Store{
 		o: o, log: o.Logger,
-		down: errOpening, since: time.Now(),
 		stop:     make(chan struct{}),
 		asked:    make(chan struct{}, 1),
 		firstTry: make(chan struct{}),
@@ -133,6 +145,7 @@ func Start(o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
+	s.now.Store(&condition{down: errOpening, since: time.Now()})
 	go s.supervise()
 	return s, nil
 }
@@ -153,12 +166,10 @@ func (s *Store) InUse() <-chan struct{} { return s.inUse }
 
 // Health implements [store.Supervised].
 func (s *Store) Health() store.Health {
-	s.state.RLock()
-	h := store.Health{Down: s.down, Low: s.low, Unmarked: s.unmarked}
-	conn := s.conn
-	s.state.RUnlock()
-	if conn != nil {
-		if at := conn.oldest(true); !at.IsZero() {
+	now := s.now.Load()
+	h := store.Health{Down: now.down, Low: now.low, Unmarked: now.unmarked}
+	if now.conn != nil {
+		if at := now.conn.oldest(true); !at.IsZero() {
 			h.Waiting = time.Since(at)
 		}
 	}
@@ -167,36 +178,33 @@ func (s *Store) Health() store.Health {
 
 // Since is when the store went out of use; zero while it is in use.
 func (s *Store) Since() time.Time {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	if s.down == nil {
-		return time.Time{}
+	if now := s.now.Load(); now.down != nil {
+		return now.since
 	}
-	return s.since
+	return time.Time{}
 }
 
 // PID is the process that has the database open; zero while none has.
 func (s *Store) PID() int {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	return s.pid
+	if now := s.now.Load(); now.conn != nil {
+		return now.conn.cmd.Process.Pid
+	}
+	return 0
 }
 
 // Fence implements [store.Fenced].
-func (s *Store) Fence() store.Fence {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	return s.fence
-}
+func (s *Store) Fence() store.Fence { return s.now.Load().fence }
 
-// OnLost implements [store.Supervised]. The function must not call the store.
+// OnLost implements [store.Supervised]. The function must not read or change what
+// is stored: such calls wait until it has returned.
 func (s *Store) OnLost(f func()) {
 	s.state.Lock()
 	defer s.state.Unlock()
 	s.onLost = append(s.onLost, f)
 }
 
-// OnBack implements [store.Supervised]. The function must not call the store.
+// OnBack implements [store.Supervised]. The function must not read or change what
+// is stored: such calls wait until it has returned.
 func (s *Store) OnBack(f func()) {
 	s.state.Lock()
 	defer s.state.Unlock()

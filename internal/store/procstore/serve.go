@@ -53,10 +53,6 @@ const (
 	maxAtOnce = 2 * maxCalls
 )
 
-// errGone tells that a directory in which a database was is not there any more,
-// or is empty: a volume that is not mounted, or something removed by mistake.
-var errGone = errors.New("the data directory is gone")
-
 // childMain runs the child. It ends when it is told to, when its parent ended,
 // or when the database failed.
 func childMain() int {
@@ -161,16 +157,9 @@ func readFrames(in io.Reader, to chan<- frame) {
 	}
 }
 
-// open opens the database. One that was open before is not made anew: an empty
-// directory in its place is a volume that is not mounted.
+// open opens the database. One that was open before is not made anew.
 func (s *server) open() (err error) {
-	if s.hello.AtLeast > 0 {
-		entries, err := os.ReadDir(s.hello.Dir)
-		if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
-			return fmt.Errorf("%w: there is nothing in %s; mount the volume again or put the directory back", errGone, s.hello.Dir)
-		}
-	}
-	s.db, err = badgerstore.Open(badgerstore.Options{Dir: s.hello.Dir, Logger: s.log})
+	s.db, err = badgerstore.Open(badgerstore.Options{Dir: s.hello.Dir, Mark: s.hello.Mark, AtLeast: s.hello.AtLeast, Logger: s.log})
 	return err
 }
 
@@ -230,7 +219,7 @@ func (s *server) take(f frame) error {
 	go func() {
 		defer s.running.Done()
 		r := work(ctx)
-		r.committed = s.committed()
+		r.committed = s.db.Committed()
 		s.mu.Lock()
 		delete(s.calls, f.id)
 		s.mu.Unlock()
@@ -271,11 +260,7 @@ func (s *server) parse(f frame) (func(context.Context) result, error) {
 		}, err
 	case kindAccept:
 		return func(ctx context.Context) result {
-			fenced, ok := any(s.db).(store.Fenced)
-			if !ok {
-				return result{err: store.ErrInvalid}
-			}
-			err := fenced.AcceptFence(ctx)
+			err := s.db.AcceptFence(ctx)
 			s.tell()
 			return result{err: err}
 		}, nil
@@ -283,26 +268,14 @@ func (s *server) parse(f frame) (func(context.Context) result, error) {
 	return nil, errNonsense
 }
 
-func (s *server) committed() uint64 {
-	if c, ok := any(s.db).(interface{ Committed() uint64 }); ok {
-		return c.Committed()
-	}
-	return 0
-}
-
 func (s *server) status() status {
-	st := status{Committed: s.committed()}
-	if fenced, ok := any(s.db).(store.Fenced); ok {
-		f := fenced.Fence()
-		st.Fence, st.FenceReason, st.FenceNewest = f.Kind, f.Reason, f.Newest
+	f := s.db.Fence()
+	st := status{
+		Committed: s.db.Committed(), Unmarked: s.db.Unmarked(),
+		Fence: f.Kind, FenceReason: f.Reason, FenceNewest: f.Newest,
 	}
-	if m, ok := any(s.db).(interface{ Unmarked() bool }); ok {
-		st.Unmarked = m.Unmarked()
-	}
-	if l, ok := any(s.db).(interface{ Low() error }); ok {
-		if err := l.Low(); err != nil {
-			st.Low = err.Error()
-		}
+	if err := s.db.Low(); errors.Is(err, store.ErrNoSpace) {
+		st.Low = err.Error()
 	}
 	return st
 }
@@ -325,7 +298,7 @@ func (s *server) watch() {
 		now, err2 := os.Stat(s.hello.Dir)
 		switch {
 		case errors.Is(err2, os.ErrNotExist):
-			os.Exit(s.fail(fmt.Errorf("%w: %s was removed or unmounted; put it back", errGone, s.hello.Dir)))
+			os.Exit(s.fail(fmt.Errorf("%w: %s was removed or unmounted; put it back", store.ErrMissing, s.hello.Dir)))
 		case err == nil && err2 == nil && !os.SameFile(before, now):
 			os.Exit(s.fail(fmt.Errorf("another directory took the place of %s", s.hello.Dir)))
 		}

@@ -160,19 +160,16 @@ func (s *Store) check(st status) error {
 func (s *Store) use(c *conn, st status) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	s.conn, s.pid = c, c.cmd.Process.Pid
 	s.acknowledged(st.Committed)
+	s.change(func(now *condition) { now.conn = c })
 	s.setStatus(st)
 	s.back()
-	select {
-	case <-s.inUse:
-	default:
-		close(s.inUse)
-	}
-	select {
-	case <-s.firstTry:
-	default:
-		close(s.firstTry)
+	for _, opened := range []chan struct{}{s.inUse, s.firstTry} {
+		select {
+		case <-opened:
+		default:
+			close(opened)
+		}
 	}
 }
 
@@ -180,33 +177,38 @@ func (s *Store) use(c *conn, st status) {
 func (s *Store) back() {
 	select {
 	case <-s.firstTry: // there was something to come back from
-		s.log.Info("the database is back in use", zap.Duration("after", time.Since(s.since).Round(time.Millisecond)))
+		s.log.Info("the database is back in use", zap.Duration("after", time.Since(s.now.Load().since).Round(time.Millisecond)))
 	default:
 	}
 	s.hung = false
 	for _, f := range s.onBack {
 		f()
 	}
-	s.down = nil
+	s.change(func(now *condition) { now.down = nil })
 }
 
 // lose takes a child out of use.
 func (s *Store) lose(reason error) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	s.conn, s.pid = nil, 0
+	s.change(func(now *condition) { now.conn = nil })
 	s.out(reason)
 }
 
 // out begins being out of use, or changes why. The caller holds state.
 func (s *Store) out(reason error) {
-	if s.down == nil {
-		s.since = time.Now()
+	before := s.now.Load().down
+	s.hung = false
+	s.change(func(now *condition) {
+		if now.down = reason; before == nil {
+			now.since = time.Now()
+		}
+	})
+	if before == nil {
 		for _, f := range s.onLost {
 			f()
 		}
 	}
-	s.down, s.hung = reason, false
 }
 
 // refuse changes why the store is out of use.
@@ -223,28 +225,27 @@ func (s *Store) admit(change bool, frame []byte) (*conn, *call, error) {
 	if s.isClosed() {
 		return nil, nil, store.ErrClosed
 	}
-	if s.down != nil {
+	now := s.now.Load()
+	if now.down != nil {
 		select {
 		case s.asked <- struct{}{}:
 		default:
 		}
-		return nil, nil, outOfUse(s.down)
+		return nil, nil, outOfUse(now.down)
 	}
-	c, err := s.conn.add(change, frame)
-	return s.conn, c, err
+	c, err := now.conn.add(change, frame)
+	return now.conn, c, err
 }
 
 // overdue is called when a call to a child waited for callDeadline.
 func (s *Store) overdue(c *conn) {
-	s.state.RLock()
-	known := s.conn != c || s.down != nil
-	s.state.RUnlock()
-	if known {
+	inUse := func() bool { now := s.now.Load(); return now.conn == c && now.down == nil }
+	if !inUse() {
 		return
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	if s.conn != c || s.down != nil {
+	if !inUse() {
 		return
 	}
 	reason := &silent{since: time.Now().Add(-callDeadline).Round(time.Second)}
@@ -263,15 +264,12 @@ func (e *silent) Error() string {
 // answered is called after each answer: a child that was silent may be in use
 // again.
 func (s *Store) answered(c *conn) {
-	s.state.RLock()
-	waits := s.hung && s.conn == c
-	s.state.RUnlock()
-	if !waits || overdue(c) {
+	if now := s.now.Load(); now.down == nil || now.conn != c || overdue(c) {
 		return
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	if s.hung && s.conn == c {
+	if s.hung && s.now.Load().conn == c {
 		s.back()
 	}
 }
@@ -299,22 +297,23 @@ func (s *Store) look(c *conn) {
 func (s *Store) note(c *conn, st status) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	if s.conn == c {
+	if s.now.Load().conn == c {
 		s.setStatus(st)
 	}
 }
 
 // setStatus takes a status over. The caller holds state.
 func (s *Store) setStatus(st status) {
-	was := s.low
-	s.low, s.unmarked, s.fence = nil, st.Unmarked, st.fence()
+	was := s.now.Load().low
+	var low error
 	if st.Low != "" {
-		s.low = &remote{text: st.Low, is: []error{store.ErrNoSpace}}
+		low = &remote{text: st.Low, is: []error{store.ErrNoSpace}}
 	}
+	s.change(func(now *condition) { now.low, now.unmarked, now.fence = low, st.Unmarked, st.fence() })
 	switch {
-	case s.low != nil && was == nil:
-		go s.report(s.low, "")
-	case s.low == nil && was != nil:
+	case low != nil && was == nil:
+		go s.report(low, "")
+	case low == nil && was != nil:
 		s.log.Info("there is room for the database again")
 	}
 }
