@@ -19,7 +19,7 @@ type decision struct {
 }
 
 func (g *Gate) deciding(r *http.Request, original string) decision {
-	return decision{g: g, body: bodyOf(r, original)}
+	return decision{g: g, body: bodyOf(r, original, g.fields)}
 }
 
 // decide finds what the request needs before anything is known of who sent it.

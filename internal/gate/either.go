@@ -54,7 +54,7 @@ func (b *body) either(e *either) bool {
 	if len(b.eithers) == maxEither || b.unknown {
 		return false
 	}
-	decide := e.field.InEvery(b.r, &b.peek, b.queries...) == readings.Yes
+	decide := b.fields().InEvery(&e.field, e.rules[0].places[0], &b.peek) == readings.Yes
 	b.eithers = append(b.eithers, eitherVerdict{slices.Clone(e.rules), decide})
 	return decide
 }

@@ -24,7 +24,9 @@ type body struct {
 	queries []string
 	// unknown tells that nobody knows the body: Explain has none.
 	unknown  bool
-	verdicts []verdict // by rule; made where the first is needed
+	table    *readings.Table // of the fields of all rules
+	found    *readings.Found // made where the first is needed, as are verdicts
+	verdicts []verdict       // by rule
 	eithers  []eitherVerdict
 }
 
@@ -36,8 +38,8 @@ type verdict struct {
 	ifBody bool
 }
 
-func bodyOf(r *http.Request, original string) body {
-	b := body{r: r, peek: readings.NewPeek(r, maxBody)}
+func bodyOf(r *http.Request, original string, table *readings.Table) body {
+	b := body{r: r, peek: readings.NewPeek(r, maxBody), table: table}
 	if original != "" {
 		_, query, _ := strings.Cut(original, "?")
 		b.queries = []string{query}
@@ -57,12 +59,13 @@ func (b *body) holds(rl *rule, rules int) verdict {
 		return *v
 	}
 	*v = verdict{known: true, is: readings.Yes}
+	found := b.fields()
 	for i := range rl.Fields {
-		f, in := &rl.Fields[i], (*readings.Field).InEvery
+		in := found.InEvery
 		if rl.settles {
-			in = (*readings.Field).In
+			in = found.In
 		}
-		switch in(f, b.r, &b.peek, b.queries...) {
+		switch in(&rl.Fields[i], rl.places[i], &b.peek) {
 		case readings.No:
 			if !b.unknown {
 				v.is = readings.No
@@ -74,4 +77,12 @@ func (b *body) holds(rl *rule, rules int) verdict {
 		}
 	}
 	return *v
+}
+
+// fields reads the request for the fields of all rules at once.
+func (b *body) fields() *readings.Found {
+	if b.found == nil {
+		b.found = b.table.Read(b.r, b.queries...)
+	}
+	return b.found
 }

@@ -218,7 +218,8 @@ type Gate struct {
 	cross    *http.CrossOriginProtection
 	// Some rule depends on the method, and some that is enforced.
 	usesMethod, demandsMethod bool
-	usesHost                  bool // some rule that is enforced depends on the host
+	usesHost                  bool            // some rule that is enforced depends on the host
+	fields                    *readings.Table // of all rules
 }
 
 // rule is a Rule with what is computed once.
@@ -230,6 +231,7 @@ type rule struct {
 	// settles reports that no enforced rule behind asks for another action: once
 	// a reading has the rule's fields, others cannot ask for more.
 	settles bool
+	places  []readings.Place // of its fields
 }
 
 // New makes a Gate.
@@ -311,8 +313,16 @@ func New(o Options) (*Gate, error) {
 		g.usesHost = g.usesHost || r.UsesHost && !r.Observe
 		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
+	var fields []readings.Field
+	for i := range g.rules {
+		fields = append(fields, g.rules[i].Fields...)
+	}
+	g.fields = readings.NewTable(fields...)
 	for i := range g.rules {
 		rl := &g.rules[i]
+		for j := range rl.Fields {
+			rl.places = append(rl.places, g.fields.Place(&rl.Fields[j]))
+		}
 		rl.settles = rl.Observe || !slices.ContainsFunc(g.rules[i+1:], func(behind rule) bool { return !behind.Observe && !sameAction(rl, &behind) })
 	}
 	return g, nil

@@ -35,18 +35,20 @@ const (
 // listed as sent and decoded. certain is false where the form may hold more
 // than could be told.
 func (f Form) Values(name string) (values []string, certain bool) {
-	r := fieldReader{names: []string{name}}
-	f.read(&r)
-	return r.values, !r.unsure
+	found := tableOfNames(name).read()
+	f.read(found)
+	return found.list()
 }
 
-func (f Form) read(r *fieldReader) {
-	r.unsure = r.unsure || f.CannotTell
+func (f Form) read(found *Found) {
+	found.begin(section{kind: inBody})
+	found.unsure = found.unsure || f.CannotTell
+	found.allow(len(f.body))
 	switch f.layout {
 	case urlencodedForm:
-		r.urlencoded(f.body)
+		found.urlencoded(f.body)
 	case multipartForm:
-		r.multipart(f.body)
+		found.multipart(f.body)
 	}
 }
 

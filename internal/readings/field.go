@@ -113,7 +113,9 @@ func (f Field) Unless(harmless ...string) (Field, error) {
 		if strings.Contains(v, "*") {
 			return f, fieldError("a harmless value is compared by the letter, without stars: a pattern would exempt what nobody has looked at")
 		}
-		f.values = append(f.values, wanted{text: v, fold: foldValue(v)})
+		w := wanted{text: v}
+		w.prepare()
+		f.values = append(f.values, w)
 	}
 	f.not = true
 	return f, nil
@@ -143,11 +145,11 @@ func fieldError(text string) error       { return &fieldErr{text} }
 func (e *fieldErr) Error() string        { return e.text }
 func (e *fieldErr) Is(target error) bool { return target == ErrField }
 
-// wants reports whether an application may take value for one of those named;
+// wantsAny reports whether an application may take value for one of those named;
 // see wanted.is.
-func (f *Field) wants(value string) bool {
+func (f *Field) wantsAny(value *seen, e *effort) bool {
 	for i := range f.values {
-		if f.values[i].is(value) {
+		if f.values[i].is(value, e) {
 			return true
 		}
 	}
@@ -195,22 +197,6 @@ func (f *Field) meant(value string) bool {
 	return len(f.values) == 0
 }
 
-// meantRaw is meant for a value as it stands in a query or form: it must be one of
-// those named whether it is decoded once or more often.
-func (f *Field) meantRaw(raw string) bool {
-	for i := range f.values {
-		if w := &f.values[i]; !w.front && !w.back && spelled(raw, w.text) {
-			return true
-		}
-	}
-	value := decodeField(raw)
-	return len(f.values) == 0 || f.meant(value) && decodeField(value) == value && !strings.Contains(lowerASCII(raw), "%u")
-}
-
-// called reports whether a raw name is, by the letter, what the field is called in
-// a query or form.
-func (f *Field) called(raw string) bool { return spelled(raw, f.names[len(f.names)-1]) }
-
 // In reports whether the request has the field with one of its values, or, of a
 // field turned around with [Field.Unless], not with a harmless one. Values are
 // compared without their case and what may stand around them; see wanted.is.
@@ -239,36 +225,6 @@ func (f *Field) InEvery(r *http.Request, p *Peek, queries ...string) Verdict {
 }
 
 func (f *Field) in(every bool, r *http.Request, p *Peek, queries []string) Verdict {
-	q := fieldReader{names: f.names, want: f, every: every && !f.not}
-	q.plain = q.every || f.not && !f.json
-	if r.URL != nil {
-		q.query(r.URL.RawQuery)
-		sent := q.count
-		q.count = count{}
-		q.hiddenQuery(r.URL.Path)
-		q.odd = q.odd || q.count.all > 0
-		for _, one := range queries {
-			q.count = count{}
-			q.query(one)
-			q.odd = q.odd || q.count != sent
-		}
-		q.count = sent
-	}
-	if q.hit && !f.not && !every {
-		return Yes
-	}
-	p.find(f, &q)
-	switch {
-	case q.every && q.hit && (q.unsure || q.odd || q.count.all != q.count.exact):
-		return CannotTell
-	case f.not && !q.unsure && !q.odd && q.count == count{all: 1, exact: 1}:
-		return No
-	case f.not && (q.unsure || q.hit):
-		return CannotTell
-	case f.not || q.hit:
-		return Yes
-	case q.unsure:
-		return CannotTell
-	}
-	return No
+	t := NewTable(*f)
+	return t.Read(r, queries...).verdict(f, t.Place(f), p, every)
 }

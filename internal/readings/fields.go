@@ -3,6 +3,7 @@ package readings
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDepth is how often a name, a value or a query is decoded in search of
@@ -20,67 +21,67 @@ const maxPlain = 500
 // find under name in a raw query. certain is false where the query may hold
 // more than could be told. See Form.Values for how names are compared.
 func QueryValues(query, name string) (values []string, certain bool) {
-	f := fieldReader{names: []string{name}}
-	f.query(query)
-	return f.values, !f.unsure
+	f := tableOfNames(name).read()
+	f.query(query, sent)
+	return f.list()
 }
 
-// fieldReader collects the values of fields that could go by one of names, as
-// tolerantly as the most tolerant of parsers (rule S22).
-type fieldReader struct {
-	names  []string
+// valueList collects the readings of values.
+type valueList struct {
 	values []string
 	unsure bool // there may be more
-
-	// want, where it is not nil, is what the values are compared with instead of
-	// being collected.
-	want *Field
-	hit  bool // some occurrence may be what is wanted
-	// every reports that the field must be certain, see [Field.InEvery].
-	every bool
-	// count are the occurrences, for a field turned around or with every; odd
-	// reports that some reading has others, and plain that one may be exact where
-	// the reader is now.
-	count count
-	odd   bool
-	plain bool
-	// show, where it is not nil, takes the fields for people to read.
-	show    *shownFields
-	matched string // the name that was found last, decoded
 }
 
-// count counts occurrences of a field, and those among them whose name and value
-// are spelled exactly.
-type count struct{ all, exact int }
-
-// query reads the query of a URL. Besides the fields as they are sent it
-// finds those that come to light where a component decodes before it splits, and
-// where one skips further question marks and ends the query at a '#', as parsers
-// in C do (http_parser, PHP's own server).
-func (f *fieldReader) query(q string) {
-	before := f.count
-	f.urlencoded(q)
-	sent := f.count
-	again := func(q string) {
-		was := f.show.again(true)
-		f.count = before
-		f.urlencoded(q)
-		f.odd = f.odd || f.count != sent
-		f.count = sent
-		f.show.again(was)
-	}
-	if strings.HasPrefix(q, "?") || strings.IndexByte(q, '#') >= 0 {
-		bare, _, _ := strings.Cut(strings.TrimLeft(q, "?"), "#")
-		again(bare)
-	}
-	for depth := 0; hidesSeparator(q); depth++ {
-		if depth == maxDepth {
-			f.unsure = true
+// add collects a value as it is and decoded, again and again.
+func (l *valueList) add(value string) {
+	for depth := 0; ; depth++ {
+		if !slices.Contains(l.values, value) {
+			if len(l.values) == maxValues {
+				l.unsure = true
+				return
+			}
+			l.values = append(l.values, value)
+		}
+		next := decodeField(value)
+		if next == value {
 			return
 		}
-		q = string(decodeUnicode(nil, q))
-		again(q)
+		if depth == maxDepth {
+			l.unsure = true
+			return
+		}
+		value = next
 	}
+}
+
+// list lists the readings of all values that were found.
+func (f *Found) list() (values []string, certain bool) {
+	var l valueList
+	l.addAll(f)
+	return l.values, !l.unsure
+}
+
+// addAll collects what was found at any place.
+func (l *valueList) addAll(f *Found) {
+	f.readQueries()
+	for i := range f.kept {
+		o := &f.kept[i]
+		l.unsure = l.unsure || o.kind == doubtful
+		if l.unsure {
+			return
+		}
+		for _, v := range f.readingsOf(&f.texts[o.text]) {
+			if !slices.Contains(l.values, v.text) {
+				if len(l.values) == maxValues {
+					l.unsure = true
+					return
+				}
+				l.values = append(l.values, v.text)
+			}
+		}
+		l.unsure = l.unsure || f.texts[o.text].deep
+	}
+	l.unsure = l.unsure || f.unsure
 }
 
 // hidesSeparator reports whether decoding could part or join fields: an
@@ -104,138 +105,6 @@ func hidesSeparator(q string) bool {
 	}
 }
 
-// urlencoded reads application/x-www-form-urlencoded, with '&' alone as the
-// separator and with ';' too.
-func (f *fieldReader) urlencoded(s string) {
-	if f.want != nil && (f.want.not || f.every) && strings.Count(s, "&") >= maxPlain {
-		f.odd = true
-	}
-	for s != "" && !f.unsure {
-		var pair string
-		pair, s, _ = strings.Cut(s, "&")
-		f.pair(pair)
-		if strings.IndexByte(pair, ';') < 0 {
-			continue
-		}
-		was, plain := f.show.again(true), f.plain
-		f.plain = false // to most, it is part of another's value
-		for rest, more := pair, true; more && !f.unsure; {
-			var part string
-			part, rest, more = strings.Cut(rest, ";")
-			f.pair(part)
-		}
-		f.show.again(was)
-		f.plain = plain
-	}
-}
-
-func (f *fieldReader) pair(p string) {
-	name, value, _ := strings.Cut(p, "=")
-	if name == "" || !f.named(name) {
-		return
-	}
-	if f.show != nil {
-		f.unsure = f.unsure || !f.show.add(decodeField(name), decodeField(value))
-		return
-	}
-	if f.want != nil {
-		f.occurs(value, f.plain && f.exact(name, value))
-		return
-	}
-	f.add(value)
-}
-
-// exact reports whether a field of a query or form is spelled exactly.
-func (f *fieldReader) exact(name, value string) bool {
-	if f.every {
-		return f.want.called(name) && f.want.meantRaw(value)
-	}
-	return spelled(name, f.names[0]) && f.want.listedRaw(value)
-}
-
-// exactly is exact for a value that is not encoded, under the right name.
-func (f *fieldReader) exactly(value string) bool {
-	if f.every {
-		return f.want.meant(value)
-	}
-	return f.want.listed(value)
-}
-
-// occurs counts an occurrence of the field that is wanted.
-func (f *fieldReader) occurs(value string, exact bool) {
-	f.count.all++
-	if exact {
-		f.count.exact++
-	}
-	f.add(value)
-}
-
-// add collects a value as it is and decoded, again and again.
-func (f *fieldReader) add(value string) {
-	for depth := 0; ; depth++ {
-		switch {
-		case f.want != nil:
-			f.hit = f.hit || f.want.wants(value)
-		case !slices.Contains(f.values, value):
-			if len(f.values) == maxValues {
-				f.unsure = true
-				return
-			}
-			f.values = append(f.values, value)
-		}
-		next := decodeField(value)
-		if next == value {
-			return
-		}
-		if depth == maxDepth {
-			f.unsure = true
-			return
-		}
-		value = next
-	}
-}
-
-// named reports whether a raw name could be read as one of those looked for.
-func (f *fieldReader) named(raw string) bool {
-	for depth := 0; ; depth++ {
-		if f.same(raw) {
-			f.matched = raw
-			return true
-		}
-		next := decodeField(raw)
-		if next == raw {
-			break
-		}
-		if depth == maxDepth {
-			f.unsure = true
-			return false
-		}
-		raw = next
-	}
-	// Classic ASP drops a percent sign that begins no escape.
-	f.matched = raw
-	return strings.IndexByte(raw, '%') >= 0 && f.same(strings.ReplaceAll(raw, "%", ""))
-}
-
-func (f *fieldReader) same(name string) bool {
-	name, _, _ = strings.Cut(strings.TrimPrefix(name, "\ufeff"), "\x00")
-	if name == "" {
-		return false
-	}
-	name = strings.TrimRight(name, blanks)
-	bare := strings.TrimLeft(name, blanks+"?")
-	for _, want := range f.names {
-		if sameName(bare, want) {
-			return true
-		}
-		// The last of leading spaces may have become an underscore.
-		if lead := len(name) - len(bare); lead > 0 && sameName(name[lead-1:], want) {
-			return true
-		}
-	}
-	return false
-}
-
 const blanks = " \t\r\n\v\f"
 
 // sameName compares names without their case and subscripts ("a[]" is "a"),
@@ -243,28 +112,34 @@ const blanks = " \t\r\n\v\f"
 // around a name, or a stray one, are none of it to qs ("[a]") and Rack ("[a",
 // "a]").
 func sameName(name, want string) bool {
-	equal := func(a string) bool {
-		if len(a) != len(want) {
-			return false
-		}
-		for i := 0; i < len(a); i++ {
-			if nameByte[a[i]] != nameByte[want[i]] {
-				return false
-			}
-		}
-		return true
-	}
-	if equal(name) {
+	if equalNames(name, want) {
 		return true
 	}
 	if strings.IndexByte(name, '[') < 0 && strings.IndexByte(name, ']') < 0 {
 		return false
 	}
+	return equalNames(withoutSubscript(name), want)
+}
+
+// withoutSubscript returns what stands before or in the first brackets of a name.
+func withoutSubscript(name string) string {
 	bare := strings.TrimLeft(name, "[]")
 	if i := strings.IndexAny(bare, "[]"); i >= 0 {
 		bare = bare[:i]
 	}
-	return equal(strings.TrimRight(bare, blanks))
+	return strings.TrimRight(bare, blanks)
+}
+
+func equalNames(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if nameByte[a[i]] != nameByte[b[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 var nameByte = func() (t [256]byte) {
@@ -278,12 +153,41 @@ var nameByte = func() (t [256]byte) {
 	return t
 }()
 
-// decodeField decodes a name or value once; without allocating if there is
-// nothing to decode.
+// decodeField decodes a name or value once: plus signs, percent-escapes and those
+// of JScript; without allocating if there is nothing to decode.
 func decodeField(s string) string {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+	at := strings.IndexByte(s, '%')
+	if plus := strings.IndexByte(s, '+'); plus >= 0 && (at < 0 || plus < at) {
+		at = plus
+	}
+	if at < 0 {
 		return s
 	}
-	b := plusToSpace(make([]byte, 0, len(s)), s)
-	return string(decodeUnicode(make([]byte, 0, len(s)), string(b)))
+	b := append(make([]byte, 0, len(s)), s[:at]...)
+	for i := at; i < len(s); {
+		switch c := s[i]; {
+		case c == '+':
+			b = append(b, ' ')
+		case c != '%' || i+2 >= len(s):
+			b = append(b, c)
+		case s[i+1]|0x20 == 'u':
+			if i+5 < len(s) {
+				if h, i1, i2, i3 := unhex(s[i+2]), unhex(s[i+3]), unhex(s[i+4]), unhex(s[i+5]); h|i1|i2|i3 >= 0 {
+					b = utf8.AppendRune(b, rune(h<<12|i1<<8|i2<<4|i3))
+					i += 6
+					continue
+				}
+			}
+			b = append(b, c)
+		default:
+			if hi, lo := unhex(s[i+1]), unhex(s[i+2]); hi|lo >= 0 {
+				b = append(b, byte(hi<<4|lo))
+				i += 3
+				continue
+			}
+			b = append(b, c)
+		}
+		i++
+	}
+	return string(b)
 }

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// find reads the fields of a body of whatever type: of a form, and of JSON, also
+// body reads the fields of a body of whatever type: of a form, and of JSON, also
 // where the type says something else, since some applications do not look at it.
 // A body that is neither, by the letter, is one of which it cannot tell (rule
 // S22): an application that takes XML, YAML, MessagePack, CBOR, a property list or
 // a message of gRPC finds fields in it that we do not.
-func (p *Peek) find(field *Field, f *fieldReader) {
+func (f *Found) body(p *Peek) {
 	if p.empty() || f.unsure {
 		return
 	}
@@ -31,6 +31,7 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 	if p.head == "" && p.err == io.EOF {
 		return
 	}
+	f.allow(len(p.head))
 	if p.err != io.EOF || markedUTF16(p.head) {
 		f.unsure = true
 	}
@@ -41,9 +42,8 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 	f.plain = false
 	switch layout {
 	case multipartForm:
-		var exact bool
-		form, exact = f.parts(field, types[0], kind, p.head)
-		f.plain = form && exact
+		form = f.wholeParts(types[0], kind, p.head)
+		f.plain = form
 		f.multipart(p.head)
 	case jsonForm:
 		if kind != "json" {
@@ -53,7 +53,7 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 	default:
 		// Of what says to be an image, too: some applications do not look.
 		form = layout == urlencodedForm && isURLEncoded(p.head) || kind == "text/plain" && isURLEncoded(strings.TrimSuffix(p.head, "\r\n"))
-		f.plain = form && kind == urlencodedType && (!field.json || f.every)
+		f.plain = form && kind == urlencodedType
 		f.urlencoded(p.head)
 	}
 	f.unsure = f.unsure || was
@@ -61,9 +61,8 @@ func (p *Peek) find(field *Field, f *fieldReader) {
 		f.unsure = f.unsure || !form
 		return
 	}
-	f.plain = (field.json || f.every) && (layout == jsonForm || kind == "text/plain") && len(text) == len(p.head)
-	j := jsonReader{field: field, sink: f}
-	j.read(text)
+	f.plain = (layout == jsonForm || kind == "text/plain") && len(text) == len(p.head)
+	f.readJSON(text)
 	f.unsure = f.unsure || superset(kind)
 }
 
@@ -97,19 +96,46 @@ func isURLEncoded(s string) bool {
 	}
 	name := true
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c < ' ' || c == 0x7f:
+		switch bodyClass[s[i]] {
+		case 0:
+		case control:
 			return false
-		case c == '&' || c == ';':
+		case separates:
 			name = true
-		case c == '=':
+		case equals:
 			name = false
-		case name && strings.IndexByte(" \"'<>{}\\`", c) >= 0:
-			return false
+		case notInName:
+			if name {
+				return false
+			}
 		}
 	}
 	return true
 }
+
+// Classes of bytes of a form.
+const (
+	control   = 1 + iota // a control
+	separates            // parts fields
+	equals               // ends a name
+	notInName            // stands in no name
+)
+
+var bodyClass = func() (t [256]byte) {
+	for c := range t {
+		switch {
+		case c < ' ' || c == 0x7f:
+			t[c] = control
+		case c == '&' || c == ';':
+			t[c] = separates
+		case c == '=':
+			t[c] = equals
+		case strings.IndexByte(" \"'<>{}\\`", byte(c)) >= 0:
+			t[c] = notInName
+		}
+	}
+	return t
+}()
 
 // looksLikeJSON reports whether some decoder may find an object or array at the
 // beginning of a body: behind blanks, a comment, a mark against inclusion as a

@@ -1,8 +1,7 @@
 package readings
 
 import (
-	"math/bits"
-	"strconv"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,152 +9,247 @@ import (
 // maxJSONDepth is how deep JSON may be nested; what is deeper cannot be told.
 const maxJSONDepth = 128
 
-// jsonReader finds what decoders of JSON could find at a field's path: every
+// jsonReader finds what decoders of JSON could find at the places of a table: every
 // member of duplicate names, under names that differ in case, in each element of
 // an array on the way (a batch) and each of several values in a row. It takes
 // nothing but JSON by the letter of RFC 8259: where one decoder is more tolerant
 // than others (comments, trailing commas, single quotes, broken UTF-8, a lone
 // surrogate, an end that is missing) it cannot tell.
 type jsonReader struct {
-	field *Field
-	sink  *fieldReader
-	s     string
-	at    int
-	// passed counts how often each place of the path was passed, of a field
-	// turned around.
-	passed [maxTokens + 1]int
+	w  *walk
+	s  string
+	at int
+	// on are the nodes that the values which are being read stand at, those of one
+	// value side by side, and under the nodes above of which they are a part.
+	on    []standing
+	under []int32
+	batch bool // in an array at the top
 }
 
-// state is a set of places in a field's path: bit i is set where the first i
-// names have been passed.
-type state uint32
+// standing is a node that a value stands at. Elements of an array stand where the
+// array does.
+type standing struct {
+	node   int32
+	flags  occurrenceFlags
+	passed bool // by a name or number; else it stands there as an element
+}
 
-func (j *jsonReader) read(text string) {
-	j.s, j.at = text, 0
-	ok := utf8.ValidString(text)
-	for n := 0; ok; n++ {
-		if j.space(); j.at == len(j.s) {
-			if n > 1 || j.twice() {
-				j.sink.odd = true
-			}
-			return
-		}
-		ok = j.value(1, 1, 0)
+// jsonCounts are how often the nodes were passed, in all JSON of a request.
+type jsonCounts struct {
+	nodes []jsonCount
+	// touched are those that were passed in the text that is being read.
+	touched  []int32
+	element  int32 // of the array at the top, counted over all texts
+	elements int32
+	several  bool // some text is several values
+	// on and under are for the next reader.
+	on    []standing
+	under []int32
+}
+
+type jsonCount struct {
+	inText, inElement int32
+	element           int32 // that inElement is of
+	occurs            int32 // the element that the field occurred in last
+	elements          int32 // in which the field occurs
+	// twice reports that some text has the name more than once, and twiceInOne
+	// that some element has.
+	twice, twiceInOne bool
+}
+
+// odd reports whether a name on the way to a field occurs more than once: a decoder
+// that keeps one of them may keep the one without the field. Where the field must
+// be certain its own name may, since all of its values are looked at; and each
+// element of a batch is a request, which must have the field.
+func (c *jsonCounts) odd(w *walk, node int32, every bool) bool {
+	if c.several {
+		return true
 	}
-	j.sink.unsure = true
-}
-
-// twice reports whether a name on the path occurs more than once: a decoder that
-// keeps one of them may keep the one without the field. Where the field must be
-// certain its own name may, since all of its values are looked at.
-func (j *jsonReader) twice() bool {
-	for i, n := range j.passed {
-		if n > 1 && !(j.sink.every && i == len(j.field.path)) {
+	if c.nodes == nil {
+		return false
+	}
+	n := &w.t.nodes[node]
+	batch := every && !n.counted
+	if batch && c.nodes[node].elements != c.elements {
+		return true
+	}
+	if every {
+		node = n.parent
+	}
+	for ; node != 0; node = w.t.nodes[node].parent {
+		if have := &c.nodes[node]; batch && have.twiceInOne || !batch && have.twice {
 			return true
 		}
 	}
 	return false
 }
 
-// value reads one value that stands at the places of st; exact are those among
-// them that the pointer leads to by the letter. It is false where that is no JSON.
-func (j *jsonReader) value(st, exact state, depth int) bool {
+// readJSON reads a body, or a part of one.
+func (w *walk) readJSON(text string) {
+	if w.json.nodes == nil {
+		w.json.nodes = make([]jsonCount, len(w.t.nodes))
+	}
+	w.json.element++
+	j := jsonReader{w: w, s: text, on: append(w.json.on[:0], standing{flags: letter}), under: w.json.under[:0]}
+	j.read()
+	w.json.on, w.json.under = j.on, j.under
+	for _, at := range w.json.touched {
+		w.json.nodes[at].inText = 0
+	}
+	w.json.touched = w.json.touched[:0]
+}
+
+func (j *jsonReader) read() {
+	ok := utf8.ValidString(j.s)
+	for n := 0; ok; n++ {
+		if j.space(); j.at == len(j.s) {
+			j.w.json.several = j.w.json.several || n > 1
+			return
+		}
+		ok = j.value(0, 0, 0)
+	}
+	j.w.unsure = true
+}
+
+// value reads one value, which stands at the nodes from on, and under those from
+// under. It is false where that is no JSON.
+func (j *jsonReader) value(on, under, depth int) bool {
 	if depth == maxJSONDepth || j.at == len(j.s) {
 		return false
 	}
-	start, end := j.at, state(1)<<len(j.field.path)
-	found, ok := st&end != 0, false
-	var text string
-	switch c := j.s[j.at]; {
+	if on == len(j.on) && under == len(j.under) {
+		return j.skip(depth)
+	}
+	start := j.at
+	switch c := j.s[start]; {
 	case c == '{' || c == '[':
-		switch {
-		case !found:
-		case j.sink.show != nil:
-			st &^= end // all of it is shown
-		case len(j.field.values) == 0:
-			j.sink.hit = true
-			j.sink.count.all++
-			if exact&end != 0 && j.sink.plain {
-				j.sink.count.exact++
+		if !j.w.t.shows {
+			j.found(on, under, jsonObject, "")
+		}
+		// What is at and under this is under it.
+		end, nodes := len(j.under), len(j.on)
+		j.under = append(j.under, j.under[under:end]...)
+		for _, s := range j.on[on:nodes] {
+			if s.passed && j.w.t.nodes[s.node].place && !slices.Contains(j.under[end:], s.node) {
+				j.under = append(j.under, s.node)
 			}
-			st &^= end // what is in it does not matter
-		default:
-			// Of what is below none is the value by the letter, and there may
-			// be nothing.
-			j.sink.count.all++
-			exact &^= end
 		}
+		ok := false
 		if c == '{' {
-			ok = j.object(st, exact, depth)
+			ok = j.object(on, end, depth)
 		} else {
-			ok = j.array(st, exact, depth)
+			ok = j.array(on, end, depth)
 		}
-		if !found || j.sink.show == nil {
-			return ok
-		}
-		text = j.s[start:j.at]
-	case c == '"':
-		if text, ok = j.str(); ok && found {
-			j.found(text, exact&end != 0, false)
+		j.under, j.on = j.under[:end], j.on[:nodes]
+		if ok && j.w.t.shows {
+			j.found(on, under, jsonObject, j.s[start:j.at])
 		}
 		return ok
-	default:
-		ok = j.word()
-		text = j.s[start:j.at]
+	case c == '"':
+		text, ok := j.str()
+		if ok {
+			j.found(on, under, jsonText, text)
+		}
+		return ok
 	}
-	if ok && found {
-		j.found(text, exact&end != 0, true)
+	ok := j.word()
+	if ok {
+		j.found(on, under, jsonWord, j.s[start:j.at])
 	}
 	return ok
 }
 
-// found takes a value at the end of the path. word is false for a string.
-func (j *jsonReader) found(text string, exact, word bool) {
-	if j.sink.show != nil {
-		j.sink.unsure = j.sink.unsure || !j.sink.show.add(j.field.text, text)
-		return
+// found keeps a value at all nodes where it stands and those that it is under.
+func (j *jsonReader) found(on, under int, kind occurrenceKind, text string) {
+	w := j.w
+	plain := occurrenceFlags(0)
+	if w.plain {
+		plain = plainForm
 	}
-	j.sink.count.all++
-	if exact && j.sink.plain && j.sink.exactly(text) {
-		j.sink.count.exact++
+	for _, s := range j.on[on:] {
+		if !s.passed || !w.t.nodes[s.node].place {
+			continue
+		}
+		w.keep(occurrenceKey{chain: s.node, kind: kind, flags: plain | s.flags, value: text}, "", "")
+		if c := &w.json.nodes[s.node]; c.occurs != w.json.element {
+			c.occurs = w.json.element
+			if j.batch {
+				c.elements++
+			}
+		}
 	}
-	switch {
-	case j.field.wants(text):
-		j.sink.hit = true
-	case word && j.field.wantsLoosely(text):
-		j.sink.unsure = true
+	if w.t.shows {
+		return // it is shown with what it is in
+	}
+	for _, node := range j.under[under:] {
+		if !slices.ContainsFunc(j.on[on:], func(s standing) bool { return s.passed && s.node == node }) {
+			w.keep(occurrenceKey{chain: node, kind: kind, flags: plain | below, value: text}, "", "")
+		}
 	}
 }
 
-func (j *jsonReader) object(st, exact state, depth int) bool {
+// pass adds a node to those of the value that comes next, which begin at on.
+func (j *jsonReader) pass(on int, node int32, flags occurrenceFlags) {
+	counts := &j.w.json
+	c := &counts.nodes[node]
+	if c.inText++; c.inText == 1 {
+		counts.touched = append(counts.touched, node)
+	} else {
+		c.twice = true
+	}
+	if c.element != counts.element {
+		c.element, c.inElement = counts.element, 0
+	}
+	if c.inElement++; c.inElement > 1 {
+		c.twiceInOne = true
+	}
+	for i := on; i < len(j.on); i++ {
+		if s := &j.on[i]; s.node == node {
+			s.passed = true
+			s.flags = both(s.flags, flags)
+			return
+		}
+	}
+	j.on = append(j.on, standing{node, flags, true})
+}
+
+// both are the flags of what is reached in two ways.
+func both(a, b occurrenceFlags) occurrenceFlags {
+	switch {
+	case a&letter == 0:
+		return b
+	case b&letter == 0:
+		return a
+	}
+	return a & b
+}
+
+func (j *jsonReader) object(on, under, depth int) bool {
 	j.at++
-	path := j.field.path
+	nodes := len(j.on)
 	if j.space(); j.next('}') {
 		return true
 	}
 	for {
 		j.space()
-		name, ok := j.str()
-		if !ok {
-			return false
+		if nodes == on {
+			if !j.skipString() {
+				return false
+			}
+		} else {
+			name, ok := j.str()
+			if !ok {
+				return false
+			}
+			j.member(on, nodes, name)
 		}
 		if j.space(); !j.next(':') {
 			return false
 		}
-		inner := st >> len(path) << len(path) // what is below the end of the path stays there
-		letter := state(0)
-		for rest := st &^ inner; rest != 0; rest &= rest - 1 {
-			if i := bits.TrailingZeros32(uint32(rest)); sameKey(name, path[i]) {
-				inner |= 1 << (i + 1)
-				j.passed[i+1]++
-				if name == path[i] && exact&(1<<i) != 0 {
-					letter |= 1 << (i + 1)
-				}
-			}
-		}
-		if j.space(); !j.value(inner, letter, depth+1) {
+		if j.space(); !j.value(nodes, under, depth+1) {
 			return false
 		}
+		j.on = j.on[:nodes]
 		if j.space(); j.next('}') {
 			return true
 		}
@@ -165,35 +259,61 @@ func (j *jsonReader) object(st, exact state, depth int) bool {
 	}
 }
 
-func (j *jsonReader) array(st, exact state, depth int) bool {
+func (j *jsonReader) array(on, under, depth int) bool {
 	j.at++
-	path := j.field.path
+	w, nodes := j.w, len(j.on)
 	if j.space(); j.next(']') {
 		return true
 	}
-	// The elements of a batch are requests, each of which must have the field.
-	batch := j.sink.every && depth == 0 && (path[0] == "" || path[0][0] < '0' || path[0][0] > '9')
-	for n := 0; ; n++ {
-		inner, letter, before := st, state(0), j.sink.count.all
-		if batch {
-			letter = exact
+	j.batch = depth == 0 || j.batch
+	numbered := -1 // the last element that may have a node
+	for _, s := range j.on[on:nodes] {
+		for _, e := range w.t.nodes[s.node].elements {
+			numbered = max(numbered, e.n)
 		}
-		for rest := st &^ (1 << len(path)); rest != 0; rest &= rest - 1 {
-			if i := bits.TrailingZeros32(uint32(rest)); isIndex(path[i], n) {
-				inner |= 1 << (i + 1)
-				j.passed[i+1]++
-				if exact&(1<<i) != 0 && path[i] == strconv.Itoa(n) {
-					letter |= 1 << (i + 1)
+	}
+	for n := 0; ; n++ {
+		if depth == 0 {
+			w.json.element++
+			w.json.elements++
+		}
+		if n > numbered && under == len(j.under) && j.at < len(j.s) && j.s[j.at] != '{' && j.s[j.at] != '[' {
+			// Nothing can stand there.
+			if j.space(); j.at < len(j.s) && j.s[j.at] != '{' && j.s[j.at] != '[' {
+				if !j.skip(depth + 1) {
+					return false
+				}
+				if j.space(); j.next(']') {
+					return true
+				}
+				if !j.next(',') {
+					return false
+				}
+				continue
+			}
+		}
+		for _, s := range j.on[on:nodes] {
+			flags := occurrenceFlags(0)
+			if depth == 0 {
+				flags = s.flags | ofBatch
+			}
+			j.on = append(j.on, standing{node: s.node, flags: flags})
+		}
+		for _, s := range j.on[on:nodes] {
+			for _, e := range w.t.nodes[s.node].elements {
+				if e.n == n {
+					flags := s.flags
+					if !e.letter {
+						flags = 0
+					}
+					j.pass(nodes, e.node, flags)
 				}
 			}
 		}
-		if j.space(); !j.value(inner, letter, depth+1) {
+		if j.space(); !j.value(nodes, under, depth+1) {
 			return false
 		}
-		if batch {
-			j.sink.odd = j.sink.odd || j.sink.count.all == before || j.twice()
-			j.passed = [maxTokens + 1]int{}
-		}
+		j.on = j.on[:nodes]
 		if j.space(); j.next(']') {
 			return true
 		}
@@ -203,12 +323,133 @@ func (j *jsonReader) array(st, exact state, depth int) bool {
 	}
 }
 
-func isIndex(token string, n int) bool {
-	if token == "" || token[0] < '0' || token[0] > '9' {
+// member passes the nodes that a member's name leads to.
+func (j *jsonReader) member(on, nodes int, name string) {
+	var class byte
+	for i := 0; i < len(name); i++ {
+		class |= nameClass[name[i]]
+	}
+	if class&oddByte != 0 && !j.w.spend(costName+len(name)) {
+		j.w.unsure = true
+		return
+	}
+	for i := on; i < nodes; i++ {
+		s := j.on[i]
+		ix := &j.w.t.nodes[s.node].members
+		if len(ix.entries) == 0 {
+			continue
+		}
+		if class == 0 {
+			if len(name) <= ix.longest {
+				j.probe(nodes, s, name, hashName(name), name)
+			}
+			continue
+		}
+		if class == wideByte {
+			if h, ok := ix.foldedHash(name, &j.w.effort); ok {
+				j.probe(nodes, s, name, h, name)
+			}
+			continue
+		}
+		bare, _, _ := strings.Cut(name, "\x00")
+		bare = strings.Trim(bare, blanks)
+		for _, spelling := range [...]string{name, bare, withoutSubscript(bare)} {
+			if h, ok := ix.foldedHash(spelling, &j.w.effort); ok {
+				j.probe(nodes, s, spelling, h, name)
+			}
+		}
+	}
+}
+
+// probe passes the nodes below s whose hash is that of one spelling of a member's
+// name, if the name may be theirs.
+func (j *jsonReader) probe(nodes int, s standing, spelling string, h uint32, name string) {
+	ix := &j.w.t.nodes[s.node].members
+	for at := h & uint32(len(ix.slots)-1); ix.slots[at] != 0; at = (at + 1) & uint32(len(ix.slots)-1) {
+		e := &ix.entries[ix.slots[at]-1]
+		if e.hash != h || slices.ContainsFunc(j.on[nodes:], func(s standing) bool { return s.node == e.node }) || !sameKey(name, e.name) {
+			continue
+		}
+		flags := s.flags
+		if name != e.name {
+			flags = 0
+		}
+		if !j.w.spend(costMember) {
+			j.w.unsure = true
+		}
+		j.pass(nodes, e.node, flags)
+	}
+}
+
+// skip reads a value in which nothing is looked for.
+func (j *jsonReader) skip(depth int) bool {
+	if depth == maxJSONDepth || j.at == len(j.s) {
 		return false
 	}
-	i, err := strconv.Atoi(token)
-	return err == nil && i == n
+	c := j.s[j.at]
+	switch c {
+	default:
+		return j.word()
+	case '"':
+		return j.skipString()
+	case '{', '[':
+	}
+	end := c + 2 // in ASCII
+	j.at++
+	if j.space(); j.next(end) {
+		return true
+	}
+	for {
+		if j.space(); c == '{' {
+			if !j.skipString() {
+				return false
+			}
+			if j.space(); !j.next(':') {
+				return false
+			}
+			j.space()
+		}
+		if !j.skip(depth + 1) {
+			return false
+		}
+		if j.space(); j.next(end) {
+			return true
+		}
+		if !j.next(',') {
+			return false
+		}
+	}
+}
+
+// skipString is str where nobody asks for the text.
+func (j *jsonReader) skipString() bool {
+	if !j.next('"') {
+		return false
+	}
+	for j.at < len(j.s) {
+		c := j.s[j.at]
+		j.at++
+		switch {
+		case c == '"':
+			return true
+		case c < ' ':
+			return false
+		case c != '\\':
+		case j.at == len(j.s):
+			return false
+		default:
+			c = j.s[j.at]
+			j.at++
+			if c == 'u' {
+				if _, ok := j.unicode(); !ok {
+					return false
+				}
+			} else if strings.IndexByte(`"\/bfnrt`, c) < 0 {
+				return false
+			}
+		}
+	}
+	return false
 }
 
 // sameKey compares the name of a member with the one looked for as tolerantly as
@@ -224,6 +465,13 @@ func sameKey(name, want string) bool {
 }
 
 func (j *jsonReader) space() {
+	if j.at < len(j.s) && j.s[j.at] > ' ' {
+		return
+	}
+	j.spaces()
+}
+
+func (j *jsonReader) spaces() {
 	for j.at < len(j.s) {
 		switch j.s[j.at] {
 		case ' ', '\t', '\r', '\n':
@@ -263,6 +511,9 @@ func (j *jsonReader) str() (string, bool) {
 
 // escaped goes on with a string at its first escape.
 func (j *jsonReader) escaped(start int) (string, bool) {
+	if !j.w.spend(costName) {
+		return "", false
+	}
 	b := append(make([]byte, 0, 64), j.s[start:j.at]...)
 	for j.at < len(j.s) && j.s[j.at] >= ' ' {
 		c := j.s[j.at]
@@ -328,11 +579,21 @@ func (j *jsonReader) hex4() (rune, bool) {
 
 // word reads a number, true, false or null.
 func (j *jsonReader) word() bool {
-	for _, w := range [...]string{"true", "false", "null"} {
-		if strings.HasPrefix(j.s[j.at:], w) {
-			j.at += len(w)
-			return true
+	w := ""
+	switch j.s[j.at] {
+	case 't':
+		w = "true"
+	case 'f':
+		w = "false"
+	case 'n':
+		w = "null"
+	}
+	if w != "" {
+		if !strings.HasPrefix(j.s[j.at:], w) {
+			return false
 		}
+		j.at += len(w)
+		return true
 	}
 	j.next('-')
 	if !j.next('0') && !j.digits() {

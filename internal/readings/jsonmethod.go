@@ -11,56 +11,88 @@ func isJSON(contentType string) bool {
 	return strings.Contains(contentType, "/json") || strings.Contains(contentType, "+json")
 }
 
-// json collects the strings that are members by one of the names, at whatever
+// anyMember finds the strings that are members by one of the names, at whatever
 // depth, since Laravel takes the members of a JSON body for the fields of a form.
 // It does not parse: every quotation mark may begin a name, so that no lenient
 // parser finds one that it does not.
-func (f *fieldReader) json(body string) {
+func (w *walk) anyMember(body string) {
 	if strings.IndexByte(body, 0) >= 0 {
-		f.unsure = true // UTF-16 without a mark
+		w.unsure = true // UTF-16 without a mark
 		return
 	}
-	for at := 0; !f.unsure; {
+	// A quotation mark ends the text that any before it begins, unless an odd number
+	// of backslashes stands in front of it. The first that does so is looked for
+	// once for all of them.
+	end, colon := -1, 0
+	for at := 0; !w.unsure; at++ {
 		i := strings.IndexByte(body[at:], '"')
 		if i < 0 {
 			return
 		}
 		at += i
-		name, rest, ok := jsonString(body[at:])
-		at++
-		if !ok {
+		if end <= at {
+			if end = nextQuote(body, at+1); end < 0 {
+				return
+			}
+			colon = end + 1
+			for colon < len(body) && strings.IndexByte(blanks, body[colon]) >= 0 {
+				colon++
+			}
+		}
+		if colon == len(body) || body[colon] != ':' {
 			continue
 		}
-		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, blanks), ":"); !ok || !f.named(name) {
+		name := body[at+1 : end]
+		if strings.IndexByte(name, '\\') >= 0 {
+			if !w.spend(costName + 4*len(name)) {
+				w.unsure = true
+				return
+			}
+			name = jsonUnescaped(body[at : end+1])
+		}
+		if !w.named(name) {
 			continue
 		}
-		rest = strings.TrimLeft(rest, blanks)
-		if value, _, ok := jsonString(rest); ok {
-			f.add(value)
+		rest := strings.TrimLeft(body[colon+1:], blanks)
+		if rest != "" && rest[0] == '"' {
+			if last := nextQuote(rest, 1); last > 0 {
+				w.member(jsonUnescaped(rest[:last+1]))
+			}
 		} else if rest != "" && strings.IndexByte("[{'/", rest[0]) >= 0 {
-			f.unsure = true // a lenient parser may make a text of it
+			w.unsure = true // a lenient parser may make a text of it
 		}
 	}
 }
 
-// jsonString reads the string at the beginning of s, and gives what follows.
-func jsonString(s string) (text, rest string, ok bool) {
-	if s == "" || s[0] != '"' {
-		return "", "", false
+func (w *walk) member(value string) {
+	if !w.spend(len(value)) {
+		w.unsure = true
+		return
 	}
-	escaped := false
-	for i := 1; i < len(s); i++ {
+	for _, h := range w.hits {
+		w.keep(occurrenceKey{chain: w.chainOf(h), kind: encodedField, value: value}, "", h.name)
+	}
+}
+
+// nextQuote returns where the first quotation mark is, from at on, that a backslash
+// does not escape; -1 for none.
+func nextQuote(s string, at int) int {
+	for i := at; i < len(s); i++ {
 		switch s[i] {
-		case '\\':
-			escaped = true
-			i++
 		case '"':
-			text, rest = s[1:i], s[i+1:]
-			if escaped && json.Unmarshal([]byte(s[:i+1]), &text) != nil {
-				text = s[1:i]
-			}
-			return text, rest, true
+			return i
+		case '\\':
+			i++
 		}
 	}
-	return "", "", false
+	return -1
+}
+
+// jsonUnescaped decodes a string with its quotation marks, if it can be.
+func jsonUnescaped(s string) string {
+	text := s[1 : len(s)-1]
+	if strings.IndexByte(text, '\\') >= 0 && json.Unmarshal([]byte(s), &text) != nil {
+		text = s[1 : len(s)-1]
+	}
+	return text
 }

@@ -42,7 +42,7 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 	m := MethodReadings{Methods: sentMethod(r.Method)}
 	m.Unsafe = m.Has("CONNECT") || len(r.Header["Upgrade"]) > 0
 
-	f := fieldReader{names: overrideFields}
+	var f valueList
 	for name, values := range r.Header {
 		if overrideHeader(name) {
 			for i, v := range values {
@@ -51,17 +51,13 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 			}
 		}
 	}
-	if r.URL != nil {
-		f.query(r.URL.RawQuery)
-		f.hiddenQuery(r.URL.Path)
-	}
-	for _, q := range queries {
-		f.query(q)
-	}
-	form.read(&f)
+	found := overrides.Read(r, queries...)
+	found.readQueries()
+	form.read(found)
 	if form.layout == jsonForm {
-		f.json(form.body)
+		found.anyMember(form.body)
 	}
+	f.addAll(found)
 	m.CannotTell = m.CannotTell || f.unsure
 	m.tunneled(r, queries)
 
@@ -97,9 +93,12 @@ func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, err
 // overrideFields are the fields that frameworks look for: Rails, Laravel and
 // Symfony, Express; ASP.NET MVC takes the header's name; Google APIs, Salesforce,
 // Alfresco; Plack and Catalyst.
-var overrideFields = []string{
+var overrides = tableOfNames(
 	"_method", "x-http-method-override", "x-http-method", "x-method-override", "$httpmethod", "_httpmethod", "alf_method", "x-tunneled-method",
-}
+)
+
+// tunnels is the field that Restlet looks for.
+var tunnels = tableOfNames("method")
 
 // tunneled adds the methods that the field "method" of the query of a POST names,
 // which Restlet takes for the method. The name is too common for more: what is no
@@ -108,12 +107,8 @@ func (m *MethodReadings) tunneled(r *http.Request, queries []string) {
 	if r.URL == nil || m.Methods[0] != http.MethodPost {
 		return
 	}
-	f := fieldReader{names: []string{"method"}}
-	f.query(r.URL.RawQuery)
-	f.hiddenQuery(r.URL.Path)
-	for _, q := range queries {
-		f.query(q)
-	}
+	var f valueList
+	f.addAll(tunnels.Read(r, queries...))
 	m.CannotTell = m.CannotTell || f.unsure
 	for _, v := range f.values {
 		if v = strings.ToUpper(strings.Trim(v, blanks)); Registered(v) {
@@ -152,29 +147,6 @@ func overrideHeader(name string) bool {
 		return true
 	}
 	return false
-}
-
-// hiddenQuery reads what is a query to those who decode a path before they
-// look for the question mark. The path is decoded once.
-func (f *fieldReader) hiddenQuery(path string) {
-	for depth := 0; ; depth++ {
-		if _, q, ok := strings.Cut(path, "?"); ok {
-			f.query(q)
-			return
-		}
-		if strings.IndexByte(path, '%') < 0 {
-			return
-		}
-		next := string(decodeUnicode(nil, path))
-		if next == path {
-			return
-		}
-		if depth == maxDepth {
-			f.unsure = true
-			return
-		}
-		path = next
-	}
 }
 
 // The usual methods' readings, full to their capacity so that append copies.

@@ -1,6 +1,9 @@
 package readings
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Limits on a body: parts that bear a name looked for, and parameters that
 // might be names at all (a file's part has two; Go parses 1,000 parts).
@@ -14,11 +17,12 @@ const (
 // which parsers differ: every header block with a Content-Disposition counts,
 // and in it whatever looks like a name parameter. So it finds more than any
 // one parser would, and never less.
-func (f *fieldReader) multipart(body string) {
+func (w *walk) multipart(body string) {
 	low := lowerASCII(body)
-	parts, names := 0, 0
+	var parts map[int32]int // that bear a name
+	names := 0
 	blank := blankLines{text: low}
-	for at := 0; !f.unsure; {
+	for at := 0; !w.unsure; {
 		i := strings.Index(low[at:], "content-disposition")
 		if i < 0 {
 			return
@@ -38,22 +42,29 @@ func (f *fieldReader) multipart(body string) {
 			}
 			from += j + len("name")
 			if names++; names > maxPartNames {
-				f.unsure = true
+				w.unsure = true
 				return
 			}
-			if !f.partNamed(body[from:end]) {
+			if !w.partNamed(body[from:end]) {
 				continue
 			}
-			strict, lenient := blank.after(from)
-			if parts++; parts > maxParts || lenient < 0 || encodedPart(low[at:end]) || encodedBefore(before) {
-				f.unsure = true
-				return
+			if parts == nil {
+				parts = make(map[int32]int)
 			}
-			f.partValue(body[lenient:])
-			if strict >= 0 && strict != lenient {
-				was := f.show.again(true)
-				f.partValue(body[strict:])
-				f.show.again(was)
+			strict, lenient := blank.after(from)
+			coded := lenient < 0 || encodedPart(low[at:end]) || encodedBefore(before)
+			for _, h := range w.hits {
+				if parts[h.called]++; parts[h.called] > maxParts || coded {
+					w.keep(occurrenceKey{chain: w.chainOf(h), kind: doubtful}, "", "")
+					continue
+				}
+				w.partValue(h, body[lenient:])
+				if strict >= 0 && strict != lenient {
+					was := w.known
+					w.known = true
+					w.partValue(h, body[strict:])
+					w.known = was
+				}
 			}
 		}
 		at = end
@@ -104,13 +115,13 @@ func encodedBefore(before string) bool {
 }
 
 // partNamed reports whether the parameter whose value follows the word "name"
-// in s could be a name looked for.
-func (f *fieldReader) partNamed(s string) bool {
+// in s could be a name looked for; hits are then those that it could be.
+func (w *walk) partNamed(s string) bool {
 	const space = " \t\r\n"
 	s = strings.TrimLeft(s, space)
 	if ext, ok := strings.CutPrefix(s, "*"); ok { // RFC 8187, or the pieces of RFC 2231
 		if ext != "" && '0' <= ext[0] && ext[0] <= '9' {
-			f.unsure = true
+			w.unsure = true
 			return false
 		}
 		s = strings.TrimLeft(ext, space)
@@ -126,55 +137,66 @@ func (f *fieldReader) partNamed(s string) bool {
 		token = s[:i]
 	}
 	if strings.HasPrefix(token, "=?") || strings.HasPrefix(token, `"=?`) { // RFC 2047
-		f.unsure = true
+		w.unsure = true
 		return false
 	}
-	if i := strings.LastIndexByte(token, '\''); i >= 0 && f.named(strings.Trim(token[i+1:], `"`)) {
-		return true // utf-8''name
+	w.partHits = w.partHits[:0]
+	if i := strings.LastIndexByte(token, '\''); i >= 0 {
+		w.partCalled(strings.Trim(token[i+1:], `"`)) // utf-8''name
 	}
-	if f.named(strings.Trim(token, `"'`)) {
-		return true
+	w.partCalled(strings.Trim(token, `"'`))
+	if i := strings.IndexAny(token, " \t"); i >= 0 {
+		w.partCalled(strings.Trim(token[:i], `"'`))
 	}
-	if i := strings.IndexAny(token, " \t"); i >= 0 && f.named(strings.Trim(token[:i], `"'`)) {
-		return true
-	}
-	quote := strings.TrimLeft(s, `"'`)
-	if len(quote) == len(s) {
-		return false
-	}
-	if i := strings.IndexAny(quote, `"'`); i >= 0 && f.named(quote[:i]) {
-		return true
-	}
-	// With quoted pairs: \" does not end it, and \m is an m.
-	var b strings.Builder
-	for i := 0; i < len(quote) && quote[i] != '"'; i++ {
-		if quote[i] == '\\' && i+1 < len(quote) {
-			i++
+	if quote := strings.TrimLeft(s, `"'`); len(quote) != len(s) {
+		if i := strings.IndexAny(quote, `"'`); i >= 0 {
+			w.partCalled(quote[:i])
 		}
-		b.WriteByte(quote[i])
+		// With quoted pairs: \" does not end it, and \m is an m.
+		if end := strings.IndexByte(quote, '"'); end < 0 || strings.IndexByte(quote[:end], '\\') >= 0 {
+			var b strings.Builder
+			for i := 0; i < len(quote) && quote[i] != '"'; i++ {
+				if quote[i] == '\\' && i+1 < len(quote) {
+					i++
+				}
+				b.WriteByte(quote[i])
+			}
+			w.partCalled(b.String())
+		} else {
+			w.partCalled(quote[:end])
+		}
 	}
-	return f.named(b.String())
+	w.hits = append(w.hits[:0], w.partHits...)
+	return len(w.hits) > 0
 }
 
-// partValue collects the value at the beginning of s.
-func (f *fieldReader) partValue(s string) {
+// partCalled adds the names of one reading of a part's name.
+func (w *walk) partCalled(name string) {
+	if name == "" || !w.named(name) {
+		return
+	}
+	for _, h := range w.hits {
+		if !slices.ContainsFunc(w.partHits, func(have hit) bool { return have.called == h.called }) {
+			w.partHits = append(w.partHits, h)
+		}
+	}
+}
+
+// partValue keeps the value at the beginning of s.
+func (w *walk) partValue(h hit, s string) {
 	switch i := strings.Index(s, "\n--"); {
 	case strings.HasPrefix(s, "--"):
-		f.unsure = true // the boundary, or a value that looks like one
+		// The boundary, or a value that looks like one.
+		w.keep(occurrenceKey{chain: w.chainOf(h), kind: doubtful}, "", "")
 		return
 	case i >= 0:
 		s = s[:i]
 	}
-	s = strings.TrimRight(s, "\r\n")
-	if f.show != nil {
-		f.unsure = f.unsure || !f.show.add(f.matched, s)
-		return
+	k := occurrenceKey{chain: w.chainOf(h), kind: partField, value: strings.TrimRight(s, "\r\n")}
+	if w.plain {
+		k.flags = plainForm
 	}
-	if f.want != nil {
-		f.occurs(s, f.plain && f.exactly(s))
-		return
-	}
-	f.add(s)
+	w.keep(k, "", h.name)
 }
 
 func lowerASCII(s string) string {

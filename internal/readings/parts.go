@@ -4,68 +4,213 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/textproto"
 	"strings"
 )
 
-// parts reads a body as Go's parser of multipart/form-data does, beside the
-// search of multipart that minds no boundary. form reports that it is one by the
+// maxWholeParts is how many parts a body may have to be one by the letter, and
+// maxOddParts how many if they are not written as browsers write them, which takes
+// Go's parser to read.
+const (
+	maxWholeParts = 2000
+	maxOddParts   = 256
+)
+
+// wholeParts reads a body as Go's parser of multipart/form-data does, beside the
+// search of multipart that minds no boundary. It reports whether it is one by the
 // letter: it begins with its boundary, ends with it, and every part is a field's
-// or a file's. exact reports that the wanted field is in one part alone, written as
-// browsers write it, with a harmless value.
+// or a file's.
 //
 // A part may be a body of its own: JSON in it is read, since applications bind it
 // to their parameters (Spring's @RequestPart); of XML and the like it cannot be
 // told, but in a file that a person chose.
-func (f *fieldReader) parts(field *Field, contentType, kind, body string) (form, exact bool) {
+func (w *walk) wholeParts(contentType, kind, body string) bool {
+	w.parts = 0
 	if kind != "multipart/form-data" {
-		return false, false
+		return false
 	}
 	_, params, err := mime.ParseMediaType(contentType)
-	if boundary := params["boundary"]; err != nil || boundary == "" || !strings.HasPrefix(body, "--"+boundary) {
-		return false, false
+	boundary := params["boundary"]
+	if err != nil || boundary == "" || !strings.HasPrefix(body, "--"+boundary) {
+		return false
 	}
-	r := multipart.NewReader(strings.NewReader(body), params["boundary"])
-	found, plain := 0, true
+	if parts, ok := browserParts(body, boundary); ok {
+		for i := range parts {
+			if !w.wholePart(&parts[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	r := multipart.NewReader(strings.NewReader(body), boundary)
 	for n := 0; ; n++ {
 		part, err := r.NextRawPart()
 		if err == io.EOF {
-			return true, (found == 1 || found > 1 && f.every) && plain && n <= maxPlain
+			return true
 		}
-		if err != nil || part.FormName() == "" && part.FileName() == "" {
-			return false, false
+		if err != nil || n == maxOddParts {
+			return false
 		}
-		if !f.partBody(field, part) {
-			return false, false
-		}
-		if !field.not && !f.every || field.json || part.FormName() != f.names[0] {
-			continue
-		}
-		found++
+		one := bodyPart{name: part.FormName(), file: part.FileName(), kind: part.Header.Get("Content-Type")}
+		one.plain = len(part.Header) == 1 && part.Header.Get("Content-Disposition") == `form-data; name="`+one.name+`"`
 		value, err := io.ReadAll(part)
-		plain = err == nil && plain && len(part.Header) == 1 && f.exactly(string(value)) &&
-			part.Header.Get("Content-Disposition") == `form-data; name="`+f.names[0]+`"`
+		if one.value = string(value); err != nil || !w.wholePart(&one) {
+			return false
+		}
 	}
 }
 
-// partBody reads a part that says to be a body of its own. It is false where
-// cannot be told what is in it.
-func (f *fieldReader) partBody(field *Field, part *multipart.Part) bool {
-	kind, _, _ := strings.Cut(lowerASCII(part.Header.Get("Content-Type")), ";")
-	kind = strings.Trim(kind, blanks)
-	switch name := part.FileName(); {
-	case strings.Contains(kind, "json"):
-		text, err := io.ReadAll(part)
-		if err != nil {
+// bodyPart is one part of a body.
+type bodyPart struct {
+	name, file string
+	kind       string // its Content-Type
+	value      string
+	plain      bool // it says nothing but its name, as browsers do
+}
+
+// browserParts splits a body whose parts are written as browsers and the usual
+// libraries write them, in one pass. ok is false for any other.
+func browserParts(body, boundary string) (parts []bodyPart, ok bool) {
+	first, delimiter := "--"+boundary, "\r\n--"+boundary
+	if strings.ContainsAny(boundary, "\r\n") {
+		return nil, false
+	}
+	rest := body[len(first):]
+	for {
+		if tail, last := strings.CutPrefix(rest, "--"); last {
+			return parts, tail == "" || strings.HasPrefix(tail, "\r\n")
+		}
+		if rest, ok = strings.CutPrefix(rest, "\r\n"); !ok || len(parts) == maxWholeParts {
+			return nil, false
+		}
+		var one bodyPart
+		if rest, ok = one.head(rest); !ok {
+			return nil, false
+		}
+		if after, empty := strings.CutPrefix(rest, first); empty {
+			if after == "" || after[0] != '\r' && after[0] != '-' {
+				return nil, false // the boundary, or the value: rare enough
+			}
+			parts, rest = append(parts, one), after
+			continue
+		}
+		for at := 0; ; {
+			i := strings.Index(rest[at:], delimiter)
+			if i < 0 {
+				return nil, false
+			}
+			at += i
+			after := rest[at+len(delimiter):]
+			if strings.HasPrefix(after, "\r\n") || strings.HasPrefix(after, "--") {
+				one.value = rest[:at]
+				parts, rest = append(parts, one), after
+				break
+			}
+			return nil, false // more of a line, or the end
+		}
+	}
+}
+
+// head reads the header of a part up to the empty line, and returns what follows.
+func (p *bodyPart) head(s string) (rest string, ok bool) {
+	s, ok = strings.CutPrefix(s, `Content-Disposition: form-data; name="`)
+	if !ok {
+		return "", false
+	}
+	if p.name, s, ok = quoted(s); !ok {
+		return "", false
+	}
+	if file, named := strings.CutPrefix(s, `; filename="`); named {
+		if file, s, ok = quoted(file); !ok {
+			return "", false
+		}
+		p.file = (&multipart.Part{Header: textproto.MIMEHeader{"Content-Disposition": {`form-data; filename="` + file + `"`}}}).FileName()
+	} else {
+		p.plain = true
+	}
+	if p.name == "" && p.file == "" {
+		return "", false
+	}
+	if s, ok = strings.CutPrefix(s, "\r\n"); !ok {
+		return "", false
+	}
+	for n := 0; ; n++ {
+		if rest, ok := strings.CutPrefix(s, "\r\n"); ok {
+			return rest, true
+		}
+		line, after, ok := strings.Cut(s, "\r\n")
+		if !ok || n == 2 {
+			return "", false
+		}
+		key, value, ok := strings.Cut(line, ": ")
+		if !ok || key != "Content-Type" && key != "Content-Length" || key == "Content-Type" && p.kind != "" || !printable(value) {
+			return "", false
+		}
+		p.plain = false
+		if key == "Content-Type" {
+			p.kind = value
+		}
+		s = after
+	}
+}
+
+// quoted reads what a quotation mark ends, if nothing in it has a meaning.
+func quoted(s string) (text, rest string, ok bool) {
+	i := strings.IndexByte(s, '"')
+	if i < 0 || !printable(s[:i]) || strings.IndexByte(s[:i], '\\') >= 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// printable reports whether a text has nothing but ASCII that shows, and spaces
+// within.
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] >= 0x7f {
 			return false
 		}
-		j := jsonReader{field: field, sink: f}
-		j.read(string(text))
+	}
+	return s == strings.TrimSpace(s)
+}
+
+// wholePart keeps one part, and reads it if it says to be a body of its own. It is
+// false where it cannot be told what is in it.
+func (w *walk) wholePart(p *bodyPart) bool {
+	if p.name == "" && p.file == "" {
+		return false
+	}
+	w.parts++
+	if !w.innerBody(p) {
+		return false
+	}
+	w.hits = w.hits[:0]
+	w.probe(p.name, p.name)
+	for _, h := range w.hits {
+		if w.t.called[h.called].name != p.name {
+			continue
+		}
+		k := occurrenceKey{chain: w.chainOf(h), kind: wholePart, value: p.value}
+		if p.plain {
+			k.flags = plainPart
+		}
+		w.keep(k, "", "")
+	}
+	return true
+}
+
+func (w *walk) innerBody(p *bodyPart) bool {
+	kind, _, _ := strings.Cut(lowerASCII(p.kind), ";")
+	kind = strings.Trim(kind, blanks)
+	switch {
+	case strings.Contains(kind, "json"):
+		w.readJSON(p.value)
 		return true
 	case kind == "", kind == "text/plain", kind == "application/octet-stream":
 		return true
 	case strings.HasPrefix(kind, "image/"), strings.HasPrefix(kind, "audio/"), strings.HasPrefix(kind, "video/"):
 		return true
 	default:
-		return name != "" && name != "blob" // as scripts name what no person chose
+		return p.file != "" && p.file != "blob" // as scripts name what no person chose
 	}
 }

@@ -16,52 +16,35 @@ type Shown struct{ Name, Value string }
 // of fields, as a person would read them. certain is false where the request may
 // hold more than is listed. queries are as in [Field.In].
 func Show(fields []Field, r *http.Request, p *Peek, queries ...string) (shown []Shown, certain bool) {
-	var all shownFields
-	unsure := false
+	t := NewTable(fields...)
+	t.shows, t.lists = true, true
+	f := t.Read(r, queries...)
+	f.readQueries()
+	f.readBody(p)
+	certain = !f.unsure
 	for i := range fields {
-		f := fieldReader{names: fields[i].names, show: &all}
-		if r.URL != nil {
-			f.query(r.URL.RawQuery)
-			all.again(true)
-			f.hiddenQuery(r.URL.Path)
+		m := f.merge(t.Place(&fields[i]))
+		for o, _ := m.one(); o != nil; o, _ = m.one() {
+			one := Shown{Name: o.name, Value: o.value}
+			switch {
+			case o.kind == doubtful:
+				certain = false
+				continue
+			case o.kind == wholePart:
+				continue
+			case o.kind == encodedField:
+				one = Shown{Name: decodeField(o.written), Value: decodeField(o.value)}
+			case o.kind >= jsonText:
+				one.Name = fields[i].text
+			}
+			if o.known && slices.Contains(shown, one) {
+				continue
+			}
+			if len(shown) == maxShown {
+				return shown, false
+			}
+			shown = append(shown, one)
 		}
-		all.again(true)
-		for _, q := range queries {
-			f.query(q)
-		}
-		all.again(false)
-		p.find(&fields[i], &f)
-		unsure = unsure || f.unsure
 	}
-	return all.list, !unsure
-}
-
-// shownFields collects the fields for Show.
-type shownFields struct {
-	list []Shown
-	// known tells that what is added is another reading of what was there
-	// before, and is left out where it is the same.
-	known bool
-}
-
-// again sets known and gives what it was. It does nothing to a nil receiver.
-func (s *shownFields) again(known bool) (was bool) {
-	if s == nil {
-		return false
-	}
-	was, s.known = s.known, known
-	return was
-}
-
-// add tells whether there was room.
-func (s *shownFields) add(name, value string) bool {
-	one := Shown{Name: name, Value: value}
-	if s.known && slices.Contains(s.list, one) {
-		return true
-	}
-	if len(s.list) == maxShown {
-		return false
-	}
-	s.list = append(s.list, one)
-	return true
+	return shown, certain
 }

@@ -20,6 +20,9 @@ type wanted struct {
 	// typed reports that text is a JSON word or a number, which loose
 	// comparisons of types are not to be feared of.
 	typed bool
+	// number reports that text is a number that can be compared, and value which.
+	number bool
+	value  float64
 }
 
 func wantedOf(value string) (wanted, error) {
@@ -36,14 +39,7 @@ func wantedOf(value string) (wanted, error) {
 	case w.text == "" && (w.front || w.back):
 		return w, fieldError("a star alone is any value: leave it out")
 	}
-	w.fold = foldValue(w.text)
-	_, all := numberAt(w.text)
-	switch w.text {
-	case "true", "false", "null":
-		w.typed = true
-	default:
-		w.typed = all > 0 && all == len(w.text)
-	}
+	w.prepare()
 	return w, nil
 }
 
@@ -51,12 +47,9 @@ func wantedOf(value string) (wanted, error) {
 // up to a NUL or with it, without blanks, quotes and the separators of a
 // namespace in front ("\pref_users" is pref_users to those who make a class's
 // name of it), with - as _, in another form of Unicode, and as a number.
-func (w *wanted) is(value string) bool {
-	if w.one(value) {
-		return true
-	}
-	before, _, found := strings.Cut(value, "\x00")
-	return found && w.one(before)
+func (w *wanted) is(value *seen, e *effort) bool {
+	value.prepare()
+	return w.one(value, e) || value.cut != nil && w.one(value.cut, e)
 }
 
 // letter reports whether every application takes value for w: by the letter, but
@@ -75,6 +68,18 @@ func (w *wanted) letter(value string) bool {
 	return value == w.text
 }
 
+// prepare finds out what comparing needs of the text.
+func (w *wanted) prepare() {
+	w.fold = foldValue(w.text)
+	_, all := numberAt(w.text)
+	isNumber := all > 0 && all == len(w.text)
+	w.typed = isNumber || w.text == "true" || w.text == "false" || w.text == "null"
+	if isNumber {
+		value, err := strconv.ParseFloat(w.text, 64)
+		w.number, w.value = err == nil, value
+	}
+}
+
 // lead is what may stand before a value, and trail behind it, without changing
 // what it is taken for.
 const (
@@ -82,25 +87,27 @@ const (
 	trail = blanks + "\x00" + `"'`
 )
 
-func (w *wanted) one(value string) bool {
+func (w *wanted) one(v *seen, e *effort) bool {
 	if !w.front && !w.back {
-		value = strings.Trim(value, blanks)
-		if sameNumber(value, w.text) || strings.EqualFold(value, w.text) {
+		switch {
+		case w.number && v.isNumber(w.value), strings.EqualFold(v.trimmed, w.text):
 			return true
+		case v.ascii:
+			return len(v.bare) == len(w.fold) && sameFold(v.bare, w.fold)
 		}
-		value = strings.TrimLeft(strings.TrimRight(value, trail), lead)
-		if isASCII(value) {
-			return len(value) == len(w.fold) && sameFold(value, w.fold)
-		}
-		return len(value) <= maxFolded && foldValue(value) == w.fold
+		return len(v.bare) <= maxFolded && v.foldedBare(e) == w.fold
 	}
-	switch value = foldValue(value); {
+	if w.front && w.back && !e.spend(len(v.text)/4) {
+		return false
+	}
+	fold := v.folded(e)
+	switch {
 	case w.front && w.back:
-		return strings.Contains(value, w.fold)
+		return strings.Contains(fold, w.fold)
 	case w.front:
-		return strings.HasSuffix(value, w.fold) || strings.HasSuffix(strings.TrimRight(value, trail), w.fold)
+		return strings.HasSuffix(fold, w.fold) || strings.HasSuffix(strings.TrimRight(fold, trail), w.fold)
 	}
-	return strings.HasPrefix(value, w.fold) || strings.HasPrefix(skipLead(value), w.fold)
+	return strings.HasPrefix(fold, w.fold) || strings.HasPrefix(v.led(), w.fold)
 }
 
 // maxFolded bounds a text that is folded to be compared with a whole value, in
@@ -164,11 +171,7 @@ func foldValue(s string) string {
 			b = append(b, foldByte(s[i]))
 		case ignorable(c):
 		default:
-			c = unicode.ToLower(unicode.ToUpper(c))
-			least := c
-			for f := unicode.SimpleFold(c); f != c; f = unicode.SimpleFold(f) {
-				least = min(least, f)
-			}
+			least := leastFold(unicode.ToLower(unicode.ToUpper(c)))
 			if least < utf8.RuneSelf {
 				b = append(b, foldByte(byte(least)))
 			} else {
@@ -178,6 +181,15 @@ func foldValue(s string) string {
 		i += size
 	}
 	return string(b)
+}
+
+// leastFold returns the least of the characters that differ from c in case alone.
+func leastFold(c rune) rune {
+	least := c
+	for f := unicode.SimpleFold(c); f != c; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return least
 }
 
 func foldByte(c byte) byte {
@@ -240,26 +252,6 @@ func spelled(raw, text string) bool {
 
 func unreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
-}
-
-// sameNumber reports whether want is a number and value begins with the same
-// one, be it read to the end, as C's strtod does, or up to the first that is no
-// digit.
-func sameNumber(value, want string) bool {
-	if _, all := numberAt(want); all == 0 || all != len(want) {
-		return false
-	}
-	w, err := strconv.ParseFloat(want, 64)
-	if err != nil {
-		return false
-	}
-	whole, all := numberAt(value)
-	for _, end := range [...]int{whole, all} {
-		if v, err := strconv.ParseFloat(value[:end], 64); end > 0 && err == nil && v == w {
-			return true
-		}
-	}
-	return false
 }
 
 // numberAt returns how long the number is that s begins with: its whole part,
