@@ -97,6 +97,7 @@ func TestS25OlderCopies(t *testing.T) {
 	write(t, s, "b")
 	copies["taken while running"] = p.copied()
 	write(t, s, "c")
+	lost := s.Committed()
 	p.close(s)
 	newest, mark := p.copied(), mustRead(t, p.mark)
 	for name, older := range copies {
@@ -120,6 +121,10 @@ func TestS25OlderCopies(t *testing.T) {
 			}
 			wantFence(t, s, store.FenceNone)
 			write(t, s, "l")
+			// No version of what was lost is given again.
+			if e, err := s.Get(t.Context(), []byte("l")); err != nil || uint64(e.Version) <= lost {
+				t.Errorf("version %d, and %d was given before: %v", e.Version, lost, err)
+			}
 			p.close(s)
 			s = p.open()
 			wantFence(t, s, store.FenceNone)

@@ -116,7 +116,7 @@ func (s *Store) open(o Options, m *mark.Mark) (err error) {
 	}
 	if o.Mark != "" {
 		if s.mark, err = mark.Open(o.Mark); err != nil {
-			return err
+			return fmt.Errorf("%w; `mark PATH` in the store's block places it elsewhere, `mark off` does without", err)
 		}
 	}
 	if err := s.openTables(o.Dir, &j); err != nil {
@@ -137,6 +137,7 @@ func (s *Store) open(o Options, m *mark.Mark) (err error) {
 	if m != nil {
 		s.marked = *m
 	}
+	s.marked.Sequence = max(s.marked.Sequence, o.AtLeast)
 	// Segments that may hold what is missing are kept for whoever looks into it.
 	s.wal, err = wal.Begin(logDir(o.Dir), s.birth.database, s.committed.Load(), fence.Kind == store.FenceRolledBack)
 	if err != nil {

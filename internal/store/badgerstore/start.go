@@ -150,6 +150,7 @@ func (s *Store) AcceptFence(ctx context.Context) error {
 // acceptFence is AcceptFence in the committer. The birth row is written by the
 // commit that it is part of.
 func (s *Store) acceptFence() error {
+	s.sequence = max(s.sequence, s.marked.Sequence) // so that no version of what was lost is given again
 	if s.mark != nil {
 		previous := s.birth.start
 		rand.Read(s.birth.start[:])
