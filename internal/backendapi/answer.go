@@ -114,6 +114,8 @@ var simple = []struct {
 }{
 	{ErrNobody, *errInvalidKey},
 	{ErrAmbiguous, refusal{status: http.StatusBadRequest, code: "ambiguous_request", detail: "The request does not say clearly who is asking."}},
+	{ceremony.ErrRolledBack, refusal{status: http.StatusServiceUnavailable, code: "store_rolled_back", detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it.", retryAfter: problem.UntilAccepted}},
+	{ceremony.ErrKeySuspended, refusal{status: errInvalidKey.status, code: errInvalidKey.code, detail: "The API key is suspended until an operator enables it."}},
 	{ceremony.ErrNotFound, refusal{status: http.StatusNotFound, code: "not_found", detail: "There is no such thing."}},
 	{ceremony.ErrExpired, refusal{status: http.StatusGone, code: "expired", detail: "It has expired: begin again."}},
 	{ceremony.ErrVoided, refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The authenticators changed since this enrolment began."}},

@@ -24,6 +24,9 @@ func (c *call) authenticate() error {
 	if c.route.admit == byAnybody {
 		return nil
 	}
+	if err := c.api.o.Service.RolledBack(c.r.Context()); err != nil {
+		return err
+	}
 	if err := c.identify(); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -79,6 +80,9 @@ var (
 	ErrOpen = errors.New("the action is open already")
 	// ErrLimit tells that the subject has as many of these as allowed.
 	ErrLimit = errors.New("limit reached")
+	// ErrRolledBack tells that the database is an older copy of itself, which is
+	// refused until an operator accepts it; see [Service.AcceptFence].
+	ErrRolledBack = store.ErrRolledBack
 	// ErrInvalid tells that an input is out of form. See [Field].
 	ErrInvalid = errors.New("invalid input")
 )
@@ -297,6 +301,17 @@ func (s *Service) FormToken(ctx context.Context, p Principal) ([32]byte, error) 
 	}
 	h := db.Holder(p.Subject)
 	return db.MAC("form token", p.Browser[:], h[:]), nil
+}
+
+// RolledBack returns [ErrRolledBack] while the database is an older copy. It costs
+// little, and is to be asked before anything else: what is cached is no longer
+// true. A database that cannot be opened is left to the verbs to tell.
+func (s *Service) RolledBack(ctx context.Context) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return nil
+	}
+	return db.RolledBack()
 }
 
 // Ping tells whether the database answers.

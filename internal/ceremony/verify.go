@@ -315,6 +315,8 @@ func causeOf(err error) string {
 		return "too_many_sends"
 	case errors.Is(err, ErrNotSent):
 		return "not_sent"
+	case errors.Is(err, ErrRolledBack):
+		return "store_rolled_back"
 	}
 	return "store_error"
 }

@@ -40,8 +40,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 		ask.ReturnTo = v.returnTarget(inFrame)
 		err := v.hold(&ask)
 		if lost = errors.Is(err, heldrequest.ErrTooLarge); err != nil && !lost {
-			v.g.o.Failed(v.r, "holding a request", err)
-			v.refuse(unavailable)
+			v.fail("holding a request", err)
 			return
 		}
 	}
@@ -51,8 +50,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 		c, err = v.g.o.Ceremony.Begin(v.r.Context(), who, ask)
 	}
 	if err != nil {
-		v.g.o.Failed(v.r, "beginning a challenge", err)
-		v.refuse(unavailable)
+		v.fail("beginning a challenge", err)
 		return
 	}
 	base := Base(v.original, v.r.RequestURI) + v.g.prefix

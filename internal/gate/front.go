@@ -96,9 +96,12 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http
 	}
 	restored, c, err := f.take(r, handle)
 	switch {
+	case errors.Is(err, ceremony.ErrRolledBack):
+		f.refuse(w, r, rolledBack)
+		return nil
 	case err != nil:
 		f.o.Failed(r, "restoring a held request", err)
-		f.refuse(w, r)
+		f.refuse(w, r, unavailable)
 		return nil
 	case c == nil:
 		return next(w, r)
@@ -116,14 +119,14 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http
 
 // refuse answers a resume where the store does not: the handle is still good, so
 // the browser must not be sent away from it.
-func (f *Front) refuse(w http.ResponseWriter, r *http.Request) {
+func (f *Front) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 	answersVary(w.Header())
 	if !navigates(r.Header) {
-		problem.Write(w, problem.Problem{Code: unavailable.code, Detail: unavailable.detail})
+		problem.Write(w, why.problem())
 		return
 	}
 	page := pages.Page{Lang: pages.Choose("", strings.Join(r.Header["Accept-Language"], ",")), Host: r.Host, Now: time.Now()}
-	pages.Render(w, unavailable.code.Status(), pages.Message{Page: page, Kind: unavailable.page})
+	pages.Render(w, why.code.Status(), pages.Message{Page: page, Kind: why.page})
 }
 
 // take claims the ticket that a browser comes back for, and restores its request.

@@ -182,8 +182,7 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 }
 
 func (v *visit) failResume(doing string, err error) error {
-	v.g.o.Failed(v.r, doing, err)
-	v.refuse(unavailable)
+	v.fail(doing, err)
 	return nil
 }
 

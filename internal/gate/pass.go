@@ -45,8 +45,7 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 		return nil
 	}
 	if err != nil {
-		v.g.o.Failed(v.r, "spending a grant", err)
-		v.refuse(unavailable)
+		v.fail("spending a grant", err)
 		return nil
 	}
 	_, err = v.passOnce(&who, &pass, receipt, next)

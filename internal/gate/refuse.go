@@ -3,7 +3,9 @@ package gate
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -32,6 +34,7 @@ var (
 	tooLargeToShow   = &refusal{Refused, problem.RequestTooLarge, pages.NotShown, "The request is larger than can be shown to whoever is to confirm it."}
 	notShown         = &refusal{Refused, problem.Ambiguous, pages.NotShown, "What the request says cannot be shown in full to whoever is to confirm it. Send it uncompressed, as a form or as JSON in UTF-8."}
 	incomplete       = &refusal{Refused, problem.InvalidRequest, pages.BadRequest, "The request ended before its end."}
+	rolledBack       = &refusal{Failed, problem.RolledBack, pages.RolledBack, "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it."}
 	identityFailed   = &refusal{Failed, problem.Unavailable, pages.Unavailable, "It cannot be told now who is asking. Try again later."}
 )
 
@@ -43,9 +46,19 @@ func (v *visit) refuseUndecided(err error) {
 	case errors.Is(err, errAmbiguous), errors.Is(err, readings.ErrTooMany):
 		v.refuse(ambiguous)
 	default:
-		v.g.o.Failed(v.r, "deciding what a request needs", err)
-		v.refuse(unavailable)
+		v.fail("deciding what a request needs", err)
 	}
+}
+
+// fail refuses a request for a failure of the store. That it is an older copy is
+// logged when that is found, and not for each request.
+func (v *visit) fail(doing string, err error) {
+	if errors.Is(err, ceremony.ErrRolledBack) {
+		v.refuse(rolledBack)
+		return
+	}
+	v.g.o.Failed(v.r, doing, err)
+	v.refuse(unavailable)
 }
 
 // refuse answers the request, and nobody else will.
@@ -54,8 +67,11 @@ func (v *visit) refuse(why *refusal) {
 	h := v.w.Header()
 	answersVary(h)
 	if !navigates(v.r.Header) {
-		problem.Write(v.w, problem.Problem{Code: why.code, Detail: why.detail})
+		problem.Write(v.w, why.problem())
 		return
+	}
+	if why == rolledBack {
+		h.Set("Retry-After", strconv.FormatInt(problem.Seconds(problem.UntilAccepted), 10))
 	}
 	if why == nobody {
 		// RFC 9110 section 15.5.2 demands the field; Bearer makes no browser ask.
@@ -68,6 +84,14 @@ func (v *visit) refuse(why *refusal) {
 		message.NextURL = Base(v.original, v.r.RequestURI) + "/"
 	}
 	pages.Render(v.w, why.code.Status(), message)
+}
+
+func (r *refusal) problem() problem.Problem {
+	p := problem.Problem{Code: r.code, Detail: r.detail}
+	if r == rolledBack {
+		p.RetryAfter = problem.UntilAccepted
+	}
+	return p
 }
 
 // tooEarly sends early data back (RFC 8470 section 5.2): the client sends the

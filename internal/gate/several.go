@@ -165,8 +165,7 @@ func (v *visit) spendAll(who ceremony.Principal, c *claim, all []needed, passes 
 		last.err = err
 		_ = v.lacks(who, last)
 	case err != nil:
-		v.g.o.Failed(v.r, "spending a grant", err)
-		v.refuse(unavailable)
+		v.fail("spending a grant", err)
 	}
 	return receipt, err == nil
 }

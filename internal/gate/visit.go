@@ -43,6 +43,10 @@ type visit struct {
 func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
 	g, r := v.g, v.r
 	g.o.Decided(v.rule.number - 1)
+	if g.o.Ceremony.RolledBack(r.Context()) != nil {
+		v.refuse(rolledBack)
+		return nil
+	}
 	v.secure = g.o.Secure(r)
 	if refusal := v.untrusted(); refusal != nil {
 		v.refuse(refusal)
@@ -159,8 +163,7 @@ func (v *visit) complete(who *ceremony.Principal) {
 // which is the same whatever was wrong with the grant it came with (S02).
 func (v *visit) ungranted(who ceremony.Principal, offered bool, err error) {
 	if !errors.Is(err, ceremony.ErrNoGrant) {
-		v.g.o.Failed(v.r, "checking a grant", err)
-		v.refuse(unavailable)
+		v.fail("checking a grant", err)
 		return
 	}
 	v.complete(&who)

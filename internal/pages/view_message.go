@@ -49,6 +49,7 @@ const (
 	WeakOrigin       MessageKind = "message.weak_origin"  // never removes an older one (S24)
 	EnrolDenied      MessageKind = "message.enrol_denied" // policy lets nobody enrol alone
 	Unavailable      MessageKind = "message.unavailable"
+	RolledBack       MessageKind = "message.rolled_back" // data of before, until an operator accepts it
 )
 
 func (Frame) template() string   { return "frame" }

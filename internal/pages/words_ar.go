@@ -328,6 +328,9 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"message.unavailable.title":        "هذا لا يعمل الآن",
 	"message.unavailable.text":         "تعذّرت قراءة الحالة أو حفظها، ولذلك لم يُنفَّذ أي شيء. حاول مرة أخرى بعد لحظات. إذا استمر ذلك، فأبلغ إدارة هذا الموقع.",
 	"message.unavailable.next":         "المحاولة مرة أخرى",
+	"message.rolled_back.title":        "هذا لا يعمل الآن",
+	"message.rolled_back.text":         "استُعيدت بيانات التحقّق الخاصة بهذا الموقع من نسخة أقدم، ولا يمكن تأكيد أي إجراء حتى تراجعها إدارة الموقع. لم يُنفَّذ أي شيء. حاول مرة أخرى لاحقًا، أو أبلغ إدارة هذا الموقع.",
+	"message.rolled_back.next":         "المحاولة مرة أخرى",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "تزكية وسيلة التحقّق «{label}»",

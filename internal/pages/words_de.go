@@ -302,6 +302,9 @@ var german = &words{lang: "de", name: "Deutsch", plural: oneOther, dateWidth: 2,
 	"message.unavailable.title":        "Das geht gerade nicht",
 	"message.unavailable.text":         "Der Stand konnte nicht gelesen oder gespeichert werden, deshalb wurde nichts ausgeführt. Versuchen Sie es gleich noch einmal. Wenn es so bleibt, benachrichtigen Sie den Betreiber dieser Website.",
 	"message.unavailable.next":         "Erneut versuchen",
+	"message.rolled_back.title":        "Das geht gerade nicht",
+	"message.rolled_back.text":         "Die Daten für Bestätigungen wurden aus einer älteren Kopie wiederhergestellt. Bis der Administrator dieser Website sie geprüft hat, kann hier nichts bestätigt werden. Es wurde nichts ausgeführt. Versuchen Sie es später noch einmal oder benachrichtigen Sie den Administrator dieser Website.",
+	"message.rolled_back.next":         "Erneut versuchen",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "Für die Bestätigungsmethode „{label}“ bürgen",

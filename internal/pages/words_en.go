@@ -311,6 +311,9 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"message.unavailable.title":        "This does not work right now",
 	"message.unavailable.text":         "The state could not be read or written, so nothing was done. Try again in a moment. If it goes on, tell whoever runs this site.",
 	"message.unavailable.next":         "Try again",
+	"message.rolled_back.title":        "This does not work right now",
+	"message.rolled_back.text":         "This site’s verification data was restored from an older copy, so no action can be confirmed until the site’s administrator has checked it. Nothing was done. Try again later, or tell the site’s administrator.",
+	"message.rolled_back.next":         "Try again",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "Vouch for the authenticator “{label}”",

@@ -300,6 +300,9 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: m
 	"message.unavailable.title":        "Esto no funciona en este momento",
 	"message.unavailable.text":         "El estado no se pudo leer o guardar, por eso no se hizo nada. Inténtelo de nuevo en un momento. Si continúa, avise a la administración de este sitio.",
 	"message.unavailable.next":         "Intentar de nuevo",
+	"message.rolled_back.title":        "Esto no funciona en este momento",
+	"message.rolled_back.text":         "Los datos de verificación de este sitio se restauraron de una copia anterior, y no se puede confirmar ninguna acción hasta que la administración del sitio los revise. No se hizo nada. Inténtelo de nuevo más tarde o avise a la administración de este sitio.",
+	"message.rolled_back.next":         "Intentar de nuevo",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "Responder por el método «{label}»",

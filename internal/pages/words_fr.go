@@ -302,6 +302,9 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"message.unavailable.title":        "Cela ne fonctionne pas pour le moment",
 	"message.unavailable.text":         "L’état n’a pas pu être lu ou enregistré\u00a0; rien n’a donc été fait. Réessayez dans un instant. Si cela continue, prévenez l’administrateur de ce site.",
 	"message.unavailable.next":         "Réessayer",
+	"message.rolled_back.title":        "Cela ne fonctionne pas pour le moment",
+	"message.rolled_back.text":         "Les données de vérification de ce site proviennent d’une copie plus ancienne\u00a0: aucune action ne peut être confirmée avant que l’administrateur du site les ait contrôlées. Aucune action n’a été effectuée. Réessayez plus tard ou prévenez l’administrateur de ce site.",
+	"message.rolled_back.next":         "Réessayer",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "Se porter garant de la méthode « {label} »",

@@ -294,6 +294,9 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"message.unavailable.title":        "現在ご利用いただけません",
 	"message.unavailable.text":         "状態を読み書きできなかったため、何も実行していません。しばらくしてからもう一度お試しください。続く場合は、サイトの管理者に連絡してください。",
 	"message.unavailable.next":         "もう一度試す",
+	"message.rolled_back.title":        "現在ご利用いただけません",
+	"message.rolled_back.text":         "このサイトの本人確認データが以前のコピーから復元されたため、サイトの管理者が確認するまで操作を確認できません。何も実行していません。しばらくしてからもう一度お試しいただくか、サイトの管理者に連絡してください。",
+	"message.rolled_back.next":         "もう一度試す",
 
 	// What vouches for an authenticator, and those that are new.
 	"change.vouch":              "認証方法「{label}」を承認",

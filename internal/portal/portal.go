@@ -142,6 +142,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.message(http.StatusForbidden, pages.NotADocument, v.url(""))
 		return
 	}
+	if err := p.o.Service.RolledBack(r.Context()); err != nil {
+		v.fail(err)
+		return
+	}
 	if err := p.cross.Check(r); err != nil {
 		v.refuse(problem.CrossOrigin)
 		return

@@ -65,6 +65,8 @@ func problemOf(err error) problem.Problem {
 	switch {
 	case errors.As(err, &known):
 		return known.Problem
+	case errors.Is(err, ceremony.ErrRolledBack):
+		return problem.Problem{Code: problem.RolledBack, RetryAfter: problem.UntilAccepted, Detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it."}
 	case errors.As(err, &field):
 		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: field.Name, Detail: field.Detail}}}
 	case errors.As(err, &wrong):
@@ -97,6 +99,8 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.NotEnrolled}
 	case errors.Is(err, ceremony.ErrVoided):
 		return problem.Problem{Code: problem.AlreadyEnrolled, Detail: "The authenticators changed since this enrolment began."}
+	case errors.Is(err, ceremony.ErrCodesBarred):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Your recovery codes are not accepted, since the step-up service was restored from a backup. Use another sign-in method and renew them, or ask the site’s administrator."}
 	case errors.Is(err, ceremony.ErrMethodNotAccepted):
 		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: "method", Detail: "is not accepted for this action"}}}
 	case errors.Is(err, ceremony.ErrInviteRequired):
@@ -166,12 +170,15 @@ func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, ne
 		return pages.TooLarge, ""
 	case problem.TooManyAttempts, problem.TooManySends:
 		return pages.TooManyAttempts, ""
-	case problem.Unavailable, problem.NotSent:
-		next := ""
+	case problem.Unavailable, problem.NotSent, problem.RolledBack:
+		kind, next := pages.Unavailable, ""
+		if code == problem.RolledBack {
+			kind = pages.RolledBack
+		}
 		if v.r.Method == http.MethodGet {
 			next = v.site.Base + v.r.URL.EscapedPath()
 		}
-		return pages.Unavailable, next
+		return kind, next
 	}
 	return pages.BadRequest, ""
 }

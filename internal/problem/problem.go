@@ -44,6 +44,7 @@ const (
 	HTTPSRequired        Code = "https_required"                   // plain HTTP, and it is not allowed
 	Unreached            Code = "application_unreachable"          // nothing of the request was sent, so its proof is still good
 	Unavailable          Code = "unavailable"                      // the state cannot be read or written
+	RolledBack           Code = "store_rolled_back"                // the state is an older copy that no operator has accepted
 )
 
 var statuses = map[Code]int{
@@ -68,6 +69,7 @@ var statuses = map[Code]int{
 	HTTPSRequired:        http.StatusForbidden,
 	Unreached:            http.StatusBadGateway,
 	Unavailable:          http.StatusServiceUnavailable,
+	RolledBack:           http.StatusServiceUnavailable,
 }
 
 // Status is the HTTP status that goes with the code; 500 for one that does not
@@ -92,8 +94,8 @@ type Problem struct {
 	Errors []Field // with InvalidRequest
 	// AttemptsLeft is told with InvalidCode; below zero it is not known.
 	AttemptsLeft int
-	// RetryAfter is sent with TooManyAttempts and TooManySends, rounded up to
-	// seconds, where it is above zero.
+	// RetryAfter is sent with TooManyAttempts, TooManySends and RolledBack, rounded
+	// up to seconds, where it is above zero.
 	RetryAfter time.Duration
 	// ID names the enrolment that was begun all the same, with TooManySends and
 	// NotSent.
@@ -186,6 +188,10 @@ func authenticate(c Challenge) string {
 	return `Bearer error="insufficient_user_authentication", error_description="A step-up for this action is required", ` +
 		`acr_values="` + quote(c.ActionType) + `", max_age=` + strconv.FormatInt(int64(c.MaxAge/time.Second), 10)
 }
+
+// UntilAccepted is the RetryAfter of RolledBack: it takes an operator, and nobody
+// knows when they come.
+const UntilAccepted = time.Minute
 
 // Seconds rounds a wait up to whole seconds, at least one, for Retry-After:
 // who comes back then is never too early.

@@ -214,5 +214,5 @@ func messages(f Fill, p pages.Page) []Sample {
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
-	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrolDenied, pages.Unavailable,
+	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrolDenied, pages.Unavailable, pages.RolledBack,
 }
