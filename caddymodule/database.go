@@ -86,6 +86,12 @@ func acquire(e engine, k keySource, log *zap.Logger) (*database, error) {
 		}
 		return nil, fmt.Errorf("the database in %s is in use with another key: write the same key or key_file as before, or stop Caddy and start it with the new one", e.location())
 	}
+	if loaded && !sameMark(db.engine, e) {
+		if err := db.release(); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("the database in %s is in use with another mark: write the same mark as before, or stop Caddy and start it with the new one", e.location())
+	}
 	return db, nil
 }
 
@@ -196,6 +202,7 @@ func (d *database) try(first bool) (*records.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database in %s: %w", d.engine.location(), err)
 	}
+	db.OnFence(logFence(d.engine.location()))
 	return db, nil
 }
 

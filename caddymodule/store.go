@@ -50,7 +50,17 @@ type Badger struct {
 	// directory.
 	Dir string `json:"dir,omitempty"`
 
+	// Mark is the file that says how far the database has come, by which an older
+	// copy of it is told: if one is put back, protected requests are refused until
+	// `caddy step-up fence accept`. It must not lie in Dir, and must not be backed
+	// up or restored with it. Placeholders are replaced. Default: step_up.mark in
+	// Caddy's data directory; for another Dir step_up-HASH.mark there, HASH being
+	// the first 8 hexadecimal digits of the SHA-256 of its absolute path. `off`
+	// keeps none: an older copy goes unnoticed then.
+	Mark string `json:"mark,omitempty"`
+
 	dir    string // Dir, absolute
+	mark   string // Mark, absolute; empty: off
 	logger *zap.Logger
 }
 
@@ -62,7 +72,8 @@ func (Badger) CaddyModule() caddy.ModuleInfo {
 // UnmarshalCaddyfile reads the store. Syntax:
 //
 //	badger {
-//		dir PATH
+//		dir  PATH
+//		mark PATH | off
 //	}
 func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -71,17 +82,21 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return block{
 		name:  "badger",
-		order: []string{"dir"},
+		order: []string{"dir", "mark"},
 		settings: map[string]setting{
-			"dir": func(d *caddyfile.Dispenser) error { return word(d, &b.Dir, "/var/lib/step_up") },
+			"dir":  func(d *caddyfile.Dispenser) error { return word(d, &b.Dir, "/var/lib/step_up") },
+			"mark": func(d *caddyfile.Dispenser) error { return word(d, &b.Mark, "/var/lib/step_up.mark") },
 		},
 	}.read(d)
 }
 
-// Provision finds the directory. It opens nothing.
+// Provision finds the directory and the mark. It opens nothing.
 func (b *Badger) Provision(ctx caddy.Context) (err error) {
 	b.logger = ctx.Logger()
-	b.dir, err = b.directory()
+	if b.dir, err = b.directory(); err != nil {
+		return err
+	}
+	b.mark, err = b.markFile()
 	return err
 }
 
@@ -99,7 +114,10 @@ func (b *Badger) directory() (string, error) {
 func (b *Badger) location() string { return b.dir }
 
 func (b *Badger) start() (engineStore, error) {
-	s, err := procstore.Start(procstore.Options{Dir: b.dir, Logger: b.logger})
+	if err := checkMark(b.mark); err != nil {
+		return nil, err
+	}
+	s, err := procstore.Start(procstore.Options{Dir: b.dir, Mark: b.mark, Logger: b.logger})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func (s *Service) replaceCodes(ctx context.Context, db *records.DB, p Principal,
 // giveRecoveryCodes replaces the account's recovery codes by new ones with the
 // origin.
 func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *records.Origin) []string {
-	a.CodesOrigin, a.CodesGeneration = at(o, s.now()), db.Generation()
+	a.CodesGivenAt, a.CodesGeneration = s.now(), db.Generation()
+	a.CodesOrigin = at(o, a.CodesGivenAt)
 	codes := make([]string, s.set.RecoveryCodes)
 	a.RecoveryCodes = make([]records.RecoveryCode, s.set.RecoveryCodes)
 	for i := range codes {

@@ -35,9 +35,11 @@ type Account struct {
 	Set            uint64          `json:"set"`
 	Authenticators []Authenticator `json:"authenticators,omitempty"`
 	RecoveryCodes  []RecoveryCode  `json:"recovery_codes,omitempty"`
-	// CodesOrigin is what vouched for the recovery codes, CodesGeneration the
-	// generation under which they were given; see [DB.TakesRecoveryCodes].
+	// CodesOrigin is what vouched for the recovery codes. They were given at
+	// CodesGivenAt, which is zero where that was before it was kept, and under
+	// CodesGeneration; see [DB.TakesRecoveryCodes].
 	CodesOrigin     *Origin   `json:"codes_origin,omitempty"`
+	CodesGivenAt    time.Time `json:"codes_given_at,omitzero"`
 	CodesGeneration uint64    `json:"codes_generation,omitempty"`
 	CreatedAt       time.Time `json:"created_at"`
 }

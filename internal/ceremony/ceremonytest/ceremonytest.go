@@ -13,6 +13,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -68,9 +70,10 @@ type World struct {
 	*ceremony.Service
 	DB    *records.DB
 	Clock *Clock
-	// Dir is where the database's files are, Key what seals them.
-	Dir string
-	Key seal.Key
+	// Dir is where the database's files are, Mark their mark, Key what seals
+	// them.
+	Dir, Mark string
+	Key       seal.Key
 
 	t        testing.TB
 	store    store.Store
@@ -85,7 +88,7 @@ type World struct {
 func New(t testing.TB, edits ...func(*ceremony.Settings)) *World {
 	t.Helper()
 	w := &World{
-		Dir: t.TempDir(), Key: seal.GenerateKey(), t: t, settings: ceremony.DefaultSettings(),
+		Dir: t.TempDir(), Mark: filepath.Join(t.TempDir(), "mark"), Key: seal.GenerateKey(), t: t, settings: ceremony.DefaultSettings(),
 		Clock: &Clock{at: time.Date(2027, 1, 15, 12, 0, 5, 0, time.UTC)},
 	}
 	w.settings.Enrollment = ceremony.FirstUse
@@ -102,7 +105,7 @@ func New(t testing.TB, edits ...func(*ceremony.Settings)) *World {
 
 func (w *World) openStore() {
 	w.t.Helper()
-	s, err := badgerstore.Open(badgerstore.Options{Dir: w.Dir, Now: w.Clock.Now})
+	s, err := badgerstore.Open(badgerstore.Options{Dir: w.Dir, Mark: w.Mark, Now: w.Clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -122,6 +125,36 @@ func (w *World) openDB() {
 func (w *World) Reopen() {
 	w.t.Helper()
 	if err := w.store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.openStore()
+	w.openDB()
+}
+
+// Copy copies the database's directory, as a backup of the stopped gateway does.
+func (w *World) Copy() (dir string) {
+	w.t.Helper()
+	if err := w.store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	dir = w.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(w.Dir)); err != nil {
+		w.t.Fatal(err)
+	}
+	w.openStore()
+	w.openDB()
+	return dir
+}
+
+// PutBack puts a copy in the place of the database, while it is closed. The mark
+// stays as it is.
+func (w *World) PutBack(dir string) {
+	w.t.Helper()
+	if err := w.store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Dir = w.t.TempDir()
+	if err := os.CopyFS(w.Dir, os.DirFS(dir)); err != nil {
 		w.t.Fatal(err)
 	}
 	w.openStore()

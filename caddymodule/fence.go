@@ -1,0 +1,26 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+// logFence tells the operator that a database is an older copy, or that it cannot
+// be told. It is called once for each time that it is found.
+func logFence(location string) func(records.Fencing) {
+	return func(f records.Fencing) {
+		log := caddy.Log().Named("step_up")
+		if f.Kind == store.FenceRolledBack {
+			log.Error("an older copy of the database was put back: whatever is protected is refused with 503 store_rolled_back until an operator has accepted it; "+
+				"look at it with `caddy step-up fence`, then run: caddy step-up fence accept --audit FILE",
+				zap.String("database", location), zap.String("reason", f.Reason))
+			return
+		}
+		log.Warn("it cannot be told whether the database is an older copy: what could be used once is void and time-based grants have ended; "+
+			"codes of authenticator apps that may have been used are refused, and recovery codes until they are renewed or an operator runs: caddy step-up fence accept --codes",
+			zap.String("database", location), zap.String("reason", f.Cause), zap.Uint64("generation", f.Generation))
+	}
+}

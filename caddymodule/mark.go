@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// noMark is the mark setting that keeps none.
+const noMark = "off"
+
+// markFile is the absolute path of the mark of b.dir; empty for none.
+func (b *Badger) markFile() (string, error) {
+	switch b.Mark {
+	case noMark:
+		return "", nil
+	case "":
+		return b.besideData()
+	}
+	given, err := caddy.NewReplacer().ReplaceOrErr(b.Mark, true, true)
+	if err != nil {
+		return "", fmt.Errorf("reading mark of the badger store: %w", err)
+	}
+	return b.outside(given)
+}
+
+// besideData is the mark's default place.
+func (b *Badger) besideData() (string, error) {
+	name := "step_up.mark"
+	if b.Dir != "" {
+		sum := sha256.Sum256([]byte(b.dir))
+		name = fmt.Sprintf("step_up-%x.mark", sum[:4])
+	}
+	return b.outside(filepath.Join(caddy.AppDataDir(), name))
+}
+
+func (b *Badger) outside(mark string) (string, error) {
+	path, err := realPath(mark)
+	if err != nil {
+		return "", err
+	}
+	if inDir(path, b.dir) {
+		return "", fmt.Errorf("mark %s lies inside the database's directory %s, so an older copy of the one would bring an older copy of the other: "+
+			"write `mark PATH` with a path outside", path, b.dir)
+	}
+	return path, nil
+}
+
+// markPatience is how long the check of a mark may take.
+const markPatience = 2 * time.Second
+
+// checkMark fails with a sentence where the mark cannot be written. That is for
+// the operator to mend, and no fault of a disk that goes away by itself. On a
+// disk that hangs it does not wait: the database will not open either.
+func checkMark(path string) error {
+	if path == "" {
+		return nil
+	}
+	writable := make(chan error, 1)
+	go func() { writable <- openMark(path) }()
+	select {
+	case err := <-writable:
+		if err != nil {
+			return fmt.Errorf("the mark %s cannot be written (%v): make it writable, write `mark PATH` with another path, or `mark off`, "+
+				"with which an older copy of the database goes unnoticed", path, err)
+		}
+	case <-time.After(markPatience):
+	}
+	return nil
+}
+
+func openMark(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sameMark reports whether two configurations keep the same mark of a database.
+func sameMark(a, b engine) bool {
+	x, ok := a.(*Badger)
+	y, same := b.(*Badger)
+	return ok != same || !ok || x.mark == y.mark
+}
