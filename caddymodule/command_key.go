@@ -101,7 +101,10 @@ func initDatabase(ctx context.Context, file, adapter string) (dir string, key se
 		}
 		store = &engine.Badger
 	}
-	if store.dir, err = store.directory(); err != nil {
+	if store.dir, err = store.directory(); err == nil {
+		store.mark, err = store.markFile()
+	}
+	if err != nil {
 		return "", key, err
 	}
 	if app.Key == "" {
