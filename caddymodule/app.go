@@ -123,6 +123,8 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.Budgets.API = said.Limits.Attempts.API
 	settings.HeldPerBrowser = said.Limits.Held.PerBrowser
 	settings.HeldInAll = said.Limits.Held.Total
+	settings.HeldInFlight = said.Limits.Held.InFlight
+	settings.HeldPerMinute = said.Limits.Held.PerMinute
 	return ceremony.New(ceremony.Options{
 		DB:       a.db.get,
 		Settings: settings,

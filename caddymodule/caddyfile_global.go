@@ -59,6 +59,8 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //				size        SIZE
 //				per_browser COUNT
 //				total       SIZE
+//				in_flight   SIZE
+//				per_minute  SIZE
 //			}
 //		}
 //		sms {
@@ -188,7 +190,7 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 			if err := duration(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, l.Validate())
+			return checked(d, l.CheckEach())
 		}
 	}
 	count := func(into *int, example string) setting {
@@ -196,7 +198,7 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 			if err := count(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, l.Validate())
+			return checked(d, l.CheckEach())
 		}
 	}
 	size := func(into *int64, example string) setting {
@@ -211,7 +213,7 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 				return d.Errf("%s takes a size such as %s, not %q", name, example, text)
 			}
 			*into = int64(n)
-			return checked(d, l.Validate())
+			return checked(d, l.CheckEach())
 		}
 	}
 	return block{
@@ -230,17 +232,30 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 					"api":            count(&l.Attempts.API, "20"),
 				},
 			}.read,
-			"held": block{
-				name:  "held",
-				order: []string{"size", "per_browser", "total"},
-				settings: map[string]setting{
-					"size":        size(&l.Held.Size, "1MiB"),
-					"per_browser": count(&l.Held.PerBrowser, "5"),
-					"total":       size(&l.Held.Total, "256MiB"),
-				},
-			}.read,
+			"held": func(d *caddyfile.Dispenser) error { return a.readHeld(d, count, size) },
 		},
 	}.read(d)
+}
+
+// readHeld reads the block `held`. Its settings depend on each other, in whatever
+// order they come.
+func (a *App) readHeld(d *caddyfile.Dispenser, count func(*int, string) setting, size func(*int64, string) setting) error {
+	held := &a.Limits.Held
+	err := block{
+		name:  "held",
+		order: []string{"size", "per_browser", "total", "in_flight", "per_minute"},
+		settings: map[string]setting{
+			"size":        size(&held.Size, "1MiB"),
+			"per_browser": count(&held.PerBrowser, "5"),
+			"total":       size(&held.Total, "256MiB"),
+			"in_flight":   size(&held.InFlight, "32MiB"),
+			"per_minute":  size(&held.PerMinute, "32MiB"),
+		},
+	}.read(d)
+	if err != nil {
+		return err
+	}
+	return checked(d, a.Limits.Validate())
 }
 
 // guest reads `NAME …`, a module of the given namespace, into its JSON form

@@ -36,9 +36,58 @@ type Held struct {
 	// oldest one's place. 1 to 20. Default: 5.
 	PerBrowser int `json:"per_browser,omitempty"`
 
-	// Total bounds all that are kept, in bytes as stored, which is a third
-	// more than was sent. 4 MiB to 16 GiB. Default: 256 MiB.
+	// Total bounds all that are kept, in bytes as stored: the body as it was
+	// sent, and some hundred bytes for its address and headers. 4 MiB to 16 GiB.
+	// Default: 256 MiB.
 	Total int64 `json:"total,omitempty"`
+
+	// InFlight bounds the memory, in bytes, for forms that are on their way in
+	// or back out, and for bodies that are looked into as a whole. A form takes
+	// four times its size, which is how many copies there are while it is stored,
+	// and one person gets at most a quarter of the memory. Forms beyond wait,
+	// unread, for up to 10 s, and are then refused with 503. At least what one form
+	// of Size takes, at most 16 GiB. Default: 32 MiB.
+	InFlight int64 `json:"in_flight,omitempty"`
+
+	// PerMinute is how much one person may have kept in a minute, in bytes; each
+	// form counts as 256 KiB at least. What is over is refused with 429. Since
+	// newer forms take the place of older ones, this is what bounds how fast one
+	// person makes the database write. At least 256 KiB and Size, at most 16 GiB.
+	// Default: 32 MiB.
+	PerMinute int64 `json:"per_minute,omitempty"`
+}
+
+const (
+	defaultHeldSize = 1 << 20
+
+	// heldCopies is how often a form is in memory while it is kept, and heldHead
+	// what is counted for its address and headers.
+	heldCopies = 4
+	heldHead   = 4 << 10
+
+	// LookedInto is how much of a body is looked into of anybody, and what a form
+	// counts at least toward PerMinute.
+	LookedInto = 256 << 10
+)
+
+// HeldCost is how much of InFlight a form of size bytes takes.
+func HeldCost(size int64) int64 { return heldCopies * (size + heldHead) }
+
+// validateFlight checks what depends on the size of one form.
+func (h Held) validateFlight() error {
+	size := h.Size
+	if size == 0 {
+		size = defaultHeldSize
+	}
+	size = max(size, LookedInto)
+	if n, least := h.InFlight, HeldCost(size); n != 0 && (n < least || n > 16<<30) {
+		return fmt.Errorf("limits held in_flight must be between %d bytes and 16GiB, not %d bytes: "+
+			"a form of %d bytes takes four times its size in memory while it is kept", least, n, size)
+	}
+	if n := h.PerMinute; n != 0 && (n < size || n > 16<<30) {
+		return fmt.Errorf("limits held per_minute must be between %d bytes, which is one form, and 16GiB, not %d bytes", size, n)
+	}
+	return nil
 }
 
 // Attempts bounds wrong answers in a row, per subject, across challenges and
@@ -79,7 +128,7 @@ func (l Limits) withDefaults() Limits {
 		l.Attempts.API = 20
 	}
 	if l.Held.Size == 0 {
-		l.Held.Size = 1 << 20
+		l.Held.Size = defaultHeldSize
 	}
 	if l.Held.PerBrowser == 0 {
 		l.Held.PerBrowser = 5
@@ -87,11 +136,26 @@ func (l Limits) withDefaults() Limits {
 	if l.Held.Total == 0 {
 		l.Held.Total = 256 << 20
 	}
+	if l.Held.InFlight == 0 {
+		l.Held.InFlight = 32 << 20
+	}
+	if l.Held.PerMinute == 0 {
+		l.Held.PerMinute = 32 << 20
+	}
 	return l
 }
 
 // Validate returns the first thing that is wrong with l, as a sentence.
 func (l Limits) Validate() error {
+	if err := l.CheckEach(); err != nil {
+		return err
+	}
+	return l.Held.validateFlight()
+}
+
+// CheckEach is Validate without what depends on other settings, which may be yet
+// to come while l is read.
+func (l Limits) CheckEach() error {
 	if err := within("limits challenge_ttl", l.ChallengeTTL, Duration(30*time.Second), Duration(time.Hour)); err != nil {
 		return err
 	}

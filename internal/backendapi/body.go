@@ -53,7 +53,7 @@ func (c *call) raw() ([]byte, error) {
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, code: "invalid_request", detail: "The body could not be read."}
 	}
-	deadline.End(c.w)
+	deadline.End(c.w, c.r)
 	return body, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -39,7 +40,7 @@ type Ask struct {
 	// none. ReturnTo is then the address that was asked for, and the browser is
 	// sent back to it with the ticket's name in [ResumeParam]. A one-time grant
 	// that is won for it passes that request and no other.
-	Held []byte
+	Held *heldrequest.Packed
 	// Gate names the gateway instance that holds the request and will carry on
 	// with it.
 	Gate string

@@ -83,6 +83,9 @@ var (
 	// ErrRolledBack tells that the database is an older copy of itself, which is
 	// refused until an operator accepts it; see [Service.AcceptFence].
 	ErrRolledBack = store.ErrRolledBack
+	// ErrBusy reports that there is no memory to read a request whole now, or that
+	// its person had too many held recently. See [Busy].
+	ErrBusy = errors.New("too many requests are being held")
 	// ErrInvalid tells that an input is out of form. See [Field].
 	ErrInvalid = errors.New("invalid input")
 )
@@ -110,6 +113,16 @@ type Wait struct {
 
 func (e *Wait) Error() string   { return ErrTooManyAttempts.Error() }
 func (e *Wait) Is(t error) bool { return t == ErrTooManyAttempts }
+
+// Busy is ErrBusy with when to try again.
+type Busy struct {
+	For time.Duration
+	// Yours tells that only the person's own requests are too many.
+	Yours bool
+}
+
+func (e *Busy) Error() string   { return ErrBusy.Error() }
+func (e *Busy) Is(t error) bool { return t == ErrBusy }
 
 // Field is ErrInvalid with what is wrong where.
 type Field struct{ Name, Detail string }
@@ -166,6 +179,10 @@ type Settings struct {
 	// HeldInAll the bytes that are held for all.
 	HeldPerBrowser int
 	HeldInAll      int64
+	// HeldInFlight bounds the memory, in bytes, that requests take which are read
+	// whole, and HeldPerMinute the bytes that one person may have held in a
+	// minute.
+	HeldInFlight, HeldPerMinute int64
 }
 
 // DefaultSettings are section 6 of the design.
@@ -182,6 +199,8 @@ func DefaultSettings() Settings {
 
 		HeldPerBrowser: 5,
 		HeldInAll:      256 << 20,
+		HeldInFlight:   32 << 20,
+		HeldPerMinute:  32 << 20,
 	}
 }
 
@@ -289,6 +308,9 @@ func New(o Options) (*Service, error) {
 	}
 	if n := o.Settings.RecoveryCodes; n < 0 || n > maxRecoveryCodes {
 		return nil, fmt.Errorf("ceremony: %d recovery codes: write 0 to %d", n, maxRecoveryCodes)
+	}
+	if s := o.Settings; s.HeldInFlight <= 0 || s.HeldPerMinute <= 0 {
+		return nil, errors.New("ceremony: the bounds of held requests are missing")
 	}
 	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, sms: o.SMS}, nil
 }

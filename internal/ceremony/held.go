@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -30,13 +31,14 @@ func resumeURL(asked, id string) string {
 // hold gives the ops that keep a request and its ticket under a challenge's id.
 // The oldest ones of the browser, and of the subject, make room for it. [ErrLimit] where as much is
 // held as may be in all.
-func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, gate string, held []byte) ([]store.Op, error) {
+func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grants.Holder, id []byte, c *records.Challenge, gate string, held *heldrequest.Packed) ([]store.Op, error) {
 	now := s.now()
 	ops, freed, err := s.makeHeldRoom(ctx, db, p, h, now)
 	if err != nil {
 		return nil, err
 	}
-	ok, err := db.ReserveHeld(ctx, int64(len(held))-freed, s.set.HeldInAll, now)
+	size := records.HeldSize(held)
+	ok, err := db.ReserveHeld(ctx, size-freed, s.set.HeldInAll, now)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +47,7 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 	}
 	until := c.Expires.Add(resumeGrace)
 	ticket, err := db.Tickets.Put(h, id, records.Ticket{
-		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Gate: gate, Size: int64(len(held)), Expires: until,
+		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Gate: gate, Size: size, Expires: until,
 	}, 0, until.Add(tidyAfter))
 	if err != nil {
 		return nil, err
@@ -54,11 +56,7 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 	if err != nil {
 		return nil, err
 	}
-	request, err := db.Held.Put(h, id, records.HeldRequest{Stored: held}, 0, until)
-	if err != nil {
-		return nil, err
-	}
-	return append(ops, ticket, resume, request), nil
+	return append(ops, ticket, resume, db.PutHeld(h, id, held, until)), nil
 }
 
 // heldBrowsers is for how many browsers' worth a subject can have requests held.

@@ -154,8 +154,7 @@ func everythingOf(ctx context.Context, db *records.DB, h grants.Holder) ([]store
 		func() ([]store.Op, error) { return db.Invites.DropAll(ctx, h, maxListed) },
 		func() ([]store.Op, error) { return db.Devices.DropAll(ctx, h, maxListed) },
 		func() ([]store.Op, error) { return db.Attempts.DropAll(ctx, h, maxListed) },
-		func() ([]store.Op, error) { return db.Tickets.DropAll(ctx, h, maxListed) },
-		func() ([]store.Op, error) { return db.Held.DropAll(ctx, h, maxListed) },
+		func() ([]store.Op, error) { return dropHeld(ctx, db, h) },
 	} {
 		more, err := list()
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -25,6 +26,7 @@ type Ticket struct {
 
 	id     []byte // browser and challenge
 	holder grants.Holder
+	size   int64  // of the held request as stored
 	claim  []byte // set by Claim
 }
 
@@ -73,7 +75,7 @@ func (s *Service) Ticket(ctx context.Context, browser [32]byte, id string) (Tick
 	if err != nil {
 		return Ticket{}, err
 	}
-	t.Action, t.Site, t.URL, t.Gate = row.Value.Action, row.Value.Site, row.Value.URL, row.Value.Gate
+	t.Action, t.Site, t.URL, t.Gate, t.size = row.Value.Action, row.Value.Site, row.Value.URL, row.Value.Gate, row.Value.Size
 	return t, s.claimable(&row.Value)
 }
 
@@ -167,18 +169,18 @@ func (s *Service) Owns(ctx context.Context, p Principal, t Ticket) error {
 	return err
 }
 
-// HeldRequest returns the request that the ticket is for, in the form in which
-// [Ask.Held] had it.
-func (s *Service) HeldRequest(ctx context.Context, t Ticket) ([]byte, error) {
+// HeldRequest returns the request that the ticket is for; see [Ask.Held]. Memory
+// for it is reserved before by [Service.TicketRoom].
+func (s *Service) HeldRequest(ctx context.Context, t Ticket) (heldrequest.Request, error) {
 	db, err := s.open(ctx)
 	if err != nil {
-		return nil, err
+		return heldrequest.Request{}, err
 	}
-	row, err := db.Held.Get(ctx, t.holder, t.id)
+	held, err := db.ReadHeld(ctx, t.holder, t.id)
 	if errors.Is(err, records.ErrNotFound) {
-		return nil, ErrNotFound
+		return held, ErrNotFound
 	}
-	return row.Value.Stored, err
+	return held, err
 }
 
 // CheckHeld is [Service.Check] for the request of a ticket. The grant that was won

@@ -2,12 +2,12 @@ package gate
 
 import (
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
@@ -38,9 +38,14 @@ func (v *visit) challenge(who ceremony.Principal) {
 	if navigation {
 		ask.Foreign, ask.From = foreign(h, ask.Site)
 		ask.ReturnTo = v.returnTarget(inFrame)
-		err := v.hold(&ask)
-		if lost = errors.Is(err, heldrequest.ErrTooLarge); err != nil && !lost {
-			v.fail("holding a request", err)
+		err := v.hold(&who, &ask)
+		defer v.release()
+		switch lost = errors.Is(err, heldrequest.ErrTooLarge); {
+		case errors.Is(err, heldrequest.ErrIncomplete):
+			v.refuse(incomplete)
+			return
+		case err != nil && !lost:
+			v.unroomy(err)
 			return
 		}
 	}
@@ -55,6 +60,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 	}
 	base := Base(v.original, v.r.RequestURI) + v.g.prefix
 	page := base + "challenge/" + c.ID
+	deadline.Begin(v.w, v.r)
 	if !navigation {
 		v.challengeProgram(c, page, base+"api/challenges/"+c.ID)
 		return
@@ -67,7 +73,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 		return
 	}
 	if v.apart && v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
-		io.CopyN(io.Discard, v.r.Body, maxDrained)
+		v.drain()
 		pages.Render(v.w, http.StatusForbidden, pages.Message{Page: v.page(), Kind: pages.Several, NextURL: page})
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -64,6 +65,9 @@ type claim struct {
 	// reached tells that the gate was, and settled that it redeemed the ticket, or
 	// tried to.
 	reached, settled bool
+	// room is the memory that is reserved for the request, until the answer
+	// begins.
+	room *inflight.Taken
 }
 
 // claimKey finds a claim, and sentKey what the client sent, in a context.
@@ -95,9 +99,14 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http
 		return next(w, r)
 	}
 	restored, c, err := f.take(r, handle)
+	busy := (*ceremony.Busy)(nil)
 	switch {
 	case errors.Is(err, ceremony.ErrRolledBack):
 		f.refuse(w, r, rolledBack)
+		return nil
+	case errors.As(err, &busy):
+		answersVary(w.Header())
+		renderBusy(w, frontPage(r), busy)
 		return nil
 	case err != nil:
 		f.o.Failed(r, "restoring a held request", err)
@@ -114,6 +123,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http
 	}
 	restored.Body = watched.body
 	defer watched.settle() // also where no answer was written
+	defer c.room.Release()
 	return next(watched, restored)
 }
 
@@ -125,13 +135,18 @@ func (f *Front) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 		problem.Write(w, why.problem())
 		return
 	}
-	page := pages.Page{Lang: pages.Choose("", strings.Join(r.Header["Accept-Language"], ",")), Host: r.Host, Now: time.Now()}
-	pages.Render(w, why.code.Status(), pages.Message{Page: page, Kind: why.page})
+	pages.Render(w, why.code.Status(), pages.Message{Page: frontPage(r), Kind: why.page})
+}
+
+// frontPage is what the pages have in common that are shown before a gate is
+// reached.
+func frontPage(r *http.Request) pages.Page {
+	return pages.Page{Lang: pages.Choose("", strings.Join(r.Header["Accept-Language"], ",")), Host: r.Host, Now: time.Now()}
 }
 
 // take claims the ticket that a browser comes back for, and restores its request.
 // It returns no claim where there is nothing for this browser at this address.
-func (f *Front) take(r *http.Request, handle string) (*http.Request, *claim, error) {
+func (f *Front) take(r *http.Request, handle string) (restored *http.Request, c *claim, err error) {
 	secure := f.o.Secure(r)
 	browser, _ := cookies.BrowserID(r, secure)
 	if browser == [32]byte{} {
@@ -144,15 +159,21 @@ func (f *Front) take(r *http.Request, handle string) (*http.Request, *claim, err
 	if ticket.Site != Origin(r, secure) || ticket.URL != withoutHandle(r.RequestURI) {
 		return nil, nil, nil
 	}
-	stored, err := f.o.Ceremony.HeldRequest(r.Context(), ticket)
-	if err != nil {
-		return nil, nil, unlessGone(err)
-	}
-	held, err := heldrequest.Unmarshal(stored)
+	// Before anything is claimed, every request with the handle gets here.
+	room, err := f.o.Ceremony.TicketRoom(r.Context(), ticket)
 	if err != nil {
 		return nil, nil, err
 	}
-	restored, err := held.Restore(r)
+	defer func() {
+		if c == nil {
+			room.Release()
+		}
+	}()
+	held, err := f.o.Ceremony.HeldRequest(r.Context(), ticket)
+	if err != nil {
+		return nil, nil, unlessGone(err)
+	}
+	restored, err = held.Restore(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,7 +185,7 @@ func (f *Front) take(r *http.Request, handle string) (*http.Request, *claim, err
 	if ticket, err = f.o.Ceremony.Claim(r.Context(), ticket); err != nil {
 		return nil, nil, unlessGone(err)
 	}
-	c := &claim{ticket: ticket}
+	c = &claim{ticket: ticket, room: room}
 	ctx := context.WithValue(context.WithValue(restored.Context(), claimKey{}, c), sentKey{}, sent)
 	return restored.WithContext(ctx), c, nil
 }
@@ -215,6 +236,7 @@ func (a *watchedAnswer) settle() {
 func (a *watchedAnswer) begin(status int) {
 	if !a.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		a.begun, a.success = true, status < 300
+		a.claim.room.Release()
 		a.settle()
 	}
 }

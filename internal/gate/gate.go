@@ -33,6 +33,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -219,6 +220,7 @@ type Gate struct {
 	// Some rule depends on the method, and some that is enforced.
 	usesMethod, demandsMethod bool
 	usesHost                  bool            // some rule that is enforced depends on the host
+	looks                     bool            // some rule may need to look into bodies
 	fields                    *readings.Table // of all rules
 }
 
@@ -310,6 +312,7 @@ func New(o Options) (*Gate, error) {
 		})
 		uses := r.UsesMethod || r.Unsafe
 		g.usesMethod = g.usesMethod || uses
+		g.looks = g.looks || uses || len(r.Fields) > 0
 		g.usesHost = g.usesHost || r.UsesHost && !r.Observe
 		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
@@ -356,6 +359,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		return v.unclaimed()
 	}
 	d := g.deciding(r, v.original)
+	if g.looks && r.ContentLength != 0 {
+		d.body.peek.Timed(&deadline.Reading{W: w, R: r, Size: maxBody})
+	}
 	j, err := d.decide(r, v.original, hinted)
 	v.observed = j.observed
 	switch {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 )
 
@@ -18,26 +18,42 @@ import (
 // nor are those whose address a browser would not come back to, and those that need
 // several proofs.
 //
-// It fails with heldrequest.ErrTooLarge where the form is over the limit.
-func (v *visit) hold(ask *ceremony.Ask) error {
+// It fails with heldrequest.ErrTooLarge where the form is over the limit, with
+// heldrequest.ErrIncomplete where not all of it came in time, and with a
+// ceremony.Busy where there is no room for it; see reserve. A form that has no room
+// is not read.
+func (v *visit) hold(who *ceremony.Principal, ask *ceremony.Ask) error {
 	asked := v.asked()
 	if v.apart || v.g.o.MaxHeld < 0 || v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || !sameSitePath(asked) {
 		return nil
 	}
+	v.keep()
+	if v.r.ContentLength > v.g.o.MaxHeld {
+		v.drain()
+		return heldrequest.ErrTooLarge
+	}
+	size := v.r.ContentLength
+	if size < 0 {
+		size = v.g.o.MaxHeld
+	}
+	if err := v.g.o.Ceremony.MayHold(v.r.Context(), *who, size); err != nil {
+		return err
+	}
+	if err := v.reserve(who); err != nil {
+		return err
+	}
+	reading := deadline.Reading{W: v.w, R: v.r, Size: v.g.o.MaxHeld}
+	reading.Begin()
 	held, err := heldrequest.Capture(v.r, v.sent(), v.g.o.MaxHeld)
 	if errors.Is(err, heldrequest.ErrTooLarge) {
-		// A browser shows an answer only once it has sent all, and an error
-		// where the connection ends before.
-		io.CopyN(io.Discard, v.r.Body, maxDrained)
+		v.drain()
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	if ask.Held, err = held.Marshal(); err != nil {
-		return err
-	}
-	ask.ReturnTo, ask.Gate = asked, v.g.o.Name
+	reading.End()
+	ask.Held, ask.ReturnTo, ask.Gate = held, asked, v.g.o.Name
 	return nil
 }
 
@@ -194,6 +210,7 @@ func (v *visit) redirectTo(target string) error {
 		target = "/"
 	}
 	v.count(Refused)
+	deadline.Begin(v.w, v.r)
 	answersVary(v.w.Header())
 	v.w.Header().Set("Cache-Control", "no-store")
 	v.w.Header().Set("Location", target)

@@ -58,6 +58,7 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 func (v *visit) passOnce(who *ceremony.Principal, pass *ceremony.Pass, receipt ceremony.Receipt, next func(http.ResponseWriter, *http.Request) error) (givenBack bool, err error) {
 	v.count(Spent)
 	announce(v.r.Header, who, v.rule, &pass.Grant)
+	v.handOver()
 
 	var connected atomic.Bool
 	r := v.r.WithContext(httptrace.WithClientTrace(v.r.Context(), &httptrace.ClientTrace{

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -64,6 +65,7 @@ func (v *visit) fail(doing string, err error) {
 // refuse answers the request, and nobody else will.
 func (v *visit) refuse(why *refusal) {
 	v.count(why.outcome)
+	deadline.Begin(v.w, v.r)
 	h := v.w.Header()
 	answersVary(h)
 	if !navigates(v.r.Header) {
@@ -98,6 +100,7 @@ func (r *refusal) problem() problem.Problem {
 // request again once the handshake is done.
 func (v *visit) tooEarly() {
 	v.count(Refused)
+	deadline.Begin(v.w, v.r)
 	answersVary(v.w.Header())
 	v.w.Header().Set("Cache-Control", "no-store")
 	v.w.WriteHeader(http.StatusTooEarly)

@@ -91,6 +91,7 @@ func (v *visit) several(who ceremony.Principal, c *claim, next func(http.Respons
 	if once == 0 && c == nil {
 		v.count(Passed)
 		announce(v.r.Header, &who, first, &pass.Grant)
+		v.handOver()
 		return finish(next(v.w, v.r))
 	}
 	back, err := v.passOnce(&who, pass, receipt, next)

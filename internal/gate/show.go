@@ -32,13 +32,12 @@ func (v *visit) bind() *refusal {
 	if len(v.rule.Show) == 0 {
 		return nil
 	}
-	peek := readings.NewPeek(v.r, int(v.g.o.MaxHeld))
+	peek := v.peek(int(v.g.o.MaxHeld))
 	body, err := peek.Body()
 	switch {
 	case errors.Is(err, readings.ErrBodyTooLarge):
 		if navigates(v.r.Header) {
-			// A browser shows an answer only once it has sent all.
-			io.CopyN(io.Discard, v.r.Body, maxDrained)
+			v.drain()
 		}
 		return tooLargeToShow
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
@@ -37,7 +38,12 @@ type visit struct {
 	observed []*rule
 	// original is the target as the client sent it, where it was rewritten.
 	original string
+	// room is the memory that is reserved for the body; nil: none. See reserve.
+	room *inflight.Taken
 }
+
+// release gives the memory back that is reserved for the body.
+func (v *visit) release() { v.room.Release() }
 
 // protected is the way of a request that needs a grant.
 func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
@@ -61,12 +67,20 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		v.refuse(refusal)
 		return nil
 	}
+	if v.readsWhole() {
+		if err := v.reserve(&who); err != nil {
+			v.unroomy(err)
+			return nil
+		}
+		defer v.release()
+	}
 	if v.untold {
 		if rl, err := v.lookFurther(); err != nil {
 			v.refuseUndecided(err)
 			return nil
 		} else if rl == nil {
 			cookies.Strip(r.Header)
+			v.handOver()
 			return next(v.w, r)
 		} else {
 			v.rule = rl
@@ -88,6 +102,7 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 	case err == nil && v.rule.Demand.Use == grants.TimeBased:
 		g.o.Count(v.rule.Demand.Action.String(), Passed)
 		announce(r.Header, &who, v.rule, &pass.Grant)
+		v.handOver()
 		return v.whileGranted(&pass.Grant, next)
 	case err == nil:
 		return v.spend(who, pass, next)

@@ -1,6 +1,7 @@
 // Package heldrequest keeps a request until its step-up is passed: [Capture]
-// takes all of it that must reach the application later, [Request.Restore] puts
-// it in the place of the request by which the browser comes back.
+// packs all of it that must reach the application later, and [Unpack] and
+// [Request.Restore] put it in the place of the request by which the browser comes
+// back.
 //
 // What the person sent (method, target, body, and the headers by which a browser
 // describes them) is restored as it was, byte for byte. Every other header is
@@ -14,7 +15,6 @@ package heldrequest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +28,9 @@ var (
 	// ErrTooLarge tells that the body is over the limit. As much as was read
 	// is lost to the request.
 	ErrTooLarge = errors.New("the request is too large to be held")
+	// ErrIncomplete reports that the client did not send the whole body, or not in
+	// time.
+	ErrIncomplete = errors.New("the request's body is incomplete")
 	// ErrMalformed tells that stored bytes are no held request.
 	ErrMalformed = errors.New("not a held request")
 )
@@ -47,35 +50,6 @@ type Request struct {
 type Sent struct {
 	Method, Target string
 	Header         http.Header
-}
-
-// Capture reads a request whole, its body up to limit bytes. All else is taken
-// from what the client sent. The request must not be passed on afterwards.
-func Capture(r *http.Request, sent Sent, limit int64) (Request, error) {
-	held := Request{Method: sent.Method, Target: sent.Target, Header: make(http.Header, len(sent.Header)), Chunked: r.ContentLength < 0}
-	if r.ContentLength > limit {
-		return Request{}, ErrTooLarge
-	}
-	if r.Body != nil {
-		body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-		if err != nil {
-			return Request{}, fmt.Errorf("reading the body: %w", err)
-		}
-		if int64(len(body)) > limit {
-			return Request{}, ErrTooLarge
-		}
-		held.Body = body
-	}
-	if held.Chunked && len(held.Body) == 0 && len(r.TransferEncoding) == 0 {
-		held.Chunked = false
-	}
-	hop := hopByHop(sent.Header)
-	for name, values := range sent.Header {
-		if describes(name) && !hop[name] {
-			held.Header[name] = slices.Clone(values)
-		}
-	}
-	return held, nil
 }
 
 // always are the hop-by-hop headers of RFC 9110 section 7.6.1 and those that
@@ -150,17 +124,4 @@ func (h Request) Restore(on *http.Request) (*http.Request, error) {
 		header["Content-Length"] = []string{fmt.Sprint(len(h.Body))}
 	}
 	return r, nil
-}
-
-// Marshal gives the stored form of a held request: JSON, the body in base64. It
-// holds whatever the person typed, and is for sealing.
-func (h Request) Marshal() ([]byte, error) { return json.Marshal(h) }
-
-// Unmarshal reads what Marshal gave.
-func Unmarshal(stored []byte) (Request, error) {
-	var h Request
-	if err := json.Unmarshal(stored, &h); err != nil || h.Method == "" || h.Target == "" {
-		return Request{}, ErrMalformed
-	}
-	return h, nil
 }

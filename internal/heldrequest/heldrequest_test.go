@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func sent(body string) *http.Request {
@@ -22,7 +23,11 @@ func sent(body string) *http.Request {
 }
 
 func capture(r *http.Request, limit int64) (Request, error) {
-	return Capture(r, Sent{Method: r.Method, Target: r.RequestURI, Header: r.Header}, limit)
+	packed, err := Capture(r, Sent{Method: r.Method, Target: r.RequestURI, Header: r.Header}, limit)
+	if err != nil {
+		return Request{}, err
+	}
+	return Unpack(packed.Bytes())
 }
 
 func comesBack() *http.Request {
@@ -35,13 +40,6 @@ func TestRestoreGivesWhatWasSentToWhoIsThere(t *testing.T) {
 	for _, body := range []string{"", "a=1", strings.Repeat("\x00\xff\r\n", 5000)} {
 		held, err := capture(sent(body), 1<<20)
 		if err != nil {
-			t.Fatal(err)
-		}
-		stored, err := held.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if held, err = Unmarshal(stored); err != nil {
 			t.Fatal(err)
 		}
 		r, err := held.Restore(comesBack())
@@ -100,18 +98,65 @@ func TestS19LimitOfHeldBodies(t *testing.T) {
 	}
 }
 
+// A body takes no more memory, and no more of the store, than it has bytes and
+// little besides; and headers count too.
+func TestS26BodyIsReadIntoOneBuffer(t *testing.T) {
+	const n = 900 << 10
+	for _, length := range []int64{n, -1} {
+		r := sent("")
+		r.Body, r.ContentLength = io.NopCloser(io.LimitReader(zeros{}, n)), length
+		packed, err := Capture(r, Sent{Method: "POST", Target: "/x", Header: r.Header}, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if packed.Size() < n || packed.Size() > n+1<<10 {
+			t.Errorf("length %d: packed into %d bytes", length, packed.Size())
+		}
+		if b := packed.Buffer(); cap(b) < len(b)+Back || length >= 0 && cap(b) > n+4<<10+n/4 || cap(b) > 5<<19 {
+			t.Errorf("length %d: a buffer of %d bytes", length, cap(b))
+		}
+	}
+	r := sent("a=1")
+	r.Header["Content-Anything"] = []string{strings.Repeat("x", 65<<10)}
+	if _, err := capture(r, 1<<20); !errors.Is(err, ErrTooLarge) {
+		t.Error("a head of 65 KiB:", err)
+	}
+	r = sent("")
+	r.Body, r.ContentLength = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)), 3
+	if _, err := capture(r, 1<<20); !errors.Is(err, ErrIncomplete) {
+		t.Error("a body cut short:", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// What the version before stored is read.
+func TestUnmarshalOfTheVersionBefore(t *testing.T) {
+	h, err := Unmarshal([]byte(`{"method":"POST","target":"/x","header":{"Accept":["*/*"]},"body":"YT0x","chunked":true}`))
+	if err != nil || h.Method != "POST" || h.Target != "/x" || string(h.Body) != "a=1" || !h.Chunked || h.Header.Get("Accept") != "*/*" {
+		t.Fatal(h, err)
+	}
+}
+
 func FuzzUnmarshal(f *testing.F) {
-	held, _ := capture(sent("a=1"), 10)
-	stored, _ := held.Marshal()
-	f.Add(stored)
+	r := sent("a=1")
+	held, _ := Capture(r, Sent{Method: r.Method, Target: r.RequestURI, Header: r.Header}, 10)
+	f.Add(held.Bytes())
 	f.Add([]byte(`{"method":"POST","target":"x"}`))
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		h, err := Unmarshal(stored)
-		if err != nil {
-			return
-		}
-		if r, err := h.Restore(comesBack()); err == nil && r.Header.Get("Cookie") != "session=new" {
-			t.Error("the live cookie was replaced")
+		for _, read := range []func([]byte) (Request, error){Unpack, Unmarshal} {
+			h, err := read(stored)
+			if err != nil {
+				continue
+			}
+			if r, err := h.Restore(comesBack()); err == nil && r.Header.Get("Cookie") != "session=new" {
+				t.Error("the live cookie was replaced")
+			}
 		}
 	})
 }

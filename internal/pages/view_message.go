@@ -14,7 +14,7 @@ type Frame struct {
 type Message struct {
 	Page
 	Kind       MessageKind
-	RetryAfter time.Duration // with TooManyAttempts
+	RetryAfter time.Duration // with TooManyAttempts, Busy and TooManyForms
 	Label      string        // with NotYet: what it is about
 	Until      time.Time     // with NotYet: when it is over; zero: not said
 	NextURL    string        // empty: only words
@@ -36,9 +36,11 @@ const (
 	NotADocument     MessageKind = "message.not_a_document" // page asked for by a script, image or frame
 	MethodNotAllowed MessageKind = "message.method_not_allowed"
 	TooLarge         MessageKind = "message.too_large"
-	NotShown         MessageKind = "message.not_shown" // a request that cannot be shown to who is to confirm it
-	Several          MessageKind = "message.several"   // a form that needs several proofs
-	NotHeld          MessageKind = "message.not_held"  // a form that is over the limit for being held
+	NotShown         MessageKind = "message.not_shown"      // a request that cannot be shown to who is to confirm it
+	Several          MessageKind = "message.several"        // a form that needs several proofs
+	NotHeld          MessageKind = "message.not_held"       // a form that is over the limit for being held
+	Busy             MessageKind = "message.busy"           // no room to hold a form now
+	TooManyForms     MessageKind = "message.too_many_forms" // the person had too many held recently
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
 	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help

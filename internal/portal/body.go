@@ -35,7 +35,7 @@ func (v *visit) read() ([]byte, error) {
 	if err != nil {
 		return nil, invalid("", "the body could not be read")
 	}
-	deadline.End(v.w)
+	deadline.End(v.w, v.r)
 	return body, nil
 }
 

@@ -22,7 +22,19 @@ type Peek struct {
 	done  bool
 	head  string
 	err   error // io.EOF where head is all
+	timer Timer
 }
+
+// Timer bounds how long a body may be on its way: Begin is called before it is
+// read, and End once as much of it came as was asked for. The body of a client that
+// was too slow fails.
+type Timer interface {
+	Begin()
+	End()
+}
+
+// Timed sets what bounds the reading; nil, as at first, for nothing.
+func (p *Peek) Timed(t Timer) { p.timer = t }
 
 // NewPeek makes a Peek that keeps at most limit bytes of r's body. It waits for
 // the client to send them.
@@ -38,7 +50,13 @@ func (p *Peek) read() {
 		return
 	}
 	p.done = true
+	if p.timer != nil {
+		p.timer.Begin()
+	}
 	head, err := readHead(p.r, p.limit)
+	if p.timer != nil && (err == nil || err == io.EOF) {
+		p.timer.End()
+	}
 	p.r.Body = &replay{head: head, err: err, rest: p.r.Body}
 	if len(head) > p.limit {
 		err = ErrBodyTooLarge

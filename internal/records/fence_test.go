@@ -63,7 +63,7 @@ var (
 	older      = store.Fence{Kind: store.FenceRolledBack, Reason: "The database is at 7 and its mark at 9.", Newest: noon}
 	_          = store.Supervised(&fenced{})
 	_          = store.Fenced(&fenced{})
-	onceTables = []string{"g/", "c/", "p/", "i/", "t/", "r/"}
+	onceTables = []string{"g/", "c/", "p/", "i/", "t/", "h/", "r/"}
 )
 
 func createIn(t testing.TB, s store.Store) (*records.DB, seal.Key) {
@@ -94,6 +94,7 @@ func putOnce(t testing.TB, db *records.DB, h grants.Holder) (grants.ID, grants.G
 		op(db.Invites.Put(h, id, records.Invite{Expires: noon}, 0, time.Time{})),
 		op(db.Tickets.Put(h, id, records.Ticket{Action: "PAY"}, 0, time.Time{})),
 		op(db.Resumes.Put(grants.Holder{}, id, records.Resume{Holder: h[:]}, 0, time.Time{})),
+		db.PutHeld(h, id, packed(t, []byte("a=1")), time.Time{}),
 		op(db.Accounts.Put(h, nil, records.Account{User: "alice", State: records.StateReset}, 0, time.Time{})),
 		op(db.Devices.Put(h, id, records.Device{Expires: noon}, 0, time.Time{})),
 		op(db.Attempts.Put(h, []byte("api"), records.Attempts{Wrong: map[string]int{"totp": 3}}, 0, time.Time{})),
@@ -132,6 +133,8 @@ func onceLeft(t testing.TB, db *records.DB, h grants.Holder, grant grants.ID) (l
 	see("i/", err)
 	_, err = db.Tickets.Get(ctx, h, id)
 	see("t/", err)
+	_, err = db.ReadHeld(ctx, h, id)
+	see("h/", err)
 	_, err = db.Resumes.Get(ctx, grants.Holder{}, id)
 	see("r/", err)
 	return left

@@ -2,8 +2,18 @@ package records
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
 // Ticket is what a held request is carried on with, once: stored under "t/"
@@ -38,11 +48,87 @@ type Resume struct {
 	Holder []byte `json:"holder"`
 }
 
-// HeldRequest is the request itself, under "h/" and the same name. It is written
-// once and read once; whether it may be is the ticket's to say.
+// HeldRequest is the request itself as the versions before packed requests stored
+// it, in JSON, under "h/" and the same name. [DB.PutHeld] stores the byte 3, the
+// generation in 8 bytes, the most significant first, and the packed request, sealed.
+// It is written once and read once; whether it may be is the ticket's to say.
 type HeldRequest struct {
 	Stored []byte `json:"stored"`
 }
+
+// formPacked begins the plaintext of held requests.
+const formPacked = 3
+
+// heldPrefix is what lies before a packed request in its plaintext, and heldFront
+// in its row: a negative array length below tells at compile time that there is no
+// room for it.
+const (
+	heldPrefix = 1 + 8
+	heldFront  = seal.Front + heldPrefix
+)
+
+var _ [heldrequest.Front - heldFront]struct{}
+var _ [heldrequest.Back - (seal.Overhead - seal.Front)]struct{}
+
+// HeldSize is how many bytes a request takes in the store.
+func HeldSize(p *heldrequest.Packed) int64 { return int64(heldPrefix + p.Size() + seal.Overhead) }
+
+// PutHeld is the op that stores a held request where there is none. It is sealed
+// where it lies, so that no copy is made; p cannot be used afterwards.
+func (db *DB) PutHeld(h grants.Holder, id []byte, p *heldrequest.Packed, expires time.Time) store.Op {
+	key := db.Held.key(h, id)
+	row := p.Buffer()[heldrequest.Front-heldFront:]
+	row[seal.Front] = formPacked
+	binary.BigEndian.PutUint64(row[seal.Front+1:], db.Generation())
+	return store.Op{Key: key, Value: db.ring.SealInPlace(row, key), If: store.If(0), Expires: expires}
+}
+
+// ReadHeld reads a held request. [ErrNotFound] where there is none.
+func (db *DB) ReadHeld(ctx context.Context, h grants.Holder, id []byte) (heldrequest.Request, error) {
+	key := db.Held.key(h, id)
+	e, err := db.get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return heldrequest.Request{}, err
+	}
+	if err != nil {
+		return heldrequest.Request{}, fmt.Errorf("reading a record: %w", err)
+	}
+	plain, err := db.ring.OpenInPlace(e.Value, key)
+	if err != nil {
+		return heldrequest.Request{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	var held heldrequest.Request
+	switch {
+	case len(plain) >= heldPrefix && plain[0] == formPacked:
+		if binary.BigEndian.Uint64(plain[1:]) != db.Generation() {
+			return held, ErrNotFound
+		}
+		held, err = heldrequest.Unpack(plain[heldPrefix:])
+	case len(plain) > 0 && plain[0] == formJSON:
+		if db.Generation() != 0 {
+			return held, ErrNotFound // it was made before there were generations
+		}
+		var old HeldRequest
+		if json.Unmarshal(plain[1:], &old) != nil {
+			return held, fmt.Errorf("%w: not the JSON expected", ErrCorrupt)
+		}
+		held, err = heldrequest.Unmarshal(old.Stored)
+	default:
+		return held, unknownForm(plain)
+	}
+	if err != nil {
+		return held, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return held, nil
+}
+
+// InFlight is the memory that is reserved for requests while they are read, and
+// HeldRate what is counted of each person's held requests. All configurations on
+// the database share them.
+func (db *DB) InFlight() *inflight.Room { return &db.inFlight }
+
+// HeldRate: see [DB.InFlight].
+func (db *DB) HeldRate() *inflight.Rate { return &db.heldRate }
 
 // heldTotal knows how much is held in all, so that the disk has a bound.
 type heldTotal struct {

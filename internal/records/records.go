@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -61,6 +62,9 @@ type DB struct {
 	// mending marks a view of the database that is used while the fence is down;
 	// see AcceptFence.
 	mending bool
+
+	inFlight inflight.Room
+	heldRate inflight.Rate
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]

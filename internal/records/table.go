@@ -163,7 +163,7 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 
 // unknownForm tells a record that a newer version wrote from one that nothing did.
 func unknownForm(plain []byte) error {
-	if len(plain) > 0 && plain[0] > formOnce {
+	if len(plain) > 0 && plain[0] > formPacked {
 		return fmt.Errorf("%w: %w: a record has form %d", ErrCorrupt, ErrNewer, plain[0])
 	}
 	return fmt.Errorf("%w: unknown form", ErrCorrupt)

@@ -102,9 +102,32 @@ func (r *Ring) Seal(plaintext, aad []byte) []byte {
 	return r.aeads()[r.primary].Seal(out, nonce, plaintext, aad)
 }
 
+// Front is how many bytes of an envelope lie before its ciphertext.
+const Front = headerSize + nonceSize
+
+// SealInPlace is Seal of what is in buf behind its first Front bytes. The envelope takes the place of buf, and no
+// copy is made where the capacity of buf has room for Overhead-Front bytes more.
+func (r *Ring) SealInPlace(buf, aad []byte) []byte {
+	buf[0] = envelopeVersion
+	copy(buf[1:], r.primary[:])
+	nonce := buf[headerSize:Front]
+	rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	return r.aeads()[r.primary].Seal(buf[:Front], nonce, buf[Front:], aad)
+}
+
+// OpenInPlace is Open, but what was sealed takes the place of the envelope. After an error the envelope is lost.
+func (r *Ring) OpenInPlace(envelope, aad []byte) ([]byte, error) {
+	if len(envelope) < Overhead {
+		return nil, ErrOpen
+	}
+	return r.open(envelope[Front:Front], envelope, aad)
+}
+
 // Open returns what was sealed. The errors are ErrUnknownKey and ErrOpen; neither is to be taken for an
 // absent record.
-func (r *Ring) Open(envelope, aad []byte) ([]byte, error) {
+func (r *Ring) Open(envelope, aad []byte) ([]byte, error) { return r.open(nil, envelope, aad) }
+
+func (r *Ring) open(dst, envelope, aad []byte) ([]byte, error) {
 	if len(envelope) < Overhead || envelope[0] != envelopeVersion {
 		return nil, ErrOpen
 	}
@@ -112,7 +135,7 @@ func (r *Ring) Open(envelope, aad []byte) ([]byte, error) {
 	if !ok {
 		return nil, ErrUnknownKey
 	}
-	plaintext, err := aead.Open(nil, envelope[headerSize:headerSize+nonceSize], envelope[headerSize+nonceSize:], aad)
+	plaintext, err := aead.Open(dst, envelope[headerSize:Front], envelope[Front:], aad)
 	if err != nil {
 		return nil, ErrOpen
 	}

@@ -248,3 +248,32 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+// What is sealed where it lies is the same envelope, in the same memory.
+func TestInPlace(t *testing.T) {
+	ring, err := NewRing(GenerateKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spare := range []int{0, Overhead - Front} {
+		buf := make([]byte, Front, Front+9+spare)
+		buf = append(buf, "plaintext"...)
+		envelope := ring.SealInPlace(buf, []byte("row"))
+		if same := &envelope[0] == &buf[0]; same != (spare > 0) {
+			t.Error("the envelope is in the same memory:", same)
+		}
+		if got, err := ring.Open(envelope, []byte("row")); err != nil || string(got) != "plaintext" {
+			t.Fatal(got, err)
+		}
+		if _, err := ring.OpenInPlace(bytes.Clone(envelope), []byte("other")); !errors.Is(err, ErrOpen) {
+			t.Error(err)
+		}
+		got, err := ring.OpenInPlace(envelope, []byte("row"))
+		if err != nil || string(got) != "plaintext" || &got[0] != &envelope[Front] {
+			t.Error(got, err)
+		}
+	}
+	if _, err := ring.OpenInPlace(nil, nil); !errors.Is(err, ErrOpen) {
+		t.Error(err)
+	}
+}

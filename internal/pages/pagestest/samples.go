@@ -200,7 +200,7 @@ func messages(f Fill, p pages.Page) []Sample {
 		switch kind {
 		case pages.NotYet:
 			m.Label, m.Until = f.Label, Now.Add(23*time.Hour)
-		case pages.TooManyAttempts:
+		case pages.TooManyAttempts, pages.Busy, pages.TooManyForms:
 			m.RetryAfter = 2 * time.Minute
 		case pages.NoIdentity, pages.HTTPSRequired:
 			// Nobody is known yet.
@@ -213,6 +213,6 @@ func messages(f Fill, p pages.Page) []Sample {
 
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
-	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
+	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.Busy, pages.TooManyForms, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
 	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrolDenied, pages.Unavailable, pages.RolledBack,
 }
