@@ -39,6 +39,10 @@ func init() {
 //	POST /step_up/keys        {}
 //	POST /step_up/keys/create {tenant, label?, scopes, actions?, expires_at?, hash}
 //	POST /step_up/keys/revoke {id}
+//	POST /step_up/keys/enable {id}
+//
+//	POST /step_up/fence        {}
+//	POST /step_up/fence/accept {trust_codes?, lost?}
 //
 // Users are named in bodies, since the admin endpoint logs addresses. A user's
 // tenant may be left out where the sites have only one.
@@ -68,6 +72,9 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/keys", Handler: post(listKeys)},
 		{Pattern: "/step_up/keys/create", Handler: post(createKey)},
 		{Pattern: "/step_up/keys/revoke", Handler: post(revokeKey)},
+		{Pattern: "/step_up/keys/enable", Handler: post(enableKey)},
+		{Pattern: "/step_up/fence", Handler: post(fence)},
+		{Pattern: "/step_up/fence/accept", Handler: postUpTo(maxLostBody, acceptFence)},
 	}
 }
 
@@ -114,6 +121,11 @@ func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
 
 // post makes a route of a verb that takes a JSON body and gives a JSON answer.
 func post[In, Out any](verb func(context.Context, *App, In) (Out, error)) caddy.AdminHandlerFunc {
+	return postUpTo(maxAdminBody, verb)
+}
+
+// postUpTo is post with another bound of the body.
+func postUpTo[In, Out any](limit int64, verb func(context.Context, *App, In) (Out, error)) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodPost {
 			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use POST")}
@@ -123,7 +135,7 @@ func post[In, Out any](verb func(context.Context, *App, In) (Out, error)) caddy.
 		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 			return caddy.APIError{HTTPStatus: http.StatusUnsupportedMediaType, Err: errors.New("send application/json")}
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("reading body: %w", err)}
 		}
@@ -165,7 +177,7 @@ func adminError(err error) error {
 		status, err = http.StatusNotFound, errors.New("no such user: nobody of that name ever enrolled")
 	case errors.Is(err, ceremony.ErrInvalid):
 		status = http.StatusBadRequest
-	case errors.Is(err, ceremony.ErrLimit):
+	case errors.Is(err, ceremony.ErrLimit), errors.Is(err, ceremony.ErrNotFenced):
 		status = http.StatusConflict
 	}
 	return caddy.APIError{HTTPStatus: status, Err: err}

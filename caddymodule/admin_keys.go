@@ -40,6 +40,7 @@ type Key struct {
 	ExpiresAt  *time.Time       `json:"expires_at,omitempty"`   // left out: never
 	LastUsedAt *time.Time       `json:"last_used_at,omitempty"` // to the minute; left out: not yet
 	Expired    bool             `json:"expired,omitempty"`
+	Suspended  bool             `json:"suspended,omitempty"` // since an older copy was accepted, until it is enabled
 }
 
 // KeyAnswer is a key that was registered; Warning is a sentence, or empty.
@@ -61,7 +62,7 @@ type KeyName struct {
 func keyOf(k ceremony.APIKey, now time.Time) Key {
 	out := Key{
 		ID: k.ID, Tenant: k.Tenant, TenantUUID: ceremony.TenantUUID(k.Tenant).String(), Label: k.Label,
-		Scopes: k.Scopes, Actions: k.Actions, CreatedAt: k.CreatedAt,
+		Scopes: k.Scopes, Actions: k.Actions, CreatedAt: k.CreatedAt, Suspended: k.Suspended,
 	}
 	if !k.Expires.IsZero() {
 		out.ExpiresAt, out.Expired = &k.Expires, !now.Before(k.Expires)
@@ -121,9 +122,16 @@ func listKeys(ctx context.Context, app *App, _ struct{}) (KeysAnswer, error) {
 }
 
 func revokeKey(ctx context.Context, app *App, in KeyName) (KeyName, error) {
-	err := app.service.RevokeKey(ctx, in.ID)
+	return in, noSuchKey(app.service.RevokeKey(ctx, in.ID))
+}
+
+func enableKey(ctx context.Context, app *App, in KeyName) (KeyName, error) {
+	return in, noSuchKey(app.service.EnableKey(ctx, in.ID))
+}
+
+func noSuchKey(err error) error {
 	if errors.Is(err, ceremony.ErrNotFound) {
 		err = caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is no such API key: `caddy step-up keys list` tells their ids")}
 	}
-	return in, err
+	return err
 }

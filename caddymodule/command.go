@@ -29,7 +29,7 @@ configuration given by --config, else at the default address.`,
 
 func addCommands(c *cobra.Command) {
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), coverageCommand(), keysCommand(), cookieCommand(), keygenCommand(), initCommand())
+		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand())
 }
 
 // remote is the running Caddy, and how its answers are shown.

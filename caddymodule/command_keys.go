@@ -18,9 +18,9 @@ import (
 func keysCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
-		Short: "Makes, lists and revokes API keys for servers",
+		Short: "Makes, lists, revokes and enables API keys for servers",
 		Long: `
-Makes, lists and revokes the keys with which servers use the API that 'step_up_api'
+Makes, lists, revokes and enables the keys with which servers use the API that 'step_up_api'
 mounts. A key belongs to one tenant, and does what its scopes say:
 
   enroll  begin and finish a user's first enrolment
@@ -29,7 +29,7 @@ mounts. A key belongs to one tenant, and does what its scopes say:
   read    see what a user is enrolled with
   reset   take a user's authenticators away, renew recovery codes`,
 	}
-	c.AddCommand(keysCreateCommand(), keysListCommand(), keysRevokeCommand())
+	c.AddCommand(keysCreateCommand(), keysListCommand(), keysRevokeCommand(), keysEnableCommand())
 	return c
 }
 
@@ -166,6 +166,9 @@ func writeKeys(w io.Writer, list KeysAnswer) {
 		} else if k.ExpiresAt != nil {
 			expires = k.ExpiresAt.Local().Format(minute)
 		}
+		if k.Suspended {
+			expires = "suspended"
+		}
 		if k.LastUsedAt != nil {
 			used = k.LastUsedAt.Local().Format(minute)
 		}
@@ -188,4 +191,21 @@ won with it stay; end a user's with 'caddy step-up revoke'.`,
 	r.flags(c)
 	return asking(c, &r, "keys/revoke", func(args []string) KeyName { return KeyName{ID: args[0]} },
 		func(w io.Writer, done KeyName) { fmt.Fprintf(w, "%s is no key any more.\n", done.ID) })
+}
+
+func keysEnableCommand() *cobra.Command {
+	var r remote
+	c := &cobra.Command{
+		Use:   "enable id [flags]",
+		Short: "Enables an API key that is suspended",
+		Long: `
+Enables an API key that was suspended when an older copy of the database was accepted,
+see 'caddy step-up fence'. Enable only those that you know: a key that was revoked
+after the copy was made is back in it.`,
+		Example: `  caddy step-up keys enable key_0123456789ab`,
+		Args:    cobra.ExactArgs(1),
+	}
+	r.flags(c)
+	return asking(c, &r, "keys/enable", func(args []string) KeyName { return KeyName{ID: args[0]} },
+		func(w io.Writer, done KeyName) { fmt.Fprintf(w, "Enabled key %s.\n", done.ID) })
 }

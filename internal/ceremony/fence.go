@@ -54,6 +54,8 @@ type Redone struct {
 	// Applied tells that the gateway has taken away again what was taken away
 	// then; else the operator has to do what the event says, if they want it done.
 	Applied bool
+	// Enrolled tells that the subject has an authenticator all the same.
+	Enrolled bool
 }
 
 // Acceptance is how an operator takes an older copy of the database.
@@ -83,6 +85,8 @@ func (s *Service) AcceptFence(ctx context.Context, a Acceptance) ([]Redone, erro
 	if err != nil {
 		return nil, err
 	}
+	// What is void, suspended and taken away goes on where space is short.
+	ctx = store.Taking(ctx)
 	var done []Redone
 	err = db.AcceptFence(ctx, records.Acceptance{Now: s.now(), TrustCodes: a.TrustCodes, Mend: func(view *records.DB) (err error) {
 		m := *s
@@ -116,25 +120,26 @@ func (s *Service) redo(ctx context.Context, db *records.DB, a Acceptance) ([]Red
 	}
 	var done []Redone
 	for at, e := range events {
-		r.at = at
+		r.at, r.enrolled = at, false
 		outcome, err := r.one(ctx, e)
 		if err != nil {
 			return done, err
 		}
 		if outcome != shown {
-			done = append(done, Redone{Event: e, Applied: outcome == applied})
+			done = append(done, Redone{Event: e, Applied: outcome == applied, Enrolled: r.enrolled})
 		}
 	}
 	return done, nil
 }
 
 type redoing struct {
-	s     *Service
-	db    *records.DB
-	trust bool
-	over  map[string]int  // see overBy
-	at    int             // the place of the event in question
-	keys  map[string]bool // the ids of those that there are
+	s        *Service
+	db       *records.DB
+	trust    bool
+	over     map[string]int  // see overBy
+	at       int             // the place of the event in question
+	enrolled bool            // whether its subject has an authenticator, of those with the outcome left
+	keys     map[string]bool // the ids of those that there are
 }
 
 // outcome is what became of one event.
@@ -359,6 +364,7 @@ func (r *redoing) given(ctx context.Context, e Event) (outcome, error) {
 		})
 	}
 	if lost {
+		r.enrolled = a.State == records.StateEnrolled
 		return left, nil
 	}
 	return shown, nil

@@ -1,0 +1,140 @@
+package caddymodule
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// auditLines is what was read of audit logs.
+type auditLines struct {
+	Events []LostEvent
+	// Lines counts the lines of the audit log, Unreadable those among them that
+	// could not be read.
+	Lines, Unreadable int
+}
+
+// maxLogLine bounds a line of a log, in bytes. What is longer is none of ours.
+const maxLogLine = 64 << 10
+
+// auditLogger names the logger in each line, as Caddy writes it in JSON.
+var auditLogger = []byte(`"step_up.audit"`)
+
+// read adds the events of a log that tell what was given or taken away. The log
+// is JSON, a line for each entry, as Caddy writes it, compressed or not; other
+// loggers' lines are passed over. It is read as a stream.
+func (a *auditLines) read(r io.Reader) error {
+	lines := bufio.NewReaderSize(r, maxLogLine)
+	if head, err := lines.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
+		plain, err := gzip.NewReader(lines)
+		if err != nil {
+			return fmt.Errorf("reading compressed log: %w", err)
+		}
+		lines = bufio.NewReaderSize(plain, maxLogLine)
+	}
+	for {
+		line, err := lines.ReadSlice('\n')
+		long := errors.Is(err, bufio.ErrBufferFull)
+		if bytes.Contains(line, auditLogger) {
+			if err := a.line(line, long); err != nil {
+				return err
+			}
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = lines.ReadSlice('\n')
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading log: %w", err)
+		}
+	}
+}
+
+func (a *auditLines) line(text []byte, cut bool) error {
+	var l struct {
+		Logger    string          `json:"logger"`
+		TS        json.RawMessage `json:"ts"`
+		DecidedAt json.RawMessage `json:"decided_at"`
+		LostEvent
+	}
+	err := json.Unmarshal(text, &l)
+	if err == nil && l.Logger != "step_up.audit" {
+		return nil // some text that names it
+	}
+	a.Lines++
+	if err == nil && !counts(&l.LostEvent) {
+		return nil
+	}
+	at := l.DecidedAt
+	if len(at) == 0 {
+		at = l.TS
+	}
+	if l.Time, err = logTime(at, err); err != nil || cut {
+		a.Unreadable++
+		return nil
+	}
+	if len(a.Events) >= ceremony.MaxLost {
+		return fmt.Errorf("the log tells of more than %d things that were given or taken away: name only the part of it since the copy was made", ceremony.MaxLost)
+	}
+	a.Events = append(a.Events, l.LostEvent)
+	return nil
+}
+
+// counts reports whether an event gave or took away something that an older copy
+// of the database may not know.
+func counts(e *LostEvent) bool {
+	switch e.Event + " " + e.Outcome {
+	case "api_key created", "api_key revoked", "reset done", "remove done", "disown done", "vouch done",
+		"recovery_codes done", "confirm done", "invite done":
+		return true
+	case "verify passed":
+		return e.Method == grants.RecoveryCode.String()
+	case "verify refused":
+		return e.Cause == "cloned"
+	}
+	return false
+}
+
+// logLayouts are the forms in which Caddy's encoders write times as text; see
+// its time_format.
+var logLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.000Z0700", "2006/01/02 15:04:05.000", "2006/01/02 15:04:05", "02/Jan/2006:15:04:05 -0700"}
+
+// logTime reads a time as a log has it: text, or a number of seconds, milli- or
+// nanoseconds since 1970.
+func logTime(raw json.RawMessage, err error) (time.Time, error) {
+	if err != nil {
+		return time.Time{}, err
+	}
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		for _, layout := range logLayouts {
+			if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+				return t, nil
+			}
+		}
+		return time.Time{}, errors.New("time of an unknown form")
+	}
+	var n float64
+	if err := json.Unmarshal(raw, &n); err != nil || n <= 0 {
+		return time.Time{}, errors.New("time of an unknown form")
+	}
+	switch {
+	case n > 1e17:
+		n /= 1e9
+	case n > 1e11:
+		n /= 1e3
+	}
+	whole, part := math.Modf(n)
+	return time.Unix(int64(whole), int64(part*1e9)), nil
+}
