@@ -62,32 +62,35 @@ func (a *auditLines) read(r io.Reader) error {
 }
 
 func (a *auditLines) line(text []byte, cut bool) error {
+	// The fields are those of auditTo.
 	var l struct {
 		Logger    string          `json:"logger"`
-		TS        json.RawMessage `json:"ts"`
+		Event     string          `json:"event"`
+		Outcome   string          `json:"outcome"`
+		Cause     string          `json:"cause"`
+		Tenant    string          `json:"tenant"`
+		User      string          `json:"user"`
+		Method    string          `json:"method"`
+		Object    string          `json:"object"`
 		DecidedAt json.RawMessage `json:"decided_at"`
-		LostEvent
 	}
 	err := json.Unmarshal(text, &l)
 	if err == nil && l.Logger != "step_up.audit" {
 		return nil // some text that names it
 	}
 	a.Lines++
-	if err == nil && !counts(&l.LostEvent) {
+	e := LostEvent{Event: l.Event, Outcome: l.Outcome, Cause: l.Cause, Tenant: l.Tenant, User: l.User, Method: l.Method, Object: l.Object}
+	if err == nil && !counts(&e) {
 		return nil
 	}
-	at := l.DecidedAt
-	if len(at) == 0 {
-		at = l.TS
-	}
-	if l.Time, err = logTime(at, err); err != nil || cut {
+	if e.Time, err = logTime(l.DecidedAt, err); err != nil || cut {
 		a.Unreadable++
 		return nil
 	}
 	if len(a.Events) >= ceremony.MaxLost {
 		return fmt.Errorf("the log tells of more than %d things that were given or taken away: name only the part of it since the copy was made", ceremony.MaxLost)
 	}
-	a.Events = append(a.Events, l.LostEvent)
+	a.Events = append(a.Events, e)
 	return nil
 }
 
@@ -129,7 +132,7 @@ func logTime(raw json.RawMessage, err error) (time.Time, error) {
 	if err := json.Unmarshal(raw, &n); err != nil || n <= 0 {
 		return time.Time{}, errors.New("time of an unknown form")
 	}
-	switch {
+	switch { // no log is from before 1973
 	case n > 1e17:
 		n /= 1e9
 	case n > 1e11:
