@@ -91,34 +91,6 @@ func activeApp() (*App, error) {
 	return module.(*App), nil
 }
 
-// Health is what the health route answers.
-type Health struct {
-	Status string `json:"status"` // ok or unavailable
-	Reason string `json:"reason,omitempty"`
-}
-
-// healthTimeout is how long the store may take for one read.
-const healthTimeout = 5 * time.Second
-
-// health is 200 where the store answers a read, and 503 with the reason
-// otherwise.
-func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use GET")}
-	}
-	status, answer := http.StatusOK, Health{Status: "ok"}
-	app, err := activeApp()
-	if err == nil {
-		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
-		defer cancel()
-		err = app.service.Ping(ctx)
-	}
-	if err != nil {
-		status, answer = http.StatusServiceUnavailable, Health{Status: "unavailable", Reason: err.Error()}
-	}
-	return answerJSON(w, status, answer)
-}
-
 // post makes a route of a verb that takes a JSON body and gives a JSON answer.
 func post[In, Out any](verb func(context.Context, *App, In) (Out, error)) caddy.AdminHandlerFunc {
 	return postUpTo(maxAdminBody, verb)

@@ -77,6 +77,9 @@ func saying(word string) string {
 	return "This " + word + "."
 }
 
+// soon is the Retry-After while the state cannot be read or written.
+const soon = 5 * time.Second
+
 // untilUnlocked is the Retry-After of who must wait for an operator.
 const untilUnlocked = 24 * time.Hour
 
@@ -105,7 +108,7 @@ func refusalOf(err error) *refusal {
 			return &s.refusal
 		}
 	}
-	return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", detail: "This cannot be done now. Try again later."}
+	return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", detail: "This cannot be done now. Try again later.", retryAfter: soon}
 }
 
 var simple = []struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
 // Scope is something that an API key may do.
@@ -205,6 +206,7 @@ func (s *Service) Keys(ctx context.Context) ([]APIKey, error) {
 
 // RevokeKey ends the key of that id at once. [ErrNotFound] where there is none.
 func (s *Service) RevokeKey(ctx context.Context, id string) error {
+	ctx = store.Taking(ctx)
 	db, err := s.open(ctx)
 	if err != nil {
 		return err
@@ -298,15 +300,15 @@ func (s *Service) KeyOf(ctx context.Context, text string) (APIKey, error) {
 		if err != nil {
 			return APIKey{}, err
 		}
-		// Where another use was first, or a revocation, theirs stands.
+		// Where another use was first, or a revocation, theirs stands. Where it
+		// cannot be written, the key is as good as it was read: what it is used
+		// for will tell.
 		if err := db.Apply(ctx, put); errors.Is(err, records.ErrConflict) {
 			if _, err := db.APIKeys.Get(ctx, grants.Holder(hash), nil); errors.Is(err, records.ErrNotFound) {
 				return APIKey{}, ErrNotFound
 			} else if err != nil {
 				return APIKey{}, err
 			}
-		} else if err != nil {
-			return APIKey{}, err
 		}
 	}
 	return keyOf(db, &row.Value), nil

@@ -338,6 +338,7 @@ func (s *Service) accepts(c *Challenge, m grants.Methods) bool {
 
 // Cancel removes p's challenge. One that is gone already is no error.
 func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
+	ctx = store.Taking(ctx)
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err

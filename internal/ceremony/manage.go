@@ -202,6 +202,7 @@ func (s *Service) Rename(ctx context.Context, p Principal, id, label, token stri
 // recovery codes, and the subject may enrol again with an invite only. It spends
 // the grant in token.
 func (s *Service) Remove(ctx context.Context, p Principal, id, token string) error {
+	ctx = store.Taking(ctx)
 	var (
 		db   *records.DB
 		late []store.Op

@@ -100,6 +100,7 @@ func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
 
 // ResetBy is [Service.Reset] of p's subject by who p says: a server's key.
 func (s *Service) ResetBy(ctx context.Context, p Principal) error {
+	ctx = store.Taking(ctx)
 	who := p.Subject
 	db, err := s.openFor(ctx, who)
 	if err != nil {
@@ -225,6 +226,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 // counts them. Challenges that are pending stay: they need a proof yet. Enrolments
 // that a grant for step_up.manage allowed need none, and end with those.
 func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string) (int, error) {
+	ctx = store.Taking(ctx)
 	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return 0, err

@@ -11,6 +11,7 @@ import (
 
 // RevokeGrant ends p's grant of that id. [ErrNotFound] where p has none such.
 func (s *Service) RevokeGrant(ctx context.Context, p Principal, id string) error {
+	ctx = store.Taking(ctx)
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
@@ -37,6 +38,7 @@ func (s *Service) RevokeGrant(ctx context.Context, p Principal, id string) error
 // dropGrants revokes the holder's grants that which picks, and counts them. A
 // spent one is dropped too, so that it cannot be given back.
 func (s *Service) dropGrants(ctx context.Context, db *records.DB, h grants.Holder, which func(records.Row[records.GrantRow]) bool) (int, error) {
+	ctx = store.Taking(ctx)
 	rows, err := db.GrantsOf(ctx, h, maxListed)
 	if err != nil {
 		return 0, err

@@ -241,6 +241,7 @@ func (s *Service) Redeem(ctx context.Context, p *Principal, passes []Pass, t Tic
 // Forget removes the request of a redeemed ticket, which nobody needs any more.
 // The ticket stays until it runs out, so that it is told as used.
 func (s *Service) Forget(ctx context.Context, t Ticket) error {
+	ctx = store.Taking(ctx)
 	db, err := s.open(ctx)
 	if err != nil {
 		return err

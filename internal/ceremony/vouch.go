@@ -68,6 +68,7 @@ func mayDisown(a *records.Account, x *records.Authenticator, now time.Time) bool
 // it, by which the owner takes it back at once, with [Service.Vouch]. It fails
 // with [ErrNotFound] and [ErrNotDisownable].
 func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
+	ctx = store.Taking(ctx)
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err

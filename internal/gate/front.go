@@ -135,6 +135,9 @@ func (f *Front) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 		problem.Write(w, why.problem())
 		return
 	}
+	if why.code == problem.Unavailable {
+		problem.SoonAgain(w.Header())
+	}
 	pages.Render(w, why.code.Status(), pages.Message{Page: frontPage(r), Kind: why.page})
 }
 

@@ -79,6 +79,9 @@ func (v *visit) refuse(why *refusal) {
 		// RFC 9110 section 15.5.2 demands the field; Bearer makes no browser ask.
 		h.Set("WWW-Authenticate", "Bearer")
 	}
+	if why.code == problem.Unavailable {
+		problem.SoonAgain(h)
+	}
 	message := pages.Message{Page: v.page(), Kind: why.page}
 	switch why.page {
 	case pages.NoIdentity, pages.Ambiguous, pages.CrossSite:

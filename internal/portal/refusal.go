@@ -35,6 +35,9 @@ func (v *visit) fail(err error) {
 		problem.Write(v.w, p)
 		return
 	}
+	if p.Code == problem.Unavailable {
+		problem.SoonAgain(v.w.Header())
+	}
 	kind, next := v.kindOf(p.Code, err)
 	if p.RetryAfter > 0 {
 		v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(p.RetryAfter), 10))

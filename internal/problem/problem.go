@@ -161,6 +161,8 @@ func Write(w http.ResponseWriter, p Problem) {
 			at := p.Available.UTC().Truncate(time.Second).Add(time.Second) // never too early
 			b.AvailableAt = &at
 		}
+	case Unavailable:
+		SoonAgain(h)
 	case InvalidCode:
 		if left := p.AttemptsLeft; left >= 0 {
 			b.AttemptsLeft = &left
@@ -179,6 +181,14 @@ func Write(w http.ResponseWriter, p Problem) {
 	h.Set("Content-Length", strconv.Itoa(len(out)))
 	w.WriteHeader(status)
 	_, _ = w.Write(out)
+}
+
+// SoonAgain sets the Retry-After of Unavailable, unless another is set: what is
+// out of use is tried again all the time.
+func SoonAgain(h http.Header) {
+	if h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "5")
+	}
 }
 
 // authenticate is the WWW-Authenticate field of RFC 9470 section 3. What the

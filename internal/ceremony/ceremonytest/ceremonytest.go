@@ -161,6 +161,14 @@ func (w *World) PutBack(dir string) {
 	w.openDB()
 }
 
+// Under puts a store that may refuse what the database would take between the
+// service and its database, from now on.
+func (w *World) Under(wrap func(store.Store) store.Store) {
+	w.t.Helper()
+	w.store = wrap(w.store)
+	w.openDB()
+}
+
 // Configure changes the settings, as a reload does. The service is another one
 // afterwards.
 func (w *World) Configure(edits ...func(*ceremony.Settings)) {

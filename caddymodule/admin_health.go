@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Health is what the health route answers.
+type Health struct {
+	// Status is ok; degraded, where something works that should not be left
+	// alone; or unavailable, where what is protected is refused. The HTTP status
+	// is 503 with unavailable and 200 otherwise.
+	Status string `json:"status"`
+	// Reason says why the status is not ok.
+	Reason string `json:"reason,omitempty"`
+	// Since is when the database went out of use.
+	Since *time.Time `json:"since,omitempty"`
+	// WaitingSeconds is how long the oldest change has waited to be on the disk.
+	WaitingSeconds float64 `json:"waiting_seconds,omitempty"`
+	// Refused says what is refused for want of space on the disk.
+	Refused string `json:"refused,omitempty"`
+	// Marked reports whether an older copy of the database would be noticed.
+	Marked bool `json:"marked"`
+	// Process is the id of the process that has the database open.
+	Process int `json:"process,omitempty"`
+}
+
+const (
+	// healthTimeout is how long the store may take for one read. Engines give up
+	// after 5 s and know why.
+	healthTimeout = 6 * time.Second
+
+	// longWait is how long a change may wait on a disk that is well.
+	longWait = time.Second
+)
+
+// health is 200 where the store answers a read, and 503 with the reason
+// otherwise. A store that answers may have something else to tell.
+func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use GET")}
+	}
+	var answer Health
+	app, err := activeApp()
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+		defer cancel()
+		err = app.service.Ping(ctx)
+		answer = app.db.health()
+	}
+	status := http.StatusOK
+	switch {
+	case err != nil:
+		status, answer.Status = http.StatusServiceUnavailable, "unavailable"
+		if answer.Since == nil {
+			answer.Reason = err.Error()
+		}
+	case answer.Reason != "":
+		answer.Status = "degraded"
+	default:
+		answer.Status = "ok"
+	}
+	return answerJSON(w, status, answer)
+}
+
+// health is what the engine tells of itself. It does not wait.
+func (d *database) health() (h Health) {
+	d.mu.Lock()
+	s, failed, since := d.store, d.failed, d.since
+	d.mu.Unlock()
+	if failed != nil {
+		h.Reason, h.Since = failed.Error(), &since
+	}
+	if s == nil {
+		return h
+	}
+	if child, ok := s.(interface{ PID() int }); ok {
+		h.Process = child.PID()
+	}
+	now := s.Health()
+	h.Marked, h.WaitingSeconds = !now.Unmarked, now.Waiting.Round(time.Millisecond).Seconds()
+	switch {
+	case now.Down != nil:
+		h.Reason = now.Down.Error()
+		if at := s.Since(); !at.IsZero() {
+			h.Since = &at
+		}
+	case failed != nil:
+	case now.Low != nil:
+		h.Reason = now.Low.Error()
+		h.Refused = "everything that needs a change to the database, but revocations, resets and removals"
+	case now.Waiting > longWait:
+		h.Reason = "the disk is slow: a change waits for it"
+	}
+	return h
+}
