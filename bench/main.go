@@ -322,17 +322,46 @@ func (b *bench) memory(up string) error {
 	return nil
 }
 
-// resident reads a process's resident set, on Linux.
+// resident reads what a process and its children hold of memory, on Linux. What
+// several processes share, as a gateway and its database share the program, is
+// divided among them.
 func resident(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
 	}
+	var held int64
 	for line := range strings.Lines(string(text)) {
 		var kb int64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kb); n == 1 {
-			return kb << 10, nil
+		if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kb); n == 1 {
+			held = kb << 10
 		}
 	}
-	return 0, fmt.Errorf("no resident memory in /proc/%d/status", pid)
+	if held == 0 {
+		return 0, fmt.Errorf("no resident memory in /proc/%d/smaps_rollup", pid)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it ended
+		}
+		_, after, _ := strings.Cut(string(text), ") ") // of its name, which may hold anything
+		var state string
+		var parent, child int
+		fmt.Sscan(after, &state, &parent)
+		fmt.Sscan(string(text), &child)
+		if parent != pid {
+			continue
+		}
+		more, err := resident(child)
+		if err != nil {
+			return 0, err
+		}
+		held += more
+	}
+	return held, nil
 }
