@@ -2,9 +2,11 @@ package caddymodule
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -64,13 +66,24 @@ func checkMark(path string) error {
 	go func() { writable <- openMark(path) }()
 	select {
 	case err := <-writable:
-		if err != nil {
+		if err != nil && !ofItsDisk(err) {
 			return fmt.Errorf("the mark %s cannot be written (%v): make it writable, write `mark PATH` with another path, or `mark off`, "+
 				"with which an older copy of the database goes unnoticed", path, err)
 		}
 	case <-time.After(markPatience):
 	}
 	return nil
+}
+
+// ofItsDisk reports whether the disk of a mark is at fault, which is most often
+// that of the database too: opening that tells, and Caddy goes on without it.
+func ofItsDisk(err error) bool {
+	for _, fault := range []error{syscall.EIO, syscall.EROFS, syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 func openMark(path string) error {
