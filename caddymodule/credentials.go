@@ -89,19 +89,35 @@ func (c *carried) check(r *http.Request, vouched []Credential) error {
 	return c.places.Check(r, vouched)
 }
 
-// denied refuses places that no request may have.
+// denied refuses places outside the body that no request may have.
 func (c *carried) denied(r *http.Request) error {
 	if c.deny == nil {
 		return nil
 	}
-	err := c.deny.check(r, nil)
-	if err == nil {
-		err = c.deny.inBody(r, nil)
+	return asDenied(c.deny.check(r, nil))
+}
+
+// deniedInBody is denied for the body.
+func (c *carried) deniedInBody(r *http.Request) error {
+	if c.deny == nil {
+		return nil
 	}
+	return asDenied(c.deny.inBody(r, nil))
+}
+
+func asDenied(err error) error {
 	if at, ok := err.(*identity.UnvouchedError); ok {
 		at.Denied = true
 	}
 	return err
+}
+
+// reads reports whether inBody or deniedInBody may read the body.
+func (c *carried) reads(r *http.Request) bool {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || r.ContentLength > int64(c.limit) {
+		return false
+	}
+	return len(c.fields) > 0 || c.deny != nil && len(c.deny.fields) > 0 || c.token && isForm(r.Header["Content-Type"])
 }
 
 // inBody refuses credentials in the body. A field that the operator named is there
@@ -116,6 +132,7 @@ func (c *carried) inBody(r *http.Request, vouched []Credential) error {
 		return slices.ContainsFunc(vouched, func(v Credential) bool { return v.Covers(InField, name) })
 	}
 	peek := readings.NewPeek(r, c.limit)
+	peek.Reserved()
 	for i := range c.fields {
 		f := &c.fields[i]
 		if vouches(f.String()) {

@@ -42,8 +42,9 @@ type Handler struct {
 	identity IdentitySource
 	form     func(user string) (string, error) // the form in which user ids are kept
 	carried  *carried                          // where requests carry credentials
-	actions  map[string]portal.Action          // by action type
-	around   bool                              // some way leads around it, see checkComposition
+	service  *ceremony.Service
+	actions  map[string]portal.Action // by action type
+	around   bool                     // some way leads around it, see checkComposition
 	gate     *gate.Gate
 	observer *observer
 	logger   *zap.Logger
@@ -127,7 +128,7 @@ func identitySource(ctx caddy.Context, handler any) (IdentitySource, error) {
 // it.
 func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	said := h.Site.WithDefaults()
-	h.tenant = said.Tenant
+	h.tenant, h.service = said.Tenant, app.service
 	h.form = formOf(said.UserID)
 	if err := h.placeCredentials(said.Credentials, int(max(app.App.WithDefaults().Limits.Held.Size, 256<<10))); err != nil {
 		return err

@@ -23,10 +23,22 @@ func (h *Handler) identifyRequest(r *http.Request) (ceremony.Principal, error) {
 	if err != nil {
 		return p, err
 	}
-	if err := h.carried.inBody(r, who.Vouched); err != nil {
-		return ceremony.Principal{}, h.unvouched(r, err)
+	// Bodies are looked into last: nobody whose name is not known makes the gateway
+	// read one for the sake of credentials.
+	look := func() error {
+		err := h.carried.deniedInBody(r)
+		if err == nil {
+			err = h.carried.inBody(r, who.Vouched)
+		}
+		if err != nil {
+			return h.unvouched(r, err)
+		}
+		return nil
 	}
-	return p, nil
+	if !h.carried.reads(r) {
+		return p, look()
+	}
+	return p, gate.ReadWhole(r, h.service, p, int64(h.carried.limit), look)
 }
 
 // identify asks the identity source, and returns the subject in the form in which

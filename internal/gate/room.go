@@ -53,6 +53,7 @@ func (v *visit) reserve(who *ceremony.Principal) error {
 func (v *visit) peek(limit int) readings.Peek {
 	p := readings.NewPeek(v.r, limit)
 	p.Timed(&deadline.Reading{W: v.w, R: v.r, Size: int64(limit)})
+	p.Reserved()
 	return p
 }
 
@@ -63,6 +64,46 @@ func (v *visit) handOver() {
 		return
 	}
 	v.r.Body = &handed{ReadCloser: v.r.Body, room: v.room}
+}
+
+// ReadWhole reserves memory for a body of which up to limit bytes are about to be
+// read to identify its request, reads it by read, and leaves the reservation to the
+// gate. It fails with the error of read, or with a ceremony.Busy, which
+// Options.Identify passes on. The body of a held request is in memory already.
+func ReadWhole(r *http.Request, s *ceremony.Service, who ceremony.Principal, limit int64, read func() error) error {
+	if r.Context().Value(claimKey{}) != nil {
+		return read()
+	}
+	size := r.ContentLength
+	if size < 0 || size > limit {
+		size = limit
+	}
+	room, err := s.Room(r.Context(), who, size)
+	if err != nil {
+		return err
+	}
+	if err := read(); err != nil {
+		room.Release()
+		return err
+	}
+	r.Body = &handed{ReadCloser: r.Body, room: room}
+	return nil
+}
+
+// identify identifies who sends the request. Its body may be read for that, which
+// has a deadline, and memory of its own; see ReadWhole.
+func (v *visit) identify() (ceremony.Principal, error) {
+	if v.r.ContentLength == 0 {
+		return v.g.o.Identify(v.r)
+	}
+	reading := deadline.Reading{W: v.w, R: v.r, Size: v.g.whole()}
+	reading.Begin()
+	who, err := v.g.o.Identify(v.r)
+	reading.End()
+	if h, ok := v.r.Body.(*handed); ok {
+		v.r.Body, v.room = h.ReadCloser, h.room
+	}
+	return who, err
 }
 
 // keep takes back what handOver left to the application, where the request is held

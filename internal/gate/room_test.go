@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -269,4 +270,44 @@ func TestS26RoomIsGivenBack(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	free("a client that went away")
+}
+
+// A body that is read whole to identify its request has a deadline and memory that
+// is reserved before, which the gate has from there on.
+func TestS26BodiesReadToIdentifyAreBounded(t *testing.T) {
+	t.Parallel()
+	s := tight(t, gate.Rule{Demand: admin})
+	cookie := grantCookie(admin, s.token("alice", admin))
+	s.back.Store(s.newGate(func(o *gate.Options) {
+		o.Rules, o.Ceremony = []gate.Rule{{Demand: admin}}, s.Service
+		o.Identify = func(r *http.Request) (ceremony.Principal, error) {
+			p, err := identify(r)
+			if err != nil || r.ContentLength == 0 {
+				return p, err
+			}
+			p.Tenant = ceremonytest.Tenant
+			return p, gate.ReadWhole(r, s.Service, p, 1<<20, func() error {
+				if used, _ := s.DB.InFlight().Used(); used == 0 {
+					t.Error("nothing is reserved")
+				}
+				readings.PeekForm(r, 1<<20)
+				return nil
+			})
+		}
+	}))
+	body := "a=1" + strings.Repeat("&", 250<<10-3)
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	s.expect(s.do("POST", "/x", body, append(form, "Cookie", cookie)...), 200, true)
+	s.expect(s.do("POST", "/x", body, with(form...)...), 303, false)
+	s.expect(s.do("POST", "/x", body, append(form, "X-User", "")...), 401, false)
+	if used, waiting := s.DB.InFlight().Used(); used != 0 || waiting != 0 {
+		t.Errorf("%d bytes are reserved, %d wait", used, waiting)
+	}
+	_, answers := s.half("alice", 250<<10, form...)
+	begins(t, answers)
+	a := s.do("POST", "/x", body, append(form, "Cookie", cookie)...)
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "5" || len(s.takeReached()) > 0 {
+		t.Errorf("without room: %d %v", a.StatusCode, a.Header)
+	}
+	s.expect(s.do("POST", "/x", body, append(form, "X-User", "bob")...), 401, false)
 }

@@ -58,7 +58,14 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		v.refuse(refusal)
 		return nil
 	}
-	who, err := g.o.Identify(r)
+	who, err := v.identify()
+	if v.room != nil {
+		defer v.release()
+	}
+	if errors.Is(err, ceremony.ErrBusy) {
+		v.unroomy(err)
+		return nil
+	}
 	refusal := v.identified(&who, err)
 	if len(v.observed) > 0 {
 		v.tellObserved(presence(refusal))
@@ -67,7 +74,7 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		v.refuse(refusal)
 		return nil
 	}
-	if v.readsWhole() {
+	if v.room == nil && v.readsWhole() {
 		if err := v.reserve(&who); err != nil {
 			v.unroomy(err)
 			return nil

@@ -129,12 +129,12 @@ func markedUTF16(b string) bool {
 	return len(b) >= 2 && (b[0] == 0xff && b[1] == 0xfe || b[0] == 0xfe && b[1] == 0xff)
 }
 
-// readHead reads the body to its end, or one byte past limit. What is
-// allocated grows with what has come and not with what was announced.
-func readHead(r *http.Request, limit int) ([]byte, error) {
+// readHead reads the body to its end, or one byte past limit. At most most bytes
+// are allocated by what was announced; the rest grows with what has come.
+func readHead(r *http.Request, limit int, most int64) ([]byte, error) {
 	size := 4 << 10
 	if n := r.ContentLength; n > 0 {
-		size = int(min(n+1, 64<<10))
+		size = int(min(n+1, most))
 	}
 	b := make([]byte, 0, size)
 	for {
@@ -163,7 +163,9 @@ func (b *replay) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	case len(b.head) > 0:
 		n := copy(p, b.head)
-		b.head = b.head[n:]
+		if b.head = b.head[n:]; len(b.head) == 0 {
+			b.head = nil // the memory is free once it was read
+		}
 		return n, nil
 	case b.err != nil:
 		return 0, b.err

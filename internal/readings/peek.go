@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"unsafe"
 )
 
 var (
@@ -23,6 +24,7 @@ type Peek struct {
 	head  string
 	err   error // io.EOF where head is all
 	timer Timer
+	whole bool
 }
 
 // Timer bounds how long a body may be on its way: Begin is called before it is
@@ -35,6 +37,10 @@ type Timer interface {
 
 // Timed sets what bounds the reading; nil, as at first, for nothing.
 func (p *Peek) Timed(t Timer) { p.timer = t }
+
+// Reserved tells that memory is reserved for as much as is read. What the client
+// declares is then allocated at once, and not as it comes.
+func (p *Peek) Reserved() { p.whole = true }
 
 // NewPeek makes a Peek that keeps at most limit bytes of r's body. It waits for
 // the client to send them.
@@ -50,10 +56,18 @@ func (p *Peek) read() {
 		return
 	}
 	p.done = true
+	if before, ok := p.r.Body.(*replay); ok && before.err != nil && len(before.head) <= p.limit && !before.closed.Load() {
+		p.head, p.err = textOf(before.head), before.err // read already
+		return
+	}
 	if p.timer != nil {
 		p.timer.Begin()
 	}
-	head, err := readHead(p.r, p.limit)
+	most := int64(64 << 10)
+	if p.whole {
+		most = int64(p.limit) + 1
+	}
+	head, err := readHead(p.r, p.limit, most)
 	if p.timer != nil && (err == nil || err == io.EOF) {
 		p.timer.End()
 	}
@@ -61,8 +75,11 @@ func (p *Peek) read() {
 	if len(head) > p.limit {
 		err = ErrBodyTooLarge
 	}
-	p.head, p.err = string(head), err
+	p.head, p.err = textOf(head), err
 }
+
+// textOf is the text of bytes that nobody changes any more.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // TooLarge tells that the body is known to be over the limit, and so that more
 // of it might be told with a higher one.

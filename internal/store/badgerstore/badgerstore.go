@@ -147,6 +147,10 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
+		// Badger builds a table in memory, in blocks that double until an entry fits, and keeps up to 8 of the buffers.
+		// With blocks that take a chunk at once, and small tables, that is a third of what it is otherwise.
+		WithBlockSize(chunkSize + 64<<10).
+		WithBaseTableSize(1 << 20).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // never written to; Badger wants one, and maps twice the size
 		WithCompression(options.None). // sealed values do not compress

@@ -48,6 +48,10 @@ const (
 	// disk, and whether its directory is still where it was.
 	watchEvery = 2 * time.Second
 
+	// childMemory is where the child's collector begins to give memory back at
+	// once: Caddy, which may be confined together with it, does not know of it.
+	childMemory = 96 << 20
+
 	// maxAtOnce bounds the calls that the child carries out at once. The
 	// parent sends fewer.
 	maxAtOnce = 2 * maxCalls
@@ -62,6 +66,7 @@ func childMain() int {
 	// Little lives here besides the database's own tables, so that collecting
 	// often costs little.
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(childMemory)
 
 	out := os.Stdout
 	os.Stdout = os.Stderr // what is printed by mistake is no frame
