@@ -33,7 +33,7 @@ func (b *Badger) markFile() (string, error) {
 // besideData is the mark's default place.
 func (b *Badger) besideData() (string, error) {
 	name := "step_up.mark"
-	if b.Dir != "" {
+	if usual, err := (&Badger{}).directory(); err != nil || b.dir != usual {
 		sum := sha256.Sum256([]byte(b.dir))
 		name = fmt.Sprintf("step_up-%x.mark", sum[:4])
 	}

@@ -69,11 +69,8 @@ type fencing struct {
 	lost atomic.Uint64 // how often the engine went out of use
 
 	mu      sync.Mutex // one change of the state at a time
-	settled struct {   // for which a generation began
-		found store.Fence
-		lost  uint64
-	}
-	began bool // one did since the database was opened
+	settled uint64     // lost + 1 when a generation began, since when the engine was not opened anew
+	began   bool       // one did since the database was opened
 }
 
 func newFencing(s fenceState) *fencing {
@@ -189,13 +186,13 @@ func (db *DB) settleFence(ctx context.Context) error {
 	switch found := f.engine.Fence(); {
 	case found.Kind == store.FenceRolledBack:
 		return rolledBack(found)
-	case found.Kind == store.FenceNone || found == f.settled.found && lost == f.settled.lost:
+	case found.Kind == store.FenceNone || f.settled == lost+1:
 		return nil
 	default:
 		if err := db.begin(ctx, found, time.Now(), func(*fenceState) {}); err != nil {
 			return err
 		}
-		f.settled.found, f.settled.lost = found, lost
+		f.settled = lost + 1
 		f.tell()
 		// Where the engine cannot note it now it is unsure again at the next
 		// opening, which begins one generation more.

@@ -184,6 +184,31 @@ func TestS25UnsureBeginsGeneration(t *testing.T) {
 	}
 }
 
+// An engine that cannot note that a generation began is unsure until it is opened
+// anew: one generation begins for each time, and what is made under it stays.
+func TestS25UnsureThatCannotBeNoted(t *testing.T) {
+	engine := newFenced(openStore(t, t.TempDir()), store.Fence{})
+	db, _ := createIn(t, engine)
+	engine.failing = errors.New("the mark cannot be written")
+	h := db.Holder(subject("alice"))
+	for opening := range 3 {
+		engine.comesBack(unsure)
+		for range 3 {
+			if err := db.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if db.Generation() != uint64(opening+1) {
+			t.Fatalf("generation %d after %d openings", db.Generation(), opening+1)
+		}
+		op := must[store.Op](t)(db.Invites.Set(h, nil, records.Invite{Expires: noon}, time.Time{}))
+		apply(t, db, op)
+		if _, err := db.Invites.Get(t.Context(), h, nil); err != nil {
+			t.Error("made under this generation:", err)
+		}
+	}
+}
+
 // A record of an earlier generation is in nobody's way: it can be overwritten,
 // lists go on behind it, and one that was read before does not come back when it
 // is written.
