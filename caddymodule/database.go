@@ -37,6 +37,10 @@ const (
 	coldPatience   = 10 * time.Second
 	reloadPatience = 60 * time.Second
 
+	// lostPatience is how long a reload waits for a database that was lost to
+	// come back.
+	lostPatience = 5 * time.Second
+
 	// unlockPause is how long is waited before the records of an open database
 	// are tried again; it doubles up to a minute.
 	unlockPause   = 200 * time.Millisecond
@@ -289,6 +293,9 @@ func (d *database) start(cold bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := d.await(ctx)
+	if err == nil && !cold {
+		err = d.inUse(lostPatience)
+	}
 	if err == nil || !cold || !ofTheDisk(err) {
 		return err
 	}
@@ -297,6 +304,23 @@ func (d *database) start(cold bool) error {
 	d.mu.Unlock()
 	d.logger.Error("Caddy starts without the step-up database: what is protected, and the API, are refused with 503 until its cause is gone; no restart is needed then", zap.Error(err))
 	return nil
+}
+
+// inUse waits for a database that was open before and went out of use, and
+// returns why it still is.
+func (d *database) inUse(patience time.Duration) error {
+	d.mu.Lock()
+	s := d.store
+	d.mu.Unlock()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		down := s.Health().Down
+		if down == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%w: the database in %s: %w", store.ErrUnavailable, d.engine.location(), down)
+		}
+	}
 }
 
 // engineError is an error of opening the engine, as opposed to one of reading

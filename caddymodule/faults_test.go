@@ -1,3 +1,5 @@
+//go:build unix
+
 package caddymodule_test
 
 import (
@@ -6,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,10 +71,11 @@ func (b *bed) child() *os.Process {
 // itself.
 func TestS27ChildKilled(t *testing.T) {
 	b := newBed(t)
-	b.Load(b.config(keyFile, protectAdmin, ""))
+	text := b.config(keyFile, protectAdmin, "")
+	b.Load(text)
 	alice := b.enrol("alice")
 	grant := alice.win("ADMIN")
-	for range 3 {
+	for n := range 3 {
 		alice.becomes(200, "/admin/", grant)
 		// The next child finds nothing until the directory is back, so the gap
 		// can be looked at.
@@ -88,6 +93,14 @@ func TestS27ChildKilled(t *testing.T) {
 		}
 		if resp, _ := alice.timely("GET", "/.step-up/"); resp.StatusCode != 503 {
 			t.Errorf("the pages: %d", resp.StatusCode)
+		}
+		if n == 0 {
+			if err := b.TryLoad(text); err == nil || !strings.Contains(err.Error(), "out of use") {
+				t.Errorf("a reload onto a database that is out of use: %v", err)
+			}
+			if resp, _ := alice.timely("GET", "/"); resp.StatusCode != 200 {
+				t.Errorf("what is not protected, after a refused reload: %d", resp.StatusCode)
+			}
 		}
 		away()
 	}
@@ -224,5 +237,45 @@ func TestS27ReloadOntoDamage(t *testing.T) {
 	}
 	if now := b.child().Pid; now != child {
 		t.Errorf("the database is in process %d after %d", now, child)
+	}
+}
+
+// TestS27DiskHangs stops the process of the database, as a disk that does not
+// answer does: no request waits long, none passes, and it heals by itself.
+func TestS27DiskHangs(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, protectAdmin, ""))
+	alice := b.enrol("alice")
+	grant := alice.win("ADMIN")
+	alice.becomes(200, "/admin/", grant)
+	child := b.child()
+	if err := child.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Signal(syscall.SIGCONT)
+	var wg sync.WaitGroup
+	for _, path := range []string{"/admin/", "/.step-up/", "/.step-up/api/me"} {
+		wg.Go(func() {
+			if resp, answer := (&person{b: b, name: "bob"}).timely("GET", path); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %d %v", path, resp.StatusCode, answer)
+			}
+		})
+	}
+	if resp, _ := alice.timely("GET", "/"); resp.StatusCode != 200 {
+		t.Errorf("what is not protected: %d", resp.StatusCode)
+	}
+	wg.Wait()
+	if reason, _ := b.health(503, "unavailable")["reason"].(string); !strings.Contains(reason, "does not answer since") {
+		t.Errorf("health says %q", reason)
+	}
+	if resp, _ := alice.timely("GET", "/admin/", grant); resp.StatusCode != 503 {
+		t.Errorf("a cached grant: %d", resp.StatusCode)
+	}
+	if err := child.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	alice.becomes(200, "/admin/", grant)
+	if now := b.child().Pid; now != child.Pid {
+		t.Errorf("process %d after %d", now, child.Pid)
 	}
 }

@@ -113,6 +113,9 @@ func (c *conn) add(change bool, frame []byte) (*call, error) {
 	c.calls[call.id] = call
 	c.queue = append(c.queue, call)
 	c.bytes += call.size
+	if len(c.calls) == 1 {
+		c.heard = time.Now() // there was nothing to answer before
+	}
 	c.poke()
 	return call, nil
 }

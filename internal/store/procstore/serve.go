@@ -68,6 +68,9 @@ func childMain() int {
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(childMemory)
 
+	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return misuse()
+	}
 	out := os.Stdout
 	os.Stdout = os.Stderr // what is printed by mistake is no frame
 	in := bufio.NewReaderSize(os.Stdin, 64<<10)
@@ -77,8 +80,7 @@ func childMain() int {
 		err = json.Unmarshal(payload, &h)
 	}
 	if err != nil || h.Protocol == 0 {
-		fmt.Fprintf(os.Stderr, "%s is the process of the step-up gateway's database. Caddy starts it by itself; it is of no use on its own.\n", argument)
-		return exitMisuse
+		return misuse()
 	}
 	s := &server{
 		out:   newOutbox(out),
@@ -87,6 +89,11 @@ func childMain() int {
 		calls: make(map[uint64]context.CancelFunc),
 	}
 	return s.run(in)
+}
+
+func misuse() int {
+	fmt.Fprintf(os.Stderr, "%s is the process of the step-up gateway's database. Caddy starts it by itself; it is of no use on its own.\n", argument)
+	return exitMisuse
 }
 
 // A server is the child: one database and the pipe to the parent.
@@ -111,7 +118,7 @@ func (s *server) run(in io.Reader) int {
 	}
 	// The parent may die while the database is being opened, which can take
 	// long; the calls that come meanwhile wait in the pipe.
-	frames := make(chan frame)
+	frames := make(chan frame, 256) // the parent bounds what is in them
 	go readFrames(in, frames)
 	opening := make(chan error, 1)
 	go func() { opening <- s.open() }()
@@ -212,6 +219,11 @@ func (s *server) take(f frame) error {
 	if err != nil {
 		return err
 	}
+	if f.kind == kindGet {
+		// It takes less time than handing it to somebody else would.
+		s.answer(f.id, work(context.Background()))
+		return nil
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,17 +236,23 @@ func (s *server) take(f frame) error {
 	go func() {
 		defer s.running.Done()
 		r := work(ctx)
-		r.committed = s.db.Committed()
 		s.mu.Lock()
 		delete(s.calls, f.id)
 		s.mu.Unlock()
 		cancel()
-		s.out.put(resultSegments(f.id, r)...)
-		if errors.Is(r.err, badgerstore.ErrFailed) {
-			os.Exit(s.fail(r.err))
-		}
+		s.answer(f.id, r)
 	}()
 	return nil
+}
+
+// answer sends the result of a call, and ends the child if it tells that the
+// database failed.
+func (s *server) answer(id uint64, r result) {
+	r.committed = s.db.Committed()
+	s.out.put(resultSegments(id, r)...)
+	if errors.Is(r.err, badgerstore.ErrFailed) {
+		os.Exit(s.fail(r.err))
+	}
 }
 
 // parse returns what a call does.

@@ -239,6 +239,9 @@ func (s *Store) admit(change bool, frame []byte) (*conn, *call, error) {
 
 // overdue is called when a call to a child waited for callDeadline.
 func (s *Store) overdue(c *conn) {
+	if !silentFor(c, callDeadline) {
+		return // one large read takes long
+	}
 	inUse := func() bool { now := s.now.Load(); return now.conn == c && now.down == nil }
 	if !inUse() {
 		return
@@ -264,7 +267,7 @@ func (e *silent) Error() string {
 // answered is called after each answer: a child that was silent may be in use
 // again.
 func (s *Store) answered(c *conn) {
-	if now := s.now.Load(); now.down == nil || now.conn != c || overdue(c) {
+	if now := s.now.Load(); now.down == nil || now.conn != c || silentFor(c, callDeadline) {
 		return
 	}
 	s.state.Lock()
@@ -274,21 +277,17 @@ func (s *Store) answered(c *conn) {
 	}
 }
 
-func overdue(c *conn) bool {
-	at := c.oldest(false)
-	return !at.IsZero() && time.Since(at) >= callDeadline
+// silentFor reports whether a disk does not answer: a change waits for d, or a
+// read does while nothing else is answered.
+func silentFor(c *conn, d time.Duration) bool {
+	waits := func(at time.Time) bool { return !at.IsZero() && time.Since(at) >= d }
+	return waits(c.oldest(true)) || waits(c.oldest(false)) && time.Since(c.lastHeard()) >= d/2
 }
 
 // look is called every second while a child is in use.
 func (s *Store) look(c *conn) {
-	at := c.oldest(false)
-	if at.IsZero() {
-		return
-	}
-	if time.Since(at) >= callDeadline {
-		s.overdue(c)
-	}
-	if time.Since(at) > silence && time.Since(c.lastHeard()) > silence {
+	s.overdue(c)
+	if silentFor(c, silence) && time.Since(c.lastHeard()) > silence {
 		c.kill()
 	}
 }
