@@ -279,3 +279,23 @@ func TestS27DiskHangs(t *testing.T) {
 		t.Errorf("process %d after %d", now, child.Pid)
 	}
 }
+
+// TestS26OutageIsQuiet: while the database is out of use, strangers' requests do
+// not fill the log.
+func TestS26OutageIsQuiet(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, protectAdmin, ""))
+	alice := b.enrol("alice")
+	away := move(t, filepath.Join(b.Dir, "data"))
+	defer away()
+	alice.becomes(503, "/admin/")
+	before := len(b.Log())
+	for range 200 {
+		if resp, _ := alice.timely("GET", "/admin/"); resp.StatusCode != 503 {
+			t.Fatalf("%d while the database is out of use", resp.StatusCode)
+		}
+	}
+	if n := strings.Count(b.Log()[before:], `"level":"error"`); n > 10 {
+		t.Errorf("200 refusals left %d errors in the log", n)
+	}
+}

@@ -118,7 +118,7 @@ func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) 
 		Leads:    f.leads,
 		Restored: restored,
 		Failed: func(r *http.Request, doing string, err error) {
-			logger.Error(doing+" failed", zap.Error(err), zap.String("host", r.Host))
+			logRefusal(logger, doing+" failed", err, zap.String("host", r.Host))
 		},
 	})
 }

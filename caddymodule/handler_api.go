@@ -111,7 +111,7 @@ func sessionDemand(s config.SessionToken) (grants.Demand, error) {
 }
 
 func (h *API) failed(_ context.Context, err error) {
-	h.logger.Error("a call of the API for servers failed", zap.Error(err))
+	logRefusal(h.logger, "a call of the API for servers failed", err)
 }
 
 // ServeHTTP answers every request, and returns no error: one would run the site's

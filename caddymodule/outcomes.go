@@ -41,11 +41,11 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 // gateFailed logs what the operator must look into. The request's URI is left
 // out: it is the client's, and stands in the access log.
 func (h *Handler) gateFailed(r *http.Request, doing string, err error) {
-	h.logger.Error(doing+" failed, so a request was refused", zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+	logRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)))
 }
 
 func (h *Handler) portalFailed(_ context.Context, err error) {
-	h.logger.Error("a page of the gateway is unavailable", zap.String("tenant", h.tenant), zap.Error(err))
+	logRefusal(h.logger, "a page of the gateway is unavailable", err, zap.String("tenant", h.tenant))
 }
 
 // identifyForPortal is identify for the gateway's own pages, which have no gate
