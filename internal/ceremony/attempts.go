@@ -57,6 +57,9 @@ type budget struct {
 	name string
 	max  int
 	row  records.Row[records.Attempts]
+	// most is the longest wait that there is, and again the one that as many wrong
+	// answers begin.
+	most, again time.Duration
 }
 
 func (b *budget) left() int { return max(0, b.max-b.row.Value.Total()) }
@@ -66,10 +69,33 @@ func (b *budget) wait(now time.Time) *Wait {
 	if b.left() == 0 {
 		return &Wait{Disabled: true}
 	}
-	if d := b.row.Value.NotBefore.Sub(now); d > 0 {
+	d := b.row.Value.NotBefore.Sub(now)
+	if d > b.most {
+		d = b.again // the clock was ahead; see settleWait
+	}
+	if d > 0 {
 		return &Wait{For: d}
 	}
 	return nil
+}
+
+// settleWait returns w, the reason for which no answer is looked at. A wait that
+// is longer than any was begun while the clock was ahead. Nobody knows how much of
+// it is over, so it begins anew, and then it does end.
+func (s *Service) settleWait(ctx context.Context, db *records.DB, b *budget, now time.Time, w *Wait) error {
+	if w.Disabled || b.row.Value.NotBefore.Sub(now) <= b.most {
+		return w
+	}
+	next := b.row.Value
+	next.NotBefore = now.Add(b.again)
+	op, err := db.Attempts.Update(b.row, next, time.Time{})
+	if err != nil {
+		return err
+	}
+	if err := db.Apply(ctx, op); err != nil {
+		return err
+	}
+	return w
 }
 
 // budget reads the budget that p's answers are counted on.
@@ -89,6 +115,7 @@ func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h gra
 	b.max = s.set.Budgets.of(b.name)
 	var err error
 	b.row, err = s.readBudget(ctx, db, h, b.name)
+	b.most, b.again = max(s.set.Budgets.MaxWait, s.set.Budgets.FirstWait), s.set.Budgets.waitAfter(b.row.Value.Total())
 	return b, err
 }
 
@@ -134,7 +161,7 @@ func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h gran
 		}
 		now := s.now()
 		if w := b.wait(now); w != nil {
-			return w
+			return s.settleWait(ctx, db, b, now, w)
 		}
 		next := records.Attempts{Wrong: maps.Clone(b.row.Value.Wrong)}
 		if next.Wrong == nil {
@@ -156,11 +183,17 @@ func (b Budgets) notBefore(wrong int, now time.Time) time.Time {
 	if wrong < b.Free {
 		return time.Time{}
 	}
+	return now.Add(b.waitAfter(wrong))
+}
+
+// waitAfter is the wait that so many wrong answers begin, of which at least one is
+// not free.
+func (b Budgets) waitAfter(wrong int) time.Duration {
 	wait := b.FirstWait
 	for n := b.Free; n < wrong && wait < b.MaxWait; n++ {
 		wait *= 2
 	}
-	return now.Add(min(wait, b.MaxWait))
+	return min(wait, b.MaxWait)
 }
 
 // forgive is the op by which a success with m clears what was counted for m on

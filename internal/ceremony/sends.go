@@ -98,10 +98,15 @@ func (s *Service) oneMore(ctx context.Context, db *records.DB, h grants.Holder, 
 	return db.Sends.Update(row, records.Sends{At: append(at, now), GivenBack: within(row.Value.GivenBack, window, now)}, now.Add(window))
 }
 
-// within gives those of the times that lie in the window which ends now.
+// within gives those of the times that lie in the window which ends now. Those that
+// are yet to come are from when the clock was ahead: nobody knows when that was, and
+// nobody waits longer than the window for them.
 func within(times []time.Time, window time.Duration, now time.Time) []time.Time {
-	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return now.Sub(t) >= window })
+	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return now.Sub(t) >= window || t.Sub(now) > clockSkew })
 }
+
+// clockSkew is how far apart the clocks of gateways on one database may be.
+const clockSkew = 10 * time.Second
 
 // nextSend is when one more code may be sent after those sent at the times, of
 // which the window holds no older one.

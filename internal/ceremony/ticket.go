@@ -83,7 +83,7 @@ func (s *Service) Ticket(ctx context.Context, browser [32]byte, id string) (Tick
 func (s *Service) claimable(t *records.Ticket) error {
 	now := s.now()
 	switch {
-	case len(t.Spent) > 0, len(t.Claim) > 0 && now.Before(t.ClaimedUntil):
+	case len(t.Spent) > 0, len(t.Claim) > 0 && now.Before(t.ClaimedUntil) && t.ClaimedUntil.Sub(now) <= claimTTL+clockSkew:
 		return ErrNoGrant
 	case !now.Before(t.Expires):
 		return ErrExpired
