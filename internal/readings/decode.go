@@ -62,17 +62,23 @@ func decodeUnicode(dst []byte, s string) []byte {
 }
 
 // unhex returns the value of a hexadecimal digit, negative for none.
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
+func unhex(c byte) int { return int(hexDigits[c]) }
+
+var hexDigits = func() (t [256]int8) {
+	for c := range t {
+		switch {
+		case '0' <= c && c <= '9':
+			t[c] = int8(c - '0')
+		case 'a' <= c && c <= 'f':
+			t[c] = int8(c-'a') + 10
+		case 'A' <= c && c <= 'F':
+			t[c] = int8(c-'A') + 10
+		default:
+			t[c] = -1
+		}
 	}
-	return -1
-}
+	return t
+}()
 
 // foldOverlong decodes UTF-8 as decoders did that forgot to check for the
 // shortest form (RFC 3629 section 10): C0 AF and E0 80 AF are a slash. After

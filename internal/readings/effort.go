@@ -1,5 +1,7 @@
 package readings
 
+import "strings"
+
 // Limits on what one request may cost (rule S26). What needs more cannot be told,
 // and counts as a match. They are counted and not timed, so that a request is
 // judged in the same way on every machine. Honest requests stay far below: PHP
@@ -18,18 +20,22 @@ const (
 	// leastEffort is what reading may take beyond going over each byte some
 	// times, whatever the size of the request, and effortForByte what each byte
 	// adds. The unit is about a nanosecond.
-	leastEffort   = 400_000
-	effortForByte = 2
+	leastEffort   = 150_000
+	effortForByte = 1
 )
 
 // What parts of the work count.
 const (
-	costDecoded = 2  // a byte that is decoded
-	costFolded  = 40 // a byte beyond ASCII that is folded
-	costName    = 80 // a name that has several spellings
-	costKept    = 80 // an occurrence
-	costAlike   = 50 // one more that is the same
-	costMember  = 20 // a member of JSON that may be one
+	costFolded   = 40  // a byte beyond ASCII that is folded
+	costName     = 200 // a name that may be meant in another spelling
+	costKept     = 150 // an occurrence
+	costAlike    = 60  // one more that is the same
+	costValue    = 15  // a value of JSON that stands on the way to a field, or its name
+	costSkipped  = 3   // an object or array of JSON that does not
+	costListed   = 8   // a name anywhere in JSON
+	costMember   = 60  // a member of JSON that is on the way to a field
+	costEscaped  = 100 // a text of JSON with escapes
+	costUnescape = 300 // the same, by encoding/json
 )
 
 // effort is what reading a request has taken so far.
@@ -48,3 +54,11 @@ func (e *effort) spend(n int) bool {
 	e.left -= n
 	return e.left >= 0
 }
+
+// spendDecoding is spend for a text that is decoded once.
+func (e *effort) spendDecoding(s string) bool {
+	return e.spend(len(s)/4 + 5*(strings.Count(s, "%")+strings.Count(s, "+")))
+}
+
+// exhausted reports that more was spent than there was.
+func (e *effort) exhausted() bool { return e.left < 0 }

@@ -186,17 +186,6 @@ func (f *Field) listedRaw(raw string) bool {
 	return false
 }
 
-// meant reports whether a decoded value is one of those named to every
-// application: by the letter, but for what a star stands for.
-func (f *Field) meant(value string) bool {
-	for i := range f.values {
-		if f.values[i].letter(value) {
-			return true
-		}
-	}
-	return len(f.values) == 0
-}
-
 // In reports whether the request has the field with one of its values, or, of a
 // field turned around with [Field.Unless], not with a harmless one. Values are
 // compared without their case and what may stand around them; see wanted.is.

@@ -168,26 +168,29 @@ func decodeField(s string) string {
 		switch c := s[i]; {
 		case c == '+':
 			b = append(b, ' ')
-		case c != '%' || i+2 >= len(s):
-			b = append(b, c)
-		case s[i+1]|0x20 == 'u':
-			if i+5 < len(s) {
-				if h, i1, i2, i3 := unhex(s[i+2]), unhex(s[i+3]), unhex(s[i+4]), unhex(s[i+5]); h|i1|i2|i3 >= 0 {
-					b = utf8.AppendRune(b, rune(h<<12|i1<<8|i2<<4|i3))
-					i += 6
-					continue
-				}
+			i++
+		case c != '%':
+			end := i + 1
+			for end < len(s) && s[end] != '%' && s[end] != '+' {
+				end++
 			}
+			b = append(b, s[i:end]...)
+			i = end
+		case i+2 >= len(s):
 			b = append(b, c)
+			i++
+		case s[i+1]|0x20 == 'u' && i+5 < len(s) && unhex(s[i+2])|unhex(s[i+3])|unhex(s[i+4])|unhex(s[i+5]) >= 0:
+			b = utf8.AppendRune(b, rune(unhex(s[i+2])<<12|unhex(s[i+3])<<8|unhex(s[i+4])<<4|unhex(s[i+5])))
+			i += 6
 		default:
 			if hi, lo := unhex(s[i+1]), unhex(s[i+2]); hi|lo >= 0 {
 				b = append(b, byte(hi<<4|lo))
 				i += 3
-				continue
+			} else {
+				b = append(b, c)
+				i++
 			}
-			b = append(b, c)
 		}
-		i++
 	}
 	return string(b)
 }

@@ -46,6 +46,9 @@ func (f *Found) verdict(field *Field, at Place, p *Peek, every bool) Verdict {
 	}
 	if !c.unsure {
 		f.readBody(p)
+		if f.unsure && (every || field.not) {
+			return CannotTell
+		}
 		c.begin(at)
 		c.over(true)
 		c.unsure = c.unsure || f.unsure
@@ -151,6 +154,9 @@ func (c *comparison) over(body bool) {
 			}
 			continue
 		}
+		if c.unsure && (!body || c.every || c.field.not) {
+			return
+		}
 		// What follows a value that cannot be told is looked at in JSON alone.
 		if !c.unsure || body && o.kind >= jsonText {
 			c.one(o, name)
@@ -163,20 +169,18 @@ func (c *comparison) one(o *occurrence, name int) {
 	switch o.kind {
 	case encodedField:
 		n.all += int(o.n)
-		if c.exactField(o, name, t) {
+		if (c.compare(t) || c.field.not) && c.exactField(o, name, t) {
 			n.exact += int(o.n)
 		}
-		c.compare(t)
 	case partField:
 		n.all += int(o.n)
-		if o.flags&plainForm != 0 && c.formPlain() && c.partsExact() && c.exactly(o, t) {
+		if (c.compare(t) || c.field.not) && o.flags&plainForm != 0 && c.formPlain() && c.partsExact() && c.exactly(t) {
 			n.exact += int(o.n)
 		}
-		c.compare(t)
 	case wholePart:
 		if (c.field.not || c.every) && !c.field.json && name == 0 {
 			c.parts.all += int(o.n)
-			if o.flags&plainPart != 0 && c.exactly(o, t) {
+			if o.flags&plainPart != 0 && c.exactly(t) {
 				c.parts.exact += int(o.n)
 			}
 		}
@@ -185,11 +189,12 @@ func (c *comparison) one(o *occurrence, name int) {
 			return
 		}
 		n.all += int(o.n)
-		if c.exactJSON(o) && c.exactly(o, t) {
+		wanted := c.wants(t, t.plain(), 1)
+		if (wanted || c.field.not) && c.exactJSON(o) && c.exactly(t) {
 			n.exact += int(o.n)
 		}
 		switch {
-		case c.wants(t, t.plain(), 1):
+		case wanted:
 			c.hit = true
 		case o.kind == jsonWord && c.field.wantsLoosely(t.raw):
 			c.unsure = true
@@ -241,20 +246,36 @@ func (c *comparison) exactJSON(o *occurrence) bool {
 
 // exactly reports whether a value that is not encoded is by the letter one of
 // those that are meant, or harmless.
-func (c *comparison) exactly(o *occurrence, t *value) bool {
+func (c *comparison) exactly(t *value) bool {
 	if !c.every {
 		return c.field.listed(t.raw)
 	}
-	return len(c.field.values) == 0 || c.charge(len(c.field.values), t) && c.field.meant(t.raw)
+	return len(c.field.values) == 0 || c.charge(len(c.field.values)) && c.meant(t.raw)
 }
 
-// meantRaw is Field.meant for a value as it stands in a query or form: it must be one
+// meant reports whether a decoded value is one of those named to every application:
+// by the letter, but for what a star stands for.
+func (c *comparison) meant(value string) bool {
+	for i := range c.field.values {
+		w := &c.field.values[i]
+		if w.front && w.back && !c.f.spend(searching(value, w.text)) {
+			c.unsure = true
+			return false
+		}
+		if w.letter(value) {
+			return true
+		}
+	}
+	return len(c.field.values) == 0
+}
+
+// meantRaw is meant for a value as it stands in a query or form: it must be one
 // of those named whether it is decoded once or more often.
 func (c *comparison) meantRaw(t *value) bool {
 	if len(c.field.values) == 0 {
 		return true
 	}
-	if !c.charge(len(c.field.values), t) {
+	if !c.charge(len(c.field.values)) {
 		return false
 	}
 	for i := range c.field.values {
@@ -263,11 +284,11 @@ func (c *comparison) meantRaw(t *value) bool {
 		}
 	}
 	levels := c.f.readingsOf(t)
-	return len(levels) <= 2 && !t.deep && !t.coded && c.field.meant(levels[len(levels)-1].text)
+	return len(levels) <= 2 && !t.deep && !t.coded && c.meant(levels[len(levels)-1].text)
 }
 
 // charge counts comparisons.
-func (c *comparison) charge(n int, t *value) bool {
+func (c *comparison) charge(n int) bool {
 	c.f.compared += n
 	if c.f.compared > maxCompared {
 		c.unsure = true
@@ -276,18 +297,13 @@ func (c *comparison) charge(n int, t *value) bool {
 	return true
 }
 
-// compare compares all readings of a value of a form.
-func (c *comparison) compare(t *value) {
-	if len(c.field.values) == 0 {
-		c.hit = true
-		if t.raw != "" {
-			c.f.readingsOf(t)
-		}
-	} else {
-		levels := c.f.readingsOf(t)
-		c.hit = c.wants(t, levels, len(levels)) || c.hit
-	}
+// compare reports whether some reading of a value of a form is wanted.
+func (c *comparison) compare(t *value) bool {
+	levels := c.f.readingsOf(t)
+	found := c.wants(t, levels, len(levels))
+	c.hit = c.hit || found
 	c.unsure = c.unsure || t.deep
+	return found
 }
 
 // wants reports whether an application may take one of the first readings of a
@@ -296,7 +312,8 @@ func (c *comparison) wants(t *value, levels []seen, n int) bool {
 	if len(c.field.values) == 0 {
 		return true
 	}
-	if !c.charge(n*len(c.field.values), t) {
+	if !c.charge(n*len(c.field.values)) || c.f.exhausted() {
+		c.unsure = true
 		return false
 	}
 	for i := range levels[:n] {
@@ -304,9 +321,7 @@ func (c *comparison) wants(t *value, levels []seen, n int) bool {
 			return true
 		}
 	}
-	if c.f.left < 0 {
-		c.unsure = true
-	}
+	c.unsure = c.unsure || c.f.exhausted()
 	return false
 }
 

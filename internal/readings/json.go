@@ -114,12 +114,13 @@ func (j *jsonReader) read() {
 // value reads one value, which stands at the nodes from on, and under those from
 // under. It is false where that is no JSON.
 func (j *jsonReader) value(on, under, depth int) bool {
-	if depth == maxJSONDepth || j.at == len(j.s) {
+	if depth == maxJSONDepth || j.at == len(j.s) || j.w.exhausted() {
 		return false
 	}
 	if on == len(j.on) && under == len(j.under) {
 		return j.skip(depth)
 	}
+	j.w.left -= costValue
 	start := j.at
 	switch c := j.s[start]; {
 	case c == '{' || c == '[':
@@ -242,6 +243,7 @@ func (j *jsonReader) object(on, under, depth int) bool {
 				return false
 			}
 			j.member(on, nodes, name)
+			j.w.left -= costValue
 		}
 		if j.space(); !j.next(':') {
 			return false
@@ -282,6 +284,11 @@ func (j *jsonReader) array(on, under, depth int) bool {
 			if j.space(); j.at < len(j.s) && j.s[j.at] != '{' && j.s[j.at] != '[' {
 				if !j.skip(depth + 1) {
 					return false
+				}
+				if j.at < len(j.s) && j.s[j.at] == ',' {
+					j.at++
+					j.space()
+					continue
 				}
 				if j.space(); j.next(']') {
 					return true
@@ -329,7 +336,7 @@ func (j *jsonReader) member(on, nodes int, name string) {
 	for i := 0; i < len(name); i++ {
 		class |= nameClass[name[i]]
 	}
-	if class&oddByte != 0 && !j.w.spend(costName+len(name)) {
+	if class&oddByte != 0 && !j.w.spend(costEscaped+len(name)) {
 		j.w.unsure = true
 		return
 	}
@@ -381,77 +388,6 @@ func (j *jsonReader) probe(nodes int, s standing, spelling string, h uint32, nam
 	}
 }
 
-// skip reads a value in which nothing is looked for.
-func (j *jsonReader) skip(depth int) bool {
-	if depth == maxJSONDepth || j.at == len(j.s) {
-		return false
-	}
-	c := j.s[j.at]
-	switch c {
-	default:
-		return j.word()
-	case '"':
-		return j.skipString()
-	case '{', '[':
-	}
-	end := c + 2 // in ASCII
-	j.at++
-	if j.space(); j.next(end) {
-		return true
-	}
-	for {
-		if j.space(); c == '{' {
-			if !j.skipString() {
-				return false
-			}
-			if j.space(); !j.next(':') {
-				return false
-			}
-			j.space()
-		}
-		if !j.skip(depth + 1) {
-			return false
-		}
-		if j.space(); j.next(end) {
-			return true
-		}
-		if !j.next(',') {
-			return false
-		}
-	}
-}
-
-// skipString is str where nobody asks for the text.
-func (j *jsonReader) skipString() bool {
-	if !j.next('"') {
-		return false
-	}
-	for j.at < len(j.s) {
-		c := j.s[j.at]
-		j.at++
-		switch {
-		case c == '"':
-			return true
-		case c < ' ':
-			return false
-		case c != '\\':
-		case j.at == len(j.s):
-			return false
-		default:
-			c = j.s[j.at]
-			j.at++
-			if c == 'u' {
-				if _, ok := j.unicode(); !ok {
-					return false
-				}
-			} else if strings.IndexByte(`"\/bfnrt`, c) < 0 {
-				return false
-			}
-		}
-	}
-	return false
-}
-
 // sameKey compares the name of a member with the one looked for as tolerantly as
 // decoders do: without case (Go, Jackson and .NET where so set), up to a NUL
 // (decoders in C), and as the names of form fields.
@@ -462,159 +398,4 @@ func sameKey(name, want string) bool {
 	name, _, _ = strings.Cut(name, "\x00")
 	name = strings.Trim(name, blanks)
 	return strings.EqualFold(name, want) || sameName(name, want)
-}
-
-func (j *jsonReader) space() {
-	if j.at < len(j.s) && j.s[j.at] > ' ' {
-		return
-	}
-	j.spaces()
-}
-
-func (j *jsonReader) spaces() {
-	for j.at < len(j.s) {
-		switch j.s[j.at] {
-		case ' ', '\t', '\r', '\n':
-			j.at++
-		default:
-			return
-		}
-	}
-}
-
-func (j *jsonReader) next(c byte) bool {
-	if j.at < len(j.s) && j.s[j.at] == c {
-		j.at++
-		return true
-	}
-	return false
-}
-
-// str reads a string and decodes it.
-func (j *jsonReader) str() (string, bool) {
-	if !j.next('"') {
-		return "", false
-	}
-	start := j.at
-	for j.at < len(j.s) && j.s[j.at] >= ' ' {
-		switch j.s[j.at] {
-		case '"':
-			j.at++
-			return j.s[start : j.at-1], true
-		case '\\':
-			return j.escaped(start)
-		}
-		j.at++
-	}
-	return "", false
-}
-
-// escaped goes on with a string at its first escape.
-func (j *jsonReader) escaped(start int) (string, bool) {
-	if !j.w.spend(costName) {
-		return "", false
-	}
-	b := append(make([]byte, 0, 64), j.s[start:j.at]...)
-	for j.at < len(j.s) && j.s[j.at] >= ' ' {
-		c := j.s[j.at]
-		j.at++
-		switch c {
-		case '"':
-			return string(b), true
-		case '\\':
-			if j.at == len(j.s) {
-				return "", false
-			}
-			c = j.s[j.at]
-			j.at++
-			if c == 'u' {
-				r, ok := j.unicode()
-				if !ok {
-					return "", false
-				}
-				b = utf8.AppendRune(b, r)
-				continue
-			}
-			i := strings.IndexByte(`"\/bfnrt`, c)
-			if i < 0 {
-				return "", false
-			}
-			b = append(b, "\"\\/\b\f\n\r\t"[i])
-		default:
-			b = append(b, c)
-		}
-	}
-	return "", false
-}
-
-// unicode reads what follows \u, and the second half of a surrogate pair.
-func (j *jsonReader) unicode() (rune, bool) {
-	high, ok := j.hex4()
-	if !ok || high < 0xd800 || high > 0xdfff {
-		return high, ok
-	}
-	if high > 0xdbff || !strings.HasPrefix(j.s[j.at:], `\u`) {
-		return 0, false
-	}
-	j.at += 2
-	low, ok := j.hex4()
-	return 0x10000 + (high-0xd800)<<10 + (low - 0xdc00), ok && low >= 0xdc00 && low <= 0xdfff
-}
-
-func (j *jsonReader) hex4() (rune, bool) {
-	if len(j.s)-j.at < 4 {
-		return 0, false
-	}
-	r := rune(0)
-	for range 4 {
-		digit := unhex(j.s[j.at])
-		if digit < 0 {
-			return 0, false
-		}
-		r = r<<4 | rune(digit)
-		j.at++
-	}
-	return r, true
-}
-
-// word reads a number, true, false or null.
-func (j *jsonReader) word() bool {
-	w := ""
-	switch j.s[j.at] {
-	case 't':
-		w = "true"
-	case 'f':
-		w = "false"
-	case 'n':
-		w = "null"
-	}
-	if w != "" {
-		if !strings.HasPrefix(j.s[j.at:], w) {
-			return false
-		}
-		j.at += len(w)
-		return true
-	}
-	j.next('-')
-	if !j.next('0') && !j.digits() {
-		return false
-	}
-	if j.next('.') && !j.digits() {
-		return false
-	}
-	if j.next('e') || j.next('E') {
-		if !j.next('+') {
-			j.next('-')
-		}
-		return j.digits()
-	}
-	return true
-}
-
-func (j *jsonReader) digits() bool {
-	start := j.at
-	for j.at < len(j.s) && '0' <= j.s[j.at] && j.s[j.at] <= '9' {
-		j.at++
-	}
-	return j.at > start
 }

@@ -23,44 +23,53 @@ func (w *walk) anyMember(body string) {
 	// A quotation mark ends the text that any before it begins, unless an odd number
 	// of backslashes stands in front of it. The first that does so is looked for
 	// once for all of them.
-	end, colon := -1, 0
-	for at := 0; !w.unsure; at++ {
-		i := strings.IndexByte(body[at:], '"')
-		if i < 0 {
+	at := strings.IndexByte(body, '"')
+	for at >= 0 && !w.unsure {
+		end, inner := nextQuote(body, at+1)
+		if end < 0 {
 			return
 		}
-		at += i
-		if end <= at {
-			if end = nextQuote(body, at+1); end < 0 {
-				return
+		colon := end + 1
+		for colon < len(body) && isBlank[body[colon]] {
+			colon++
+		}
+		if colon < len(body) && body[colon] == ':' {
+			w.memberNamed(body[at:end+1], body[colon+1:])
+			for inner >= 0 && !w.unsure {
+				w.memberNamed(body[inner:end+1], body[colon+1:])
+				_, inner = nextQuote(body[:end+1], inner+1)
 			}
-			colon = end + 1
-			for colon < len(body) && strings.IndexByte(blanks, body[colon]) >= 0 {
-				colon++
-			}
 		}
-		if colon == len(body) || body[colon] != ':' {
-			continue
+		at = end
+	}
+}
+
+// memberNamed finds the value of a member whose name, with its quotation marks, may
+// be one that is looked for. rest is what follows the colon.
+func (w *walk) memberNamed(name, rest string) {
+	w.left -= costListed
+	if w.exhausted() {
+		w.unsure = true
+		return
+	}
+	if bare := name[1 : len(name)-1]; strings.IndexByte(bare, '\\') < 0 {
+		name = bare
+	} else if !w.spend(costUnescape + 4*len(name)) {
+		w.unsure = true
+		return
+	} else {
+		name = jsonUnescaped(name)
+	}
+	if !w.named(name) {
+		return
+	}
+	rest = strings.TrimLeft(rest, blanks)
+	if rest != "" && rest[0] == '"' {
+		if last, _ := nextQuote(rest, 1); last > 0 {
+			w.member(jsonUnescaped(rest[:last+1]))
 		}
-		name := body[at+1 : end]
-		if strings.IndexByte(name, '\\') >= 0 {
-			if !w.spend(costName + 4*len(name)) {
-				w.unsure = true
-				return
-			}
-			name = jsonUnescaped(body[at : end+1])
-		}
-		if !w.named(name) {
-			continue
-		}
-		rest := strings.TrimLeft(body[colon+1:], blanks)
-		if rest != "" && rest[0] == '"' {
-			if last := nextQuote(rest, 1); last > 0 {
-				w.member(jsonUnescaped(rest[:last+1]))
-			}
-		} else if rest != "" && strings.IndexByte("[{'/", rest[0]) >= 0 {
-			w.unsure = true // a lenient parser may make a text of it
-		}
+	} else if rest != "" && strings.IndexByte("[{'/", rest[0]) >= 0 {
+		w.unsure = true // a lenient parser may make a text of it
 	}
 }
 
@@ -75,17 +84,20 @@ func (w *walk) member(value string) {
 }
 
 // nextQuote returns where the first quotation mark is, from at on, that a backslash
-// does not escape; -1 for none.
-func nextQuote(s string, at int) int {
+// does not escape, and the first before it that one does; -1 for none.
+func nextQuote(s string, at int) (end, inner int) {
+	inner = -1
 	for i := at; i < len(s); i++ {
 		switch s[i] {
 		case '"':
-			return i
+			return i, inner
 		case '\\':
-			i++
+			if i++; inner < 0 && i < len(s) && s[i] == '"' {
+				inner = i
+			}
 		}
 	}
-	return -1
+	return -1, inner
 }
 
 // jsonUnescaped decodes a string with its quotation marks, if it can be.

@@ -87,7 +87,7 @@ func (w *walk) valued(chain int32) bool {
 // keep adds an occurrence.
 func (w *walk) keep(k occurrenceKey, written, name string) {
 	c := &w.at[k.chain]
-	if c.doubtful && (k.kind == encodedField || k.kind == partField) {
+	if w.exhausted() || c.doubtful && (k.kind == encodedField || k.kind == partField) {
 		return
 	}
 	k.section = w.section
@@ -172,7 +172,7 @@ func (w *walk) readingsOf(t *value) []seen {
 		if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
 			return t.levels
 		}
-		if !w.spend(costDecoded * len(s)) {
+		if !w.spendDecoding(s) {
 			t.deep = true
 			return t.levels
 		}

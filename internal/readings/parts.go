@@ -12,7 +12,7 @@ import (
 // maxOddParts how many if they are not written as browsers write them, which takes
 // Go's parser to read.
 const (
-	maxWholeParts = 2000
+	maxWholeParts = 1000
 	maxOddParts   = 256
 )
 
@@ -32,6 +32,10 @@ func (w *walk) wholeParts(contentType, kind, body string) bool {
 	_, params, err := mime.ParseMediaType(contentType)
 	boundary := params["boundary"]
 	if err != nil || boundary == "" || !strings.HasPrefix(body, "--"+boundary) {
+		return false
+	}
+	if strings.Count(body, "\n--"+boundary) > maxWholeParts {
+		w.unsure = true
 		return false
 	}
 	if parts, ok := browserParts(body, boundary); ok {
@@ -80,7 +84,7 @@ func browserParts(body, boundary string) (parts []bodyPart, ok bool) {
 		if tail, last := strings.CutPrefix(rest, "--"); last {
 			return parts, tail == "" || strings.HasPrefix(tail, "\r\n")
 		}
-		if rest, ok = strings.CutPrefix(rest, "\r\n"); !ok || len(parts) == maxWholeParts {
+		if rest, ok = strings.CutPrefix(rest, "\r\n"); !ok {
 			return nil, false
 		}
 		var one bodyPart

@@ -1012,3 +1012,14 @@ func (s *refShown) add(name, value string) bool {
 }
 
 func (f *Field) called(raw string) bool { return spelled(raw, f.names[len(f.names)-1]) }
+
+// meant reports whether a decoded value is one of those named to every
+// application: by the letter, but for what a star stands for.
+func (f *Field) meant(value string) bool {
+	for i := range f.values {
+		if f.values[i].letter(value) {
+			return true
+		}
+	}
+	return len(f.values) == 0
+}

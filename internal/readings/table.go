@@ -148,7 +148,10 @@ type index struct {
 	entries []entry
 	slots   []int32 // by hash, open; entries are counted from 1
 	longest int
-	wide    bool // some name is not of ASCII
+	// firsts are the first two bytes of the names, as nameByte has them.
+	firsts map[[2]byte]bool
+	first  [256]bool
+	wide   bool // some name is not of ASCII
 }
 
 type entry struct {
@@ -170,11 +173,18 @@ func (ix *index) build(hash func(string) uint32) {
 		size *= 2
 	}
 	ix.slots = make([]int32, size)
+	ix.firsts = make(map[[2]byte]bool, len(ix.entries))
 	for i := range ix.entries {
 		e := &ix.entries[i]
 		e.hash = hash(e.name)
 		ix.longest = max(ix.longest, len(e.name))
 		ix.wide = ix.wide || !isASCII(e.name)
+		if len(e.name) > 0 {
+			ix.first[nameByte[e.name[0]]] = true
+		}
+		if len(e.name) > 1 {
+			ix.firsts[[2]byte{nameByte[e.name[0]], nameByte[e.name[1]]}] = true
+		}
 		at := e.hash & uint32(size-1)
 		for ix.slots[at] != 0 {
 			at = (at + 1) & uint32(size-1)
@@ -187,6 +197,15 @@ func (ix *index) build(hash func(string) uint32) {
 // them those of the names.
 func (t *Table) chains() int { return len(t.nodes) + len(t.called) }
 
+// begins reports whether some name begins as a text does that is not empty. What
+// comes first in a name and needs no decoding comes first in all of its readings.
+func (ix *index) begins(s string) bool {
+	if len(s) == 1 {
+		return ix.first[nameByte[s[0]]]
+	}
+	return ix.first[nameByte[s[0]]] && ix.firsts[[2]byte{nameByte[s[0]], nameByte[s[1]]}]
+}
+
 // foldedHash is hashFolded of a spelling that may be that of an entry.
 func (ix *index) foldedHash(spelling string, e *effort) (uint32, bool) {
 	switch {
@@ -195,7 +214,7 @@ func (ix *index) foldedHash(spelling string, e *effort) (uint32, bool) {
 			return 0, false
 		}
 		return hashName(spelling), true
-	case !ix.wide && !strings.Contains(spelling, "\u212a") && !strings.Contains(spelling, "\u017f"):
+	case !ix.wide && !(strings.IndexByte(spelling, 0xe2) >= 0 && strings.Contains(spelling, "\u212a") || strings.IndexByte(spelling, 0xc5) >= 0 && strings.Contains(spelling, "\u017f")):
 		return 0, false // no other letters are the same as some of ASCII
 	}
 	return hashFolded(spelling), e.spend(costFolded * len(spelling))

@@ -97,10 +97,10 @@ func (w *wanted) one(v *seen, e *effort) bool {
 		}
 		return len(v.bare) <= maxFolded && v.foldedBare(e) == w.fold
 	}
-	if w.front && w.back && !e.spend(len(v.text)/4) {
+	fold := v.folded(e)
+	if w.front && w.back && !e.spend(searching(fold, w.fold)) {
 		return false
 	}
-	fold := v.folded(e)
 	switch {
 	case w.front && w.back:
 		return strings.Contains(fold, w.fold)
@@ -109,6 +109,9 @@ func (w *wanted) one(v *seen, e *effort) bool {
 	}
 	return strings.HasPrefix(fold, w.fold) || strings.HasPrefix(v.led(), w.fold)
 }
+
+// searching is about what it takes to look for a text in another.
+func searching(s, text string) int { return len(s)/8 + 4*strings.Count(s, text[:1]) }
 
 // maxFolded bounds a text that is folded to be compared with a whole value, in
 // bytes: what is longer, once what does not show was left out, is another.

@@ -96,7 +96,7 @@ func (w *walk) query(q string, kind sectionKind) {
 		other(bare)
 	}
 	for depth := 0; hidesSeparator(q); depth++ {
-		if depth == maxDepth || !w.spend(costDecoded*len(q)) {
+		if depth == maxDepth || !w.spendDecoding(q) {
 			w.unsure = true
 			return
 		}
@@ -116,7 +116,7 @@ func (w *walk) hiddenQuery(path string) {
 		if strings.IndexByte(path, '%') < 0 {
 			return
 		}
-		if !w.spend(costDecoded * len(path)) {
+		if !w.spendDecoding(path) {
 			w.unsure = true
 			return
 		}
@@ -175,13 +175,16 @@ func (w *walk) pair(p string) {
 // named looks up a raw name: hits are then the names that some reading of it is.
 func (w *walk) named(raw string) bool {
 	w.hits = w.hits[:0]
-	var class byte
-	for i := 0; i < len(raw); i++ {
-		class |= nameClass[raw[i]]
+	at := 0
+	for at < len(raw) && nameClass[raw[at]] == 0 {
+		at++
 	}
-	if class == 0 {
+	if at == len(raw) {
 		w.probe(raw, raw)
 		return len(w.hits) > 0
+	}
+	if at > 0 && !w.t.names.begins(raw[:at]) && !nests(raw[at:]) {
+		return false
 	}
 	if !w.spend(costName) {
 		w.unsure = true
@@ -192,7 +195,7 @@ func (w *walk) named(raw string) bool {
 		if w.tooLong(name[:maxLongName]) {
 			return false
 		}
-		if !w.spend(costDecoded * len(name)) {
+		if !w.spendDecoding(name) {
 			w.unsure = true
 			return false
 		}
@@ -203,7 +206,7 @@ func (w *walk) named(raw string) bool {
 		if next == name {
 			break
 		}
-		if depth == maxDepth || depth > 0 && !w.spend(costName) || !w.spend(costDecoded*len(name)) {
+		if depth == maxDepth || depth > 0 && !w.spend(costName) || !w.spendDecoding(name) {
 			w.unsure = true
 			return len(w.hits) > 0
 		}
@@ -214,6 +217,20 @@ func (w *walk) named(raw string) bool {
 		w.sameAs(strings.ReplaceAll(name, "%", ""), name)
 	}
 	return len(w.hits) > 0
+}
+
+// nests reports whether a text may have escapes within escapes.
+func nests(s string) bool {
+	for {
+		i := strings.IndexByte(s, '%')
+		if i < 0 || i+2 >= len(s) {
+			return false
+		}
+		if s[i+1]|0x20 == 'u' || s[i+1] == '2' && s[i+2] == '5' {
+			return true
+		}
+		s = s[i+1:]
+	}
 }
 
 // maxLongName is how much of a name is looked at where that already tells that it
@@ -232,7 +249,7 @@ func (w *walk) tooLong(name string) bool {
 		return strings.IndexByte(blanks, s[len(s)-1]) < 0 && strings.IndexAny(s, "\x00[]") < 0
 	}
 	for depth := 0; depth <= maxDepth; depth++ {
-		if !longer(name) || !w.spend(costDecoded*len(name)) {
+		if !longer(name) || !w.spendDecoding(name) {
 			return false
 		}
 		next := decodeField(name)
