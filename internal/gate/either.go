@@ -11,8 +11,7 @@ import (
 // decides, whichever value the application takes, and no rule behind does.
 type either struct {
 	rules []*rule
-	field readings.Field // with the values of all
-	asked bool           // of these rules
+	asked bool // of these rules
 }
 
 // maxEither bounds how often a request is looked through for the values of several
@@ -20,14 +19,14 @@ type either struct {
 const maxEither = 8
 
 func (e *either) add(rl *rule) {
-	if len(rl.Fields) != 1 {
-		return
+	if len(rl.Fields) == 1 && (len(e.rules) == 0 || e.takes(rl)) {
+		e.rules, e.asked = append(e.rules, rl), false
 	}
-	if len(e.rules) == 0 {
-		e.rules, e.field = append(e.rules, rl), rl.Fields[0]
-	} else if f, ok := e.field.Or(&rl.Fields[0]); ok {
-		e.rules, e.field, e.asked = append(e.rules, rl), f, false
-	}
+}
+
+// takes reports whether a rule may be one more.
+func (e *either) takes(rl *rule) bool {
+	return len(rl.Fields) == 1 && e.rules[0].Fields[0].Alike(&rl.Fields[0])
 }
 
 // decided reports whether the rules decide together, so that next need not be
@@ -36,10 +35,8 @@ func (d *decision) decided(e *either, next *rule) bool {
 	if len(e.rules) < 2 || e.asked || next.Observe {
 		return false
 	}
-	if len(next.Fields) == 1 {
-		if _, ok := e.field.Or(&next.Fields[0]); ok {
-			return false
-		}
+	if e.takes(next) {
+		return false
 	}
 	e.asked = true
 	return d.body.either(e)
@@ -54,7 +51,12 @@ func (b *body) either(e *either) bool {
 	if len(b.eithers) == maxEither || b.unknown {
 		return false
 	}
-	decide := b.fields().InEvery(&e.field, e.rules[0].places[0], &b.peek) == readings.Yes
+	fields := make([]*readings.Field, len(e.rules))
+	for i, rl := range e.rules {
+		fields[i] = &rl.Fields[0]
+	}
+	field := readings.AnyOf(fields)
+	decide := b.fields().InEvery(&field, e.rules[0].places[0], &b.peek) == readings.Yes
 	b.eithers = append(b.eithers, eitherVerdict{slices.Clone(e.rules), decide})
 	return decide
 }

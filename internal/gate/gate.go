@@ -221,7 +221,8 @@ type Gate struct {
 	usesMethod, demandsMethod bool
 	usesHost                  bool            // some rule that is enforced depends on the host
 	looks                     bool            // some rule may need to look into bodies
-	fields                    *readings.Table // of all rules
+	fields, shown             *readings.Table // of all rules
+	observes                  bool            // some rule does
 }
 
 // rule is a Rule with what is computed once.
@@ -316,11 +317,12 @@ func New(o Options) (*Gate, error) {
 		g.usesHost = g.usesHost || r.UsesHost && !r.Observe
 		g.demandsMethod = g.demandsMethod || uses && !r.Observe
 	}
-	var fields []readings.Field
+	var fields, shown []readings.Field
 	for i := range g.rules {
-		fields = append(fields, g.rules[i].Fields...)
+		fields, shown = append(fields, g.rules[i].Fields...), append(shown, g.rules[i].Show...)
+		g.observes = g.observes || g.rules[i].Observe
 	}
-	g.fields = readings.NewTable(fields...)
+	g.fields, g.shown = readings.NewTable(fields...), readings.NewShowTable(shown...)
 	for i := range g.rules {
 		rl := &g.rules[i]
 		for j := range rl.Fields {
@@ -359,6 +361,15 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		return v.unclaimed()
 	}
 	d := g.deciding(r, v.original)
+	if v.rule = d.surely(r, v.original, hinted); v.rule != nil {
+		ok := v.knownFirst()
+		if v.room != nil {
+			defer v.release()
+		}
+		if !ok {
+			return nil
+		}
+	}
 	if g.looks && r.ContentLength != 0 {
 		d.body.peek.Timed(&deadline.Reading{W: w, R: r, Size: maxBody})
 	}

@@ -32,19 +32,28 @@ func (v *visit) bind() *refusal {
 	if len(v.rule.Show) == 0 {
 		return nil
 	}
-	peek := v.peek(int(v.g.o.MaxHeld))
-	body, err := peek.Body()
-	switch {
-	case errors.Is(err, readings.ErrBodyTooLarge):
-		if navigates(v.r.Header) {
-			v.drain()
+	if v.bound == nil {
+		v.bound = &bound{peek: v.peek(int(v.g.o.MaxHeld))}
+		body, err := v.bound.peek.Body()
+		switch {
+		case errors.Is(err, readings.ErrBodyTooLarge):
+			v.bound.refusal = tooLargeToShow
+			if navigates(v.r.Header) {
+				// A browser shows an answer only once it has sent all.
+				v.drain()
+			}
+		case err != nil:
+			v.bound.refusal = incomplete
+		default:
+			_, query, _ := strings.Cut(v.original, "?")
+			v.bound.found = v.g.shown.Read(v.r, query)
+			v.bound.request = v.digest(body)
 		}
-		return tooLargeToShow
-	case err != nil:
-		return incomplete
 	}
-	_, query, _ := strings.Cut(v.original, "?")
-	shown, certain := readings.Show(v.rule.Show, v.r, &peek, query)
+	if v.bound.refusal != nil {
+		return v.bound.refusal
+	}
+	shown, certain := v.bound.found.Shown(v.rule.Show, &v.bound.peek)
 	if !certain {
 		return notShown
 	}
@@ -53,8 +62,16 @@ func (v *visit) bind() *refusal {
 		value, cut := visible(s.Value, maxShownValue)
 		v.shown = append(v.shown, ceremony.Shown{Name: name, Value: value, Cut: cut})
 	}
-	v.request = v.digest(body)
+	v.request = v.bound.request
 	return nil
+}
+
+// bound is what binding a request found, once for all rules whose grants it needs.
+type bound struct {
+	peek    readings.Peek
+	found   *readings.Found
+	request [32]byte
+	refusal *refusal
 }
 
 // digest stands for the request in a grant: SHA-256 over site, method and what

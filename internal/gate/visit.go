@@ -24,6 +24,10 @@ type visit struct {
 	// person, and shown what that is; zero and none elsewhere. See bind.
 	request [32]byte
 	shown   []ceremony.Shown
+	bound   *bound
+	// who is asking, once that is known.
+	who   ceremony.Principal
+	known bool
 	// also, untold and hinted are what was found besides rule; see lookFurther.
 	also   []*rule
 	untold bool
@@ -49,24 +53,18 @@ func (v *visit) release() { v.room.Release() }
 func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
 	g, r := v.g, v.r
 	g.o.Decided(v.rule.number - 1)
-	if g.o.Ceremony.RolledBack(r.Context()) != nil {
-		v.refuse(rolledBack)
-		return nil
-	}
-	v.secure = g.o.Secure(r)
-	if refusal := v.untrusted(); refusal != nil {
+	if refusal := v.trusted(); refusal != nil {
 		v.refuse(refusal)
 		return nil
 	}
-	who, err := v.identify()
+	refusal, busy := v.know()
 	if v.room != nil {
 		defer v.release()
 	}
-	if errors.Is(err, ceremony.ErrBusy) {
-		v.unroomy(err)
+	if busy != nil {
+		v.unroomy(busy)
 		return nil
 	}
-	refusal := v.identified(&who, err)
 	if len(v.observed) > 0 {
 		v.tellObserved(presence(refusal))
 	}
@@ -74,6 +72,7 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		v.refuse(refusal)
 		return nil
 	}
+	who := v.who
 	if v.room == nil && v.readsWhole() {
 		if err := v.reserve(&who); err != nil {
 			v.unroomy(err)
@@ -116,6 +115,54 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 	}
 	v.ungranted(who, token != "", err)
 	return nil
+}
+
+// trusted refuses what is out of the question whoever asks.
+func (v *visit) trusted() *refusal {
+	if v.known {
+		return nil
+	}
+	if v.g.o.Ceremony.RolledBack(v.r.Context()) != nil {
+		return rolledBack
+	}
+	v.secure = v.g.o.Secure(v.r)
+	return v.untrusted()
+}
+
+// know finds out who is asking, once for a request. Nobody is refused; busy is why
+// there was no memory for a look at the body.
+func (v *visit) know() (refused *refusal, busy error) {
+	if v.known {
+		return nil, nil
+	}
+	var err error
+	if v.who, err = v.identify(); errors.Is(err, ceremony.ErrBusy) {
+		return nil, err
+	}
+	refused = v.identified(&v.who, err)
+	v.known = refused == nil
+	return refused, nil
+}
+
+// knownFirst finds out who is asking before the body is looked at. It is false where
+// the request was answered.
+func (v *visit) knownFirst() bool {
+	refused, busy := v.trusted(), error(nil)
+	if refused == nil {
+		refused, busy = v.know()
+	}
+	switch {
+	case busy != nil:
+		v.g.o.Decided(v.rule.number - 1)
+		v.unroomy(busy)
+	case refused != nil:
+		v.g.o.Decided(v.rule.number - 1)
+		v.refuse(refused)
+	default:
+		v.rule = nil
+		return true
+	}
+	return false
 }
 
 // portal serves one of the gateway's own pages.

@@ -14,6 +14,10 @@ const (
 	// maxOccurrences is how many occurrences of the fields that are looked for a
 	// request may have, those that are the same counted once.
 	maxOccurrences = 1024
+	// maxShownOccurrences is how many occurrences of one field are kept to be shown,
+	// other readings of the same included, and maxListedOccurrences of all.
+	maxShownOccurrences  = 256
+	maxListedOccurrences = 4096
 	// maxCompared is how often values of a request are compared with values of
 	// rules.
 	maxCompared = 16 << 10

@@ -121,19 +121,31 @@ func (f Field) Unless(harmless ...string) (Field, error) {
 	return f, nil
 }
 
-// Or returns the field with the values of either, if both are one field and neither
-// is turned around.
-func (f *Field) Or(other *Field) (Field, bool) {
-	if f.not || other.not || !slices.Equal(f.names, other.names) || !slices.Equal(f.path, other.path) {
-		return Field{}, false
+// Alike reports whether both are one field, and neither is turned around, so that
+// they differ in the values at most.
+func (f *Field) Alike(other *Field) bool {
+	return !f.not && !other.not && slices.Equal(f.names, other.names) && slices.Equal(f.path, other.path)
+}
+
+// AnyOf returns the field with the values of all, which are alike.
+func AnyOf(fields []*Field) Field {
+	either := *fields[0]
+	n, all := 0, true
+	for _, f := range fields {
+		n += len(f.values)
+		all = all && len(f.values) > 0
 	}
-	either := *f
-	either.json = f.json && other.json
-	either.values = slices.Concat(f.values, other.values)
-	if len(f.values) == 0 || len(other.values) == 0 {
-		either.values = nil
+	either.values = nil
+	if all {
+		either.values = make([]wanted, 0, n)
 	}
-	return either, true
+	for _, f := range fields {
+		either.json = either.json && f.json
+		if all {
+			either.values = append(either.values, f.values...)
+		}
+	}
+	return either
 }
 
 // String is the name or pointer that the field was made with.

@@ -96,7 +96,15 @@ func (w *walk) keep(k occurrenceKey, written, name string) {
 	case k.kind >= wholePart || strings.IndexByte(k.value, '%') < 0:
 		k.value = "" // nobody compares it
 	}
-	if !w.t.shows {
+	limit := maxOccurrences
+	if w.t.shows {
+		// Where one field has too many the others may still be shown.
+		if limit = maxListedOccurrences; c.n == maxShownOccurrences {
+			k = occurrenceKey{chain: k.chain, section: w.section, kind: doubtful}
+		} else if c.n > maxShownOccurrences {
+			return
+		}
+	} else {
 		if at, ok := w.alike(c, k); ok {
 			w.kept[at-1].n++
 			if !w.spend(costAlike) {
@@ -105,7 +113,7 @@ func (w *walk) keep(k occurrenceKey, written, name string) {
 			return
 		}
 	}
-	if len(w.kept) == maxOccurrences || !w.spend(costKept) {
+	if len(w.kept) == limit || !w.spend(costKept) {
 		w.unsure = true
 		return
 	}

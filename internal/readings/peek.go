@@ -46,6 +46,9 @@ func (p *Peek) Reserved() { p.whole = true }
 // the client to send them.
 func NewPeek(r *http.Request, limit int) Peek { return Peek{r: r, limit: limit} }
 
+// Empty reports whether there is no body.
+func (p *Peek) Empty() bool { return p.empty() }
+
 func (p *Peek) empty() bool {
 	return p == nil || p.r == nil || p.r.Body == nil || p.r.Body == http.NoBody || p.r.ContentLength == 0
 }

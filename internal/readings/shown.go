@@ -16,14 +16,26 @@ type Shown struct{ Name, Value string }
 // of fields, as a person would read them. certain is false where the request may
 // hold more than is listed. queries are as in [Field.In].
 func Show(fields []Field, r *http.Request, p *Peek, queries ...string) (shown []Shown, certain bool) {
+	t := NewShowTable(fields...)
+	return t.Read(r, queries...).Shown(fields, p)
+}
+
+// NewShowTable makes a table of fields that are listed for people, with
+// [Found.Shown].
+func NewShowTable(fields ...Field) *Table {
 	t := NewTable(fields...)
 	t.shows, t.lists = true, true
-	f := t.Read(r, queries...)
+	return t
+}
+
+// Shown is [Show] of some of the fields of a table, for a request that is read once
+// for all of them. p is the same for all.
+func (f *Found) Shown(fields []Field, p *Peek) (shown []Shown, certain bool) {
 	f.readQueries()
 	f.readBody(p)
 	certain = !f.unsure
 	for i := range fields {
-		m := f.merge(t.Place(&fields[i]))
+		m := f.merge(f.t.Place(&fields[i]))
 		for o, _ := m.one(); o != nil; o, _ = m.one() {
 			one := Shown{Name: o.name, Value: o.value}
 			switch {

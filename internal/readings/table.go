@@ -127,6 +127,9 @@ func (t *Table) below(at int32, token string) (int32, bool) {
 	return 0, false
 }
 
+// Empty reports whether the table has no fields.
+func (t *Table) Empty() bool { return len(t.places) == 0 }
+
 // Place is where a field of a table is looked for; the zero value is nowhere.
 type Place struct{ node int32 }
 
