@@ -12,7 +12,7 @@ import (
 // it. Passes on a live grant are no events: they are counted alone.
 func auditTo(log *zap.Logger) func(context.Context, ceremony.Event) {
 	return func(_ context.Context, e ceremony.Event) {
-		decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, e.Action).Inc()
+		decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, labels.of(e.Action)).Inc()
 		fields := []zap.Field{
 			zap.String("event", e.Kind),
 			zap.String("outcome", e.Outcome),

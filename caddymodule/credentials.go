@@ -17,6 +17,7 @@ type carried struct {
 	places *identity.Places
 	token  bool             // a form's access_token is looked for
 	fields []readings.Field // named by the operator
+	table  *readings.Table  // of fields
 	deny   *carried         // nil: nothing is denied
 	limit  int              // of a body that is looked into
 	told   sync.Map         // by place: the operator was told
@@ -39,12 +40,12 @@ func (h *Handler) placeCredentials(said *config.Credentials, limit int) error {
 		token: !slices.Contains(said.Ignore.Fields, identity.FormToken),
 	}
 	var err error
-	if h.carried.fields, err = fieldsOf(said.Fields); err != nil {
+	if err = h.carried.look(said.Fields); err != nil {
 		return err
 	}
 	if denied := placesOf(&said.Deny); len(denied) > 0 {
 		h.carried.deny = &carried{places: identity.OnlyPlaces(denied), limit: limit}
-		if h.carried.deny.fields, err = fieldsOf(said.Deny.Fields); err != nil {
+		if err = h.carried.deny.look(said.Deny.Fields); err != nil {
 			return err
 		}
 	}
@@ -66,7 +67,8 @@ func placesOf(p *config.Places) (list []Credential) {
 	return list
 }
 
-func fieldsOf(names []string) (fields []readings.Field, err error) {
+// look sets up the fields of bodies that are looked for.
+func (c *carried) look(names []string) error {
 	for _, n := range names {
 		read := func(n string) (readings.Field, error) { return readings.FormField(n) }
 		if strings.HasPrefix(n, "/") {
@@ -74,11 +76,12 @@ func fieldsOf(names []string) (fields []readings.Field, err error) {
 		}
 		f, err := read(n)
 		if err != nil {
-			return nil, fmt.Errorf("credentials: field %q: %w", n, err)
+			return fmt.Errorf("credentials: field %q: %w", n, err)
 		}
-		fields = append(fields, f)
+		c.fields = append(c.fields, f)
 	}
-	return fields, nil
+	c.table = readings.NewTable(c.fields...)
+	return nil
 }
 
 // check refuses credentials outside the body that were not vouched for.
@@ -133,12 +136,13 @@ func (c *carried) inBody(r *http.Request, vouched []Credential) error {
 	}
 	peek := readings.NewPeek(r, c.limit)
 	peek.Reserved()
+	found := c.table.Read(r)
 	for i := range c.fields {
 		f := &c.fields[i]
 		if vouches(f.String()) {
 			continue
 		}
-		if f.In(r, &peek) != readings.No {
+		if found.In(f, c.table.Place(f), &peek) != readings.No {
 			return &identity.UnvouchedError{Place: Credential{Kind: InField, Name: f.String()}}
 		}
 	}

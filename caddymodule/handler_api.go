@@ -81,6 +81,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	labels.allow(session.Action.String())
 	options := backendapi.Options{
 		Service:   app.service,
 		Issuer:    app.App.WithDefaults().Issuer,
@@ -91,6 +92,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 		Secure:    isSecure,
 		PlainHTTP: app.AllowPlainHTTP,
 		Session:   session,
+		Named:     func(actions []string) { labels.allow(actions...) },
 		Now:       time.Now,
 		Failed:    h.failed,
 	}

@@ -12,7 +12,7 @@ import (
 // registered in each.
 //
 // No label holds a user, an address or anything else that a client writes: the
-// action types are the operator's, all other values are ours.
+// action types are the operator's, see actionLabels, all other values are ours.
 var (
 	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "step_up",

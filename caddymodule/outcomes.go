@@ -24,6 +24,7 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 	type series map[gate.Outcome]prometheus.Counter
 	counters := make(map[string]series)
 	for _, r := range rules {
+		labels.allow(r.Action)
 		counters[r.Action] = make(series)
 		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed, gate.WouldChallenge} {
 			counters[r.Action][o] = requests.WithLabelValues(r.Action, string(o))

@@ -80,6 +80,9 @@ func (c *call) identifyKey(key string) error {
 	if err == nil {
 		knownKeys.add(key)
 		c.key = &found
+		if c.api.o.Named != nil {
+			c.api.o.Named(found.Actions)
+		}
 	}
 	return err
 }

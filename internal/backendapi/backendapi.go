@@ -71,6 +71,9 @@ type Options struct {
 	// Session is what session tokens are grants for. They are TIME_BASED.
 	Session grants.Demand
 	Now     func() time.Time
+	// Named is told the action types that an API key names which is used. Nil drops
+	// them.
+	Named func(actions []string)
 	// Failed is told what made an answer "unavailable"; it gets no secrets.
 	Failed func(context.Context, error)
 }
