@@ -35,6 +35,7 @@ func (w *walk) multipart(body string) {
 		if end < 0 {
 			end = len(low)
 		}
+		coded, known := false, false // the value may be something else than its bytes
 		for from := at; ; {
 			j := strings.Index(low[from:end], "name")
 			if j < 0 {
@@ -51,10 +52,20 @@ func (w *walk) multipart(body string) {
 			if parts == nil {
 				parts = make(map[int32]int)
 			}
-			strict, lenient := blank.after(from)
-			coded := lenient < 0 || encodedPart(low[at:end]) || encodedBefore(before)
+			if lenient >= 0 && from > lenient-2 || strict >= 0 && from > strict-4 {
+				// Behind what ends the header to some.
+				strict, lenient = blank.after(from)
+				if !w.spend(costKept + len(low) - from) {
+					w.unsure = true
+					return
+				}
+			}
+			if !known {
+				known = true
+				coded = encodedPart(low[at:end]) || encodedBefore(before)
+			}
 			for _, h := range w.hits {
-				if parts[h.called]++; parts[h.called] > maxParts || coded {
+				if parts[h.called]++; parts[h.called] > maxParts || lenient < 0 || coded {
 					w.keep(occurrenceKey{chain: w.chainOf(h), kind: doubtful}, "", "")
 					continue
 				}
@@ -74,7 +85,9 @@ func (w *walk) multipart(body string) {
 // blankLines finds where part headers end.
 type blankLines struct {
 	text string
-	lf   bool // no CRLF pair is left: not to be searched for again and again
+	// lf reports that no CRLF pair is left, and none that no blank line is: not to
+	// be searched for again and again.
+	lf, none bool
 }
 
 // after returns where the text goes on behind the first blank line after at,
@@ -84,20 +97,26 @@ func (b *blankLines) after(at int) (strict, lenient int) {
 	strict, lenient = -1, -1
 	if !b.lf {
 		if i := strings.Index(s, "\r\n\r\n"); i >= 0 {
-			strict, lenient = at+i+4, at+i+4
-			s = s[:i+1]
+			strict = at + i + 4
 		} else {
 			b.lf = true
 		}
 	}
-	if i := strings.Index(s, "\n\n"); i >= 0 {
-		lenient = at + i + 2
-		s = s[:i+1]
+	if b.none {
+		return strict, lenient
 	}
-	if i := strings.Index(s, "\n\r\n"); i >= 0 {
-		lenient = at + i + 3
+	for i := 0; ; i++ {
+		j := strings.IndexByte(s[i:], '\n')
+		if j < 0 {
+			b.none = true
+			return strict, lenient
+		}
+		if i += j; strings.HasPrefix(s[i+1:], "\n") {
+			return strict, at + i + 2
+		} else if strings.HasPrefix(s[i+1:], "\r\n") {
+			return strict, at + i + 3
+		}
 	}
-	return strict, lenient
 }
 
 // encodedPart reports whether a part's value may be something else than its
@@ -141,6 +160,14 @@ func (w *walk) partNamed(s string) bool {
 		return false
 	}
 	w.partHits = w.partHits[:0]
+	if bare := strings.Trim(token, `"'`+space); w.cannotBegin(bare) && strings.IndexByte(bare, '\'') < 0 && !nests(s) {
+		w.hits = w.hits[:0]
+		return false
+	}
+	if !w.spend(costName + 8*len(s)) {
+		w.unsure = true
+		return false
+	}
 	if i := strings.LastIndexByte(token, '\''); i >= 0 {
 		w.partCalled(strings.Trim(token[i+1:], `"`)) // utf-8''name
 	}
@@ -168,6 +195,12 @@ func (w *walk) partNamed(s string) bool {
 	}
 	w.hits = append(w.hits[:0], w.partHits...)
 	return len(w.hits) > 0
+}
+
+// cannotBegin reports whether no name begins as a part's does, in all its readings.
+func (w *walk) cannotBegin(name string) bool {
+	return len(name) >= 2 && nameClass[name[0]]|nameClass[name[1]] == 0 && name[0] != '\\' && name[1] != '\\' &&
+		!strings.ContainsAny(name[:2], `"'`) && !w.t.names.begins(name[:2])
 }
 
 // partCalled adds the names of one reading of a part's name.

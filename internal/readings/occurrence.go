@@ -113,7 +113,7 @@ func (w *walk) keep(k occurrenceKey, written, name string) {
 			return
 		}
 	}
-	if len(w.kept) == limit || !w.spend(costKept) {
+	if len(w.kept) == limit || !w.spend(costKept+len(k.value)/4) {
 		w.unsure = true
 		return
 	}

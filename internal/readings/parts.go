@@ -1,6 +1,7 @@
 package readings
 
 import (
+	"bufio"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -8,12 +9,15 @@ import (
 	"strings"
 )
 
-// maxWholeParts is how many parts a body may have to be one by the letter, and
-// maxOddParts how many if they are not written as browsers write them, which takes
-// Go's parser to read.
+// Limits on a body of parts; PHP and Go take some thousand.
 const (
 	maxWholeParts = 1000
-	maxOddParts   = 256
+	// maxOddParts is how many parts may be written in another way than browsers
+	// write them, which takes Go's parser to read; and maxOddBody how many bytes a
+	// body may have that cannot even be split as they are.
+	maxOddParts = 256
+	maxOddBody  = 64 << 10
+	maxPartHead = 4 << 10
 )
 
 // wholeParts reads a body as Go's parser of multipart/form-data does, beside the
@@ -38,13 +42,16 @@ func (w *walk) wholeParts(contentType, kind, body string) bool {
 		w.unsure = true
 		return false
 	}
-	if parts, ok := browserParts(body, boundary); ok {
+	if parts, ok := splitParts(body, boundary); ok {
 		for i := range parts {
 			if !w.wholePart(&parts[i]) {
 				return false
 			}
 		}
 		return true
+	}
+	if len(body) > maxOddBody {
+		return false
 	}
 	r := multipart.NewReader(strings.NewReader(body), boundary)
 	for n := 0; ; n++ {
@@ -55,8 +62,7 @@ func (w *walk) wholeParts(contentType, kind, body string) bool {
 		if err != nil || n == maxOddParts {
 			return false
 		}
-		one := bodyPart{name: part.FormName(), file: part.FileName(), kind: part.Header.Get("Content-Type")}
-		one.plain = len(part.Header) == 1 && part.Header.Get("Content-Disposition") == `form-data; name="`+one.name+`"`
+		one := partOf(part.Header)
 		value, err := io.ReadAll(part)
 		if one.value = string(value); err != nil || !w.wholePart(&one) {
 			return false
@@ -72,9 +78,11 @@ type bodyPart struct {
 	plain      bool // it says nothing but its name, as browsers do
 }
 
-// browserParts splits a body whose parts are written as browsers and the usual
-// libraries write them, in one pass. ok is false for any other.
-func browserParts(body, boundary string) (parts []bodyPart, ok bool) {
+// splitParts splits a body at boundaries that stand on lines of their own, with
+// nothing beside them, as everybody writes them, in one pass. ok is false for any
+// other.
+func splitParts(body, boundary string) (parts []bodyPart, ok bool) {
+	odd := 0
 	first, delimiter := "--"+boundary, "\r\n--"+boundary
 	if strings.ContainsAny(boundary, "\r\n") {
 		return nil, false
@@ -88,7 +96,11 @@ func browserParts(body, boundary string) (parts []bodyPart, ok bool) {
 			return nil, false
 		}
 		var one bodyPart
-		if rest, ok = one.head(rest); !ok {
+		if after, ok := one.head(rest); ok {
+			rest = after
+		} else if odd++; odd > maxOddParts {
+			return nil, false
+		} else if rest, ok = one.oddHead(rest); !ok {
 			return nil, false
 		}
 		if after, empty := strings.CutPrefix(rest, first); empty {
@@ -115,7 +127,29 @@ func browserParts(body, boundary string) (parts []bodyPart, ok bool) {
 	}
 }
 
-// head reads the header of a part up to the empty line, and returns what follows.
+// oddHead reads the header of a part as Go does.
+func (p *bodyPart) oddHead(s string) (rest string, ok bool) {
+	end := strings.Index(s[:min(len(s), maxPartHead)], "\r\n\r\n")
+	if end < 0 || strings.Count(s[:end+2], "\n") != strings.Count(s[:end+2], "\r\n") {
+		return "", false
+	}
+	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(s[:end+4]))).ReadMIMEHeader()
+	if err != nil {
+		return "", false
+	}
+	*p = partOf(header)
+	return s[end+4:], true
+}
+
+func partOf(header textproto.MIMEHeader) bodyPart {
+	part := multipart.Part{Header: header}
+	p := bodyPart{name: part.FormName(), file: part.FileName(), kind: header.Get("Content-Type")}
+	p.plain = len(header) == 1 && header.Get("Content-Disposition") == `form-data; name="`+p.name+`"`
+	return p
+}
+
+// head reads the header of a part that is written as browsers and the usual
+// libraries write it, up to the empty line, and returns what follows.
 func (p *bodyPart) head(s string) (rest string, ok bool) {
 	s, ok = strings.CutPrefix(s, `Content-Disposition: form-data; name="`)
 	if !ok {
