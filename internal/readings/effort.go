@@ -7,7 +7,7 @@ import "strings"
 // judged in the same way on every machine. Honest requests stay far below: PHP
 // takes 1,000 fields and the widest forms of administrators send some thousands.
 const (
-	// maxFields is how many fields a query or form may have.
+	// maxFields is how many fields query and form may have, in all readings.
 	maxFields = 10_000
 	// maxQuery is how many bytes a query may have.
 	maxQuery = 256 << 10

@@ -32,6 +32,7 @@ type walk struct {
 	// parts there are.
 	partHits []hit
 	parts    int
+	fields   int // of forms, in all readings
 	json     jsonCounts
 }
 
@@ -140,7 +141,7 @@ func (w *walk) urlencoded(s string) {
 		w.odd = true
 	}
 	semicolons := strings.Count(s, ";")
-	if n+semicolons > maxFields {
+	if w.fields += n + semicolons; w.fields > maxFields {
 		w.unsure = true
 		return
 	}

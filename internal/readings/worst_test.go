@@ -54,6 +54,7 @@ var worstShapes = []shape{
 	{kind: urlencoded, pieces: []string{"%25"}},
 	{kind: "", pieces: []string{"AA+B"}},
 	{kind: urlencoded, pieces: []string{"a=b&%2561=pa%2579&"}, query: true},
+	{kind: urlencoded, before: "x%25252525253dy&", pieces: []string{"aaaaaa&"}, query: true},
 	{kind: jsonType, before: "[", pieces: []string{"0,"}, after: "0]"},
 	{kind: jsonType, before: "[", pieces: []string{"{},"}, after: "0]"},
 	{kind: jsonType, before: "[", pieces: []string{`{"a":{"b1":0}},`}, after: "0]"},
