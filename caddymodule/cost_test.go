@@ -18,8 +18,8 @@ import (
 // for it. The numbers to reach are 5 with 3 rules and 8 with 199; what is held here
 // is more, for machines on which others work. It was 60 and 5,000.
 const (
-	maxCostFew  = 10
-	maxCostMany = 16
+	maxCostFew  = 12 * slowdown
+	maxCostMany = 20 * slowdown
 )
 
 // One POST of 250 KiB costs a bounded multiple of passing it on, with 3 rules and

@@ -1,0 +1,6 @@
+//go:build !race
+
+package readings
+
+// slowdown is how much longer our code may take, see race_test.go.
+const slowdown = 1
