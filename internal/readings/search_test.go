@@ -167,7 +167,8 @@ func TestS22RandomBodies(t *testing.T) {
 					t.Fatalf("seed %d, %d: ?%s %q %q: a judge finds %q, we are certain of %s", seed, n, query, contentType, body, v, f)
 				}
 			}
-			if len(seen) == 0 {
+			_, malformed := url.ParseQuery(query + "&" + body) // judges of Go refuse the field, others take it
+			if len(seen) == 0 && malformed == nil {
 				t.Fatalf("seed %d, %d: ?%s %q %q: no judge finds the field, we are certain of %s", seed, n, query, contentType, body, f)
 			}
 		}
