@@ -31,6 +31,7 @@ func init() {
 //	POST /step_up/user     {tenant?, user}
 //	POST /step_up/reset    {tenant?, user}
 //	POST /step_up/unlock   {tenant?, user}
+//	POST /step_up/unlock/all {tenant?, cursor?}
 //	POST /step_up/invite   {tenant?, user, hash, expires_at}
 //	POST /step_up/revoke   {tenant?, user, action_type?}
 //	POST /step_up/explain  {method, url}
@@ -65,6 +66,7 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/user", Handler: post(user)},
 		{Pattern: "/step_up/reset", Handler: post(reset)},
 		{Pattern: "/step_up/unlock", Handler: post(unlock)},
+		{Pattern: "/step_up/unlock/all", Handler: post(unlockAll)},
 		{Pattern: "/step_up/invite", Handler: post(invite)},
 		{Pattern: "/step_up/revoke", Handler: post(revoke)},
 		{Pattern: "/step_up/explain", Handler: post(explain)},

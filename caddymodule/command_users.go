@@ -102,17 +102,6 @@ with 'caddy step-up invite'.`,
 	})
 }
 
-func unlockCommand() *cobra.Command {
-	return aboutUser(&cobra.Command{
-		Use:   "unlock user [flags]",
-		Short: "Forgives a user their wrong codes",
-		Long: `
-Sets the counters of a user's wrong codes back to zero, those of servers too, so that
-right ones are taken again. Authenticators and recovery codes stay as they are.`,
-		Example: `  caddy step-up unlock alice`,
-	}, "unlock", func(w io.Writer, done Done) { fmt.Fprintf(w, "%s is unlocked.\n", plain(done.User)) })
-}
-
 // Invitation is what the invite command writes as JSON.
 type Invitation struct {
 	Done

@@ -39,3 +39,43 @@ func TestWaitsAfterTheClockWasAhead(t *testing.T) {
 	w.Clock.Advance(10 * time.Second)
 	w.Win(alice, view)
 }
+
+// All who have wrong answers are unlocked, a page at a time, each with a line in
+// the audit log.
+func TestUnlockAll(t *testing.T) {
+	w := ceremonytest.New(t)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		who := w.Enrol(name)
+		for range 5 {
+			if name == "bob" {
+				break
+			}
+			_, err := prove(w, t, who.Principal, view, w.WrongCode(who.Key))
+			want(t, "guess", err, ceremony.ErrInvalidCode)
+		}
+	}
+	w.Events()
+	if n, _, err := w.Service.UnlockAll(t.Context(), "other", nil, 100); n != 0 || err != nil {
+		t.Error("another tenant's:", n, err)
+	}
+	total := 0
+	for cursor, more := []byte(nil), true; more; {
+		n, next, err := w.Service.UnlockAll(t.Context(), ceremonytest.Tenant, cursor, 1)
+		if err != nil || n > 1 {
+			t.Fatal(n, err)
+		}
+		total, cursor, more = total+n, next, len(next) > 0
+	}
+	told := 0
+	for _, e := range w.Events() {
+		if e.Kind == "unlock" && (e.Subject.User == "alice" || e.Subject.User == "carol") {
+			told++
+		}
+	}
+	if total != 2 || told != 2 {
+		t.Errorf("%d unlocked, %d told", total, told)
+	}
+	if n, _, err := w.Service.UnlockAll(t.Context(), "", nil, 100); n != 0 || err != nil {
+		t.Error("again:", n, err)
+	}
+}
