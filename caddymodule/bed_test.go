@@ -183,9 +183,10 @@ func (b *bed) enrol(name string) *person {
 // before and the one after.
 func (p *person) code() string {
 	p.b.t.Helper()
-	// Five seconds ahead, so that the code of the step before is not one of two
-	// steps before when it arrives.
-	next := time.Now().Add(5 * time.Second).Truncate(30 * time.Second).Add(-30 * time.Second)
+	if left := time.Until(time.Now().Truncate(30 * time.Second).Add(30 * time.Second)); p.used.IsZero() && left < 2*time.Second {
+		time.Sleep(left) // or the code of the step before is too old when it arrives
+	}
+	next := time.Now().Truncate(30 * time.Second).Add(-30 * time.Second)
 	if !p.used.IsZero() && !next.After(p.used) {
 		next = p.used.Add(30 * time.Second)
 	}
