@@ -51,17 +51,17 @@ func (s *Store) supervise() {
 		case s.isClosed():
 		case !opened && first && errors.Is(err, store.ErrLocked) && time.Since(began) < lockPatience:
 		case !opened:
-			if first {
-				first = false
-				s.tried = err
-				close(s.firstTry)
-			}
 			said := ""
 			if conn != nil {
 				_, said = conn.why()
 			}
 			s.report(err, said)
 			s.refuse(err)
+			if first { // whoever waits for it finds the reason in Health
+				first = false
+				s.tried = err
+				close(s.firstTry)
+			}
 		default:
 			first = false
 		}
