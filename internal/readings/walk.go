@@ -247,7 +247,7 @@ func (w *walk) tooLong(name string) bool {
 			return false
 		}
 		s = s[:w.t.names.longest+2]
-		return strings.IndexByte(blanks, s[len(s)-1]) < 0 && strings.IndexAny(s, "\x00[]") < 0
+		return strings.IndexByte(blanks, s[len(s)-1]) < 0 && !strings.ContainsAny(s, "\x00[]")
 	}
 	for depth := 0; depth <= maxDepth; depth++ {
 		if !longer(name) || !w.spendDecoding(name) {

@@ -85,12 +85,12 @@ func (c *conn) noteEnd(err error, said string) {
 	c.reason = fmt.Errorf("%w (%s)", errEnded, how)
 }
 
-// why is the reason for which the child was lost, and what it said last.
-func (c *conn) why() (reason error, said string) {
+// why is what the child said last, and the reason for which it was lost.
+func (c *conn) why() (said string, reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason == nil {
-		return errEnded, c.said
+		return c.said, errEnded
 	}
-	return c.reason, c.said
+	return c.said, c.reason
 }

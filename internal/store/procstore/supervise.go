@@ -53,7 +53,7 @@ func (s *Store) supervise() {
 		case !opened:
 			said := ""
 			if conn != nil {
-				_, said = conn.why()
+				said, _ = conn.why()
 			}
 			s.report(err, said)
 			s.refuse(err)
@@ -115,7 +115,7 @@ func (s *Store) serve(c *conn) (opened bool, err error) {
 		s.use(c, st)
 	case <-c.lost:
 		c.fail()
-		err, _ := c.why()
+		_, err := c.why()
 		return false, err
 	case <-s.stop:
 		// It may be reading large tables, or hang.
@@ -133,7 +133,7 @@ func (s *Store) serve(c *conn) (opened bool, err error) {
 	for {
 		select {
 		case <-c.lost:
-			err, said := c.why()
+			said, err := c.why()
 			s.report(err, said)
 			s.lose(err)
 			c.fail()
@@ -346,7 +346,7 @@ func (s *Store) closeConn(c *conn) {
 	if clean {
 		s.closeErr = err
 	} else if s.closeErr == nil {
-		reason, said := c.why()
+		said, reason := c.why()
 		s.report(reason, said)
 		s.closeErr = fmt.Errorf("closing database: %w", reason)
 	}
