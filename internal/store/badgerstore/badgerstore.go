@@ -182,10 +182,10 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// release closes all files. Badger writes its tables then, through memory maps, which on a full disk end the
-// process: where there is little space it is left as it is, since all is in the log.
+// release closes all files that are open. Badger writes its tables then, through memory maps, which on a full
+// disk end the process: where there is little space it is left as it is, since all is in the log.
 func (s *Store) release() (err error) {
-	if free, freeErr := s.free(); freeErr == nil && free >= reserveOpen {
+	if free, freeErr := s.free(); s.db != nil && freeErr == nil && free >= reserveOpen {
 		if err = s.db.Close(); err != nil {
 			err = fmt.Errorf("closing database: %w", err)
 		}

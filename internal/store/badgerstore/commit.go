@@ -235,7 +235,7 @@ func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) 
 			if err := b.s.acceptFence(); err != nil {
 				return nil, 0, err
 			}
-			c = change{key: birthKey, encoded: b.s.birth.encode(), internal: true}
+			c = b.s.birthRow()
 		}
 		if c.internal {
 			staged = append(staged, entryOf(c))

@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -57,13 +58,20 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.free, s.write = s.dir.freeSpace, s.commit
-	if err := s.open(o, m); err != nil {
-		return nil, errors.Join(err, s.abandon())
+	// While there is a fence the mark is left as it is until the fence is accepted.
+	err = s.open(o, m)
+	unfenced := err == nil && s.Fence().Kind == store.FenceNone
+	if unfenced {
+		err = s.nextStart()
 	}
+	if err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	row := s.birthRow()
 	go s.runCommitter()
 	go s.runTidying()
-	if s.Fence().Kind == store.FenceNone {
-		err = s.begin()
+	if unfenced {
+		err = s.submit(context.Background(), []change{row})
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database in %s: %w", o.Dir, err), s.Close())
@@ -259,21 +267,6 @@ func (s *Store) restore(j *judgement) (born bool, err error) {
 	s.committed.Store(s.sequence)
 	s.db.SetDiscardTs(s.sequence)
 	return born, nil
-}
-
-// abandon closes what a failed opening had opened.
-func (s *Store) abandon() error {
-	var err error
-	if s.db != nil {
-		err = s.db.Close()
-	}
-	if s.wal != nil {
-		err = errors.Join(err, s.wal.Close())
-	}
-	if s.mark != nil {
-		err = errors.Join(err, s.mark.Close())
-	}
-	return errors.Join(err, s.dir.close())
 }
 
 // logError puts errors of the log into the terms of the store.

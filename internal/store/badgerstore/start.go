@@ -89,23 +89,26 @@ func judgeFence(o Options, m *mark.Mark, b birth, born bool, j *judgement) (stor
 	return store.Fence{}, nil
 }
 
-// begin gives the database the id of this opening, the mark first, so that a kill
-// between the two is seen for what it is. While there is a fence the mark is left
-// as it is until the fence is accepted.
-func (s *Store) begin() error {
+// nextStart gives the database another id of a start, in the mark; its row is
+// written after that, so that a kill between the two is seen for what it is. It
+// belongs to the committer, and to Open before there is one.
+func (s *Store) nextStart() error {
 	previous := s.birth.start
 	rand.Read(s.birth.start[:]) // never fails: crypto/rand ends the process instead
 	s.birth.marked = s.mark != nil
-	if s.mark != nil {
-		s.marked = mark.Mark{Database: s.birth.database, Sequence: s.committed.Load(), Time: s.now(), Previous: previous, Start: s.birth.start}
-		if err := s.mark.Write(s.marked); err != nil {
-			return err
-		}
-		if err := s.mark.Sync(); err != nil {
-			return err
-		}
+	if s.mark == nil {
+		return nil
 	}
-	return s.submit(context.Background(), []change{{key: birthKey, encoded: s.birth.encode(), internal: true}})
+	s.marked = mark.Mark{Database: s.birth.database, Sequence: s.committed.Load(), Time: s.now(), Previous: previous, Start: s.birth.start}
+	if err := s.mark.Write(s.marked); err != nil {
+		return err
+	}
+	return s.mark.Sync()
+}
+
+// birthRow is the change that writes what the database says of itself.
+func (s *Store) birthRow() change {
+	return change{key: birthKey, encoded: s.birth.encode(), internal: true}
 }
 
 // advance writes the mark for a commit that is durable. The committer calls it.
@@ -151,18 +154,9 @@ func (s *Store) AcceptFence(ctx context.Context) error {
 // commit that it is part of.
 func (s *Store) acceptFence() error {
 	s.sequence = max(s.sequence, s.marked.Sequence) // so that no version of what was lost is given again
-	if s.mark != nil {
-		previous := s.birth.start
-		rand.Read(s.birth.start[:])
-		s.marked = mark.Mark{Database: s.birth.database, Sequence: s.committed.Load(), Time: s.now(), Previous: previous, Start: s.birth.start}
-		if err := s.mark.Write(s.marked); err != nil {
-			return err
-		}
-		if err := s.mark.Sync(); err != nil {
-			return err
-		}
+	if err := s.nextStart(); err != nil {
+		return err
 	}
-	s.birth.marked = s.mark != nil
 	s.fence.Store(new(store.Fence))
 	return nil
 }
