@@ -222,6 +222,20 @@ func userOf(u ceremony.User) User {
 	return out
 }
 
+// pageAfter checks what pages of users are asked for by, and returns the cursor.
+func pageAfter(tenant, cursor string) ([]byte, error) {
+	after, err := hex.DecodeString(cursor)
+	if err != nil {
+		return nil, refused("cursor is none that was given out")
+	}
+	if tenant != "" {
+		if err := config.CheckTenant(tenant); err != nil {
+			return nil, refused("%w", err)
+		}
+	}
+	return after, nil
+}
+
 func users(ctx context.Context, app *App, in UsersRequest) (UsersAnswer, error) {
 	out := UsersAnswer{Users: []User{}}
 	if in.Limit == 0 {
@@ -230,14 +244,9 @@ func users(ctx context.Context, app *App, in UsersRequest) (UsersAnswer, error) 
 	if in.Limit < 1 || in.Limit > 1000 {
 		return out, refused("limit must be between 1 and 1000")
 	}
-	cursor, err := hex.DecodeString(in.Cursor)
+	cursor, err := pageAfter(in.Tenant, in.Cursor)
 	if err != nil {
-		return out, refused("cursor is none that was given out")
-	}
-	if in.Tenant != "" {
-		if err := config.CheckTenant(in.Tenant); err != nil {
-			return out, refused("%w", err)
-		}
+		return out, err
 	}
 	found, next, err := app.service.Users(ctx, in.Tenant, cursor, in.Limit)
 	if err != nil {

@@ -3,8 +3,6 @@ package caddymodule
 import (
 	"context"
 	"encoding/hex"
-
-	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // UnlockAllRequest asks to forgive the wrong codes of all users, a page at a time.
@@ -24,14 +22,9 @@ type UnlockAllAnswer struct {
 const unlockPage = 200
 
 func unlockAll(ctx context.Context, app *App, in UnlockAllRequest) (out UnlockAllAnswer, err error) {
-	cursor, err := hex.DecodeString(in.Cursor)
+	cursor, err := pageAfter(in.Tenant, in.Cursor)
 	if err != nil {
-		return out, refused("cursor is none that was given out")
-	}
-	if in.Tenant != "" {
-		if err := config.CheckTenant(in.Tenant); err != nil {
-			return out, refused("%w", err)
-		}
+		return out, err
 	}
 	var next []byte
 	out.Unlocked, next, err = app.service.UnlockAll(ctx, in.Tenant, cursor, unlockPage)
