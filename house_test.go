@@ -28,7 +28,7 @@ var house = [][]string{
 	{"internal/identity/whoami", "internal/sender"},
 	{"internal/records", "internal/cookies"},
 	{"internal/seal", "internal/store", "grants"},
-	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "config", "totp"},
+	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "config", "totp"},
 	{"internal/colour"},
 }
 

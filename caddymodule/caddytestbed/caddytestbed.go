@@ -17,7 +17,6 @@ package caddytestbed
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +28,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // what every build has
 
 	_ "github.com/stepup-gateway/caddy-stepup/caddymodule" // what is tested
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 // Main runs the tests of a package with directories of their own for what Caddy
@@ -64,10 +64,10 @@ type Bed struct {
 // New returns a bed in which nothing runs yet.
 func New(t testing.TB) *Bed {
 	t.Helper()
-	ports := freePorts(t, 2)
+	port := freeport.Find(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	b := &Bed{
-		Port: ports[0], AdminPort: ports[1], URL: "http://localhost:" + ports[0], Dir: t.TempDir(), t: t,
+		Port: port, AdminPort: freeport.Find(t), URL: "http://localhost:" + port, Dir: t.TempDir(), t: t,
 		Client: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -80,22 +80,6 @@ func New(t testing.TB) *Bed {
 		}
 	})
 	return b
-}
-
-// freePorts returns ports that were free a moment ago, all different.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	ports := make([]string, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "localhost:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // at the end of all, so that none is given twice
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 // Load runs a Caddyfile, or replaces the running one by it as a reload does. It

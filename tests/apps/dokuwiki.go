@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -46,6 +47,6 @@ func DokuWiki(t gateway.T, local string) (addr, dir string) {
 	}
 	Write(t, dir+"/data/pages/start.txt", "The first page.\n")
 	Write(t, dir+"/data/pages/kept.txt", "This page stays as it is.\n")
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	return Serve(t, dir, port, []string{"PHP_CLI_SERVER_WORKERS=4"}, "php", "-d", "session.save_path="+dir+"/data/tmp", "-S", "127.0.0.1:"+port, "-t", code, dir+"/router.php"), dir
 }

@@ -3,6 +3,7 @@ package apps
 import (
 	"fmt"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -10,7 +11,7 @@ import (
 // and an account "app", password "app", that may do everything.
 func MariaDB(t gateway.T) string {
 	t.Helper()
-	dir, port := t.TempDir(), gateway.FreePort(t)
+	dir, port := t.TempDir(), freeport.Find(t)
 	Run(t, dir, nil, "", "mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root", "--datadir="+dir+"/data")
 	addr := Serve(t, dir, port, nil, "mariadbd", "--no-defaults", "--user=root", "--datadir="+dir+"/data", "--socket="+dir+"/s", "--bind-address=127.0.0.1", "--port="+port, "--pid-file="+dir+"/pid",
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M")
@@ -23,7 +24,7 @@ func MariaDB(t gateway.T) string {
 // address.
 func PHP(t gateway.T, dir string, more ...string) string {
 	t.Helper()
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	command := []string{"php", "-d", "session.save_path=" + t.TempDir(), "-d", "display_errors=0", "-S", "127.0.0.1:" + port, "-t", dir}
 	return Serve(t, dir, port, []string{"PHP_CLI_SERVER_WORKERS=4"}, append(command, more...)...)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -57,6 +58,6 @@ func Redmine(t gateway.T) string {
 	env := []string{"RAILS_ENV=production", "REDMINE_INSTANCE=default", "REDMINE_LANG=en", "SCHEMA=" + dir + "/schema.rb", "HOME=" + dir}
 	Run(t, dir, env, "", "ruby", "bin/rake", "db:migrate")
 	Run(t, dir, env, "", "ruby", "bin/rails", "runner", dir+"/setup.rb")
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	return Serve(t, dir, port, append(env, "RAILS_SERVE_STATIC_FILES=1"), "puma", "-e", "production", "-b", "tcp://127.0.0.1:"+port, "-t", "4:4", "config.ru")
 }

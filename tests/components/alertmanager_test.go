@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // alertmanager runs Debian's Alertmanager and gives its address.
 func alertmanager(t *testing.T) string {
 	t.Helper()
-	dir, port := t.TempDir(), gateway.FreePort(t)
+	dir, port := t.TempDir(), freeport.Find(t)
 	config := filepath.Join(dir, "alertmanager.yml")
 	if err := os.WriteFile(config, []byte("route:\n  receiver: nobody\nreceivers:\n- name: nobody\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -22,7 +23,7 @@ func TestAPIExample(t *testing.T) {
 		program(t, name)
 	}
 	up := newCounter(t)
-	api := gateway.FreePort(t)
+	api := freeport.Find(t)
 	g := gateway.Start(t, strings.Replace(example(t, "api", "localhost:9000"), "http://:8081", "http://:"+api, 1), gateway.Options{Upstream: up.addr})
 	readme, err := os.ReadFile("../../examples/api/README.md")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 // notes are what an upstream of the channels' tests was reached by.
@@ -35,7 +35,7 @@ type notes interface {
 type asgi struct{ addr, file string }
 
 func startASGI(t *testing.T, server string) asgi {
-	port, file := gateway.FreePort(t), filepath.Join(t.TempDir(), "notes")
+	port, file := freeport.Find(t), filepath.Join(t.TempDir(), "notes")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

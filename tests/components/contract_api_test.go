@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -29,7 +30,7 @@ func TestAPIKeepsItsContract(t *testing.T) {
 	for _, found := range lint(t, backendAPI) {
 		t.Errorf("the linter: %s", found)
 	}
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	site := strings.Replace(bank(`protect SESSION /session {
 			grant time_based 10m
 		}`), "\t\tallow_plain_http\n", `		allow_plain_http

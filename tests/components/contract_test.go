@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 // lint gives what a linter finds wrong with an OpenAPI document, by rule and
@@ -92,7 +92,7 @@ func newContract(t *testing.T, document, upstream string, what held) *contract {
 	if c.upstream, err = url.Parse(upstream); err != nil {
 		t.Fatal(err)
 	}
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	c.url = "http://127.0.0.1:" + port
 	args := []string{filepath.Join(dir, "node_modules/.bin/prism"), "proxy", "--errors", "--cors=false", "--host=127.0.0.1", "--port=" + port}
 	if what == answersOnly {

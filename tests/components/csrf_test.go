@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
@@ -24,7 +25,7 @@ import (
 // phpNotes is an application in PHP that guards its form by a token in the
 // session, and by Origin and Referer. It counts what it took in the session.
 func phpNotes(t *testing.T) string {
-	dir, port := t.TempDir(), gateway.FreePort(t)
+	dir, port := t.TempDir(), freeport.Find(t)
 	text := `<?php
 		session_set_cookie_params(['httponly' => true, 'samesite' => 'Strict']);
 		session_save_path(__DIR__);

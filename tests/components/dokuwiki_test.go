@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -75,7 +76,7 @@ func dokuwiki(t *testing.T) wiki {
 	write("data/pages/start.txt", "The first page.\n")
 	write("data/pages/kept.txt", "This page stays as it is.\n")
 
-	php, port := program(t, "php"), gateway.FreePort(t)
+	php, port := program(t, "php"), freeport.Find(t)
 	cmd := exec.Command(php, "-d", "session.save_path="+w.dir+"/data/tmp", "-S", "127.0.0.1:"+port, "-t", code, w.dir+"/router.php")
 	w.addr = serve(t, port, cmd)
 	return w

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -263,7 +264,7 @@ func TestRefusalsAreNotForwardedByHandleErrors(t *testing.T) {
 // TestUpstreamDown: a one-time grant is given back where no connection was ever
 // obtained, and stays spent where the application took the request and failed.
 func TestUpstreamDown(t *testing.T) {
-	addr := "127.0.0.1:" + gateway.FreePort(t)
+	addr := "127.0.0.1:" + freeport.Find(t)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: addr})
 	p := g.NewPerson("alice")
 	p.Enrol(t, "")

@@ -18,6 +18,7 @@ import (
 
 	"rsc.io/qr"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
@@ -95,7 +96,7 @@ func codeFromQR(t *testing.T, png []byte, whose account, when time.Time) string 
 // TestQRImageIsReadAlike enrols everybody with an awkward name over the API. What
 // scanners and apps make of the images is what the gateway then accepts.
 func TestQRImageIsReadAlike(t *testing.T) {
-	api := "http://127.0.0.1:" + gateway.FreePort(t)
+	api := "http://127.0.0.1:" + freeport.Find(t)
 	config := func(issuer string) string {
 		return strings.Replace(bank(""), `issuer "Test"`, `issuer "`+issuer+`"`, 1) + "\n" + api + " {\n\tbind 127.0.0.1\n\tstep_up_api\n}\n"
 	}

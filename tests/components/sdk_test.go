@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -22,7 +23,7 @@ const sdkHost = "propelauth-api.com"
 // sdkPort. SMS are written to a file.
 func sdkGateway(t *testing.T) (g *gateway.Gateway, s gateway.Sealed) {
 	t.Helper()
-	s = gateway.Sealed{Name: sdkHost, Port: gateway.FreePort(t)}
+	s = gateway.Sealed{Name: sdkHost, Port: freeport.Find(t)}
 	site := strings.Replace(bank(`protect SESSION /session {
 			grant time_based 10m
 		}`), "auto_https off", "auto_https disable_redirects\n\tskip_install_trust", 1)

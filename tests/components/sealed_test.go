@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -42,7 +43,7 @@ func TestSealedClientReachesTheGatewayAlone(t *testing.T) {
 		io.WriteString(w, "outside")
 	}))
 	defer outside.Close()
-	port := gateway.FreePort(t)
+	port := freeport.Find(t)
 	g := gateway.Start(t, `{
 	admin GW_ADMIN
 	persist_config off

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
@@ -196,7 +197,7 @@ const journeyGlobal = `
 // reads an operator's logs, could see it.
 func TestS13Journey(t *testing.T) {
 	carrier, sender := newReceiver(t)
-	apiPort := gateway.FreePort(t)
+	apiPort := freeport.Find(t)
 	site := strings.Replace(bank("protect SESSION /session {\ngrant time_based 10m\naccept api\n}"), "\t\tallow_plain_http\n",
 		"\t\tallow_plain_http\n\t\tsms {\ncountry DE\nlimits {\nresend_after 10s\n}\nsender "+sender+"\n}\n", 1)
 	site = strings.Replace(site, "\tpersist_config off\n", journeyGlobal, 1)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
@@ -110,7 +111,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 	if pause != 30*time.Second {
 		limits += "\nresend_after " + pause.String()
 	}
-	apiPort := gateway.FreePort(t)
+	apiPort := freeport.Find(t)
 	site := strings.Replace(smsSite(sender, apiPort), "LIMITS", limits, 1)
 	g := gateway.Start(t, site, gateway.Options{Upstream: newCounter(t).addr})
 	t.Cleanup(func() {

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 // What the upstreams answer for the protected resources, and for nothing else.
@@ -81,7 +81,7 @@ func serve(t *testing.T, port string, cmd *exec.Cmd) string {
 }
 
 func nginx(t *testing.T) upstream {
-	root, dir, port := site(t), t.TempDir(), gateway.FreePort(t)
+	root, dir, port := site(t), t.TempDir(), freeport.Find(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`
 		user root; daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 1;
@@ -100,7 +100,7 @@ func nginx(t *testing.T) upstream {
 // php runs PHP's own server on a front controller such as frameworks have: it
 // decodes the path, collapses and trims slashes, and does not mind case.
 func php(t *testing.T) upstream {
-	dir, port := t.TempDir(), gateway.FreePort(t)
+	dir, port := t.TempDir(), freeport.Find(t)
 	router := filepath.Join(dir, "router.php")
 	text := `<?php
 		$uri = $_SERVER['REQUEST_URI'];
@@ -124,7 +124,7 @@ func php(t *testing.T) upstream {
 // node reads the target as browsers do (WHATWG URL), as its old parser does,
 // and as a router that strips matrix parameters does.
 func node(t *testing.T) upstream {
-	dir, port := t.TempDir(), gateway.FreePort(t)
+	dir, port := t.TempDir(), freeport.Find(t)
 	script := filepath.Join(dir, "server.js")
 	text := `
 		const http = require('http'), url = require('url'), path = require('path');

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 var build struct {
@@ -114,10 +115,10 @@ type Options struct {
 func New(t T, o Options) *Gateway {
 	t.Helper()
 	g := &Gateway{t: t, Dir: t.TempDir(), upstream: o.Upstream, wrap: o.Wrap}
-	g.port = FreePort(t)
+	g.port = freeport.Find(t)
 	g.Host = "127.0.0.1:" + g.port
 	g.URL = "http://" + g.Host
-	g.Admin = "127.0.0.1:" + FreePort(t)
+	g.Admin = "127.0.0.1:" + freeport.Find(t)
 	return g
 }
 
@@ -127,18 +128,6 @@ func Start(t T, caddyfile string, o Options) *Gateway {
 	g := New(t, o)
 	g.Run(caddyfile)
 	return g
-}
-
-// FreePort gives a port that was free a moment ago.
-func FreePort(t T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // Fill replaces the words that stand for this gateway's addresses.

@@ -13,6 +13,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
 	"github.com/stepup-gateway/caddy-stepup/totp"
@@ -43,7 +44,7 @@ func StartOldBank(t T, o OldBankOptions) *OldBank {
 	t.Cleanup(upstream.Close)
 	b := &OldBank{
 		Gateway: New(t, Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")}),
-		tlsPort: FreePort(t),
+		tlsPort: freeport.Find(t),
 	}
 	if o.Before != nil {
 		o.Before(b)

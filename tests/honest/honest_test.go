@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/caddytestbed"
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 	"github.com/stepup-gateway/caddy-stepup/tests/honest"
 )
@@ -94,7 +95,7 @@ func outcomes(t *testing.T, all []honest.Request) [][]string {
 		t.Fatal(err)
 	}
 	for _, s := range sites {
-		s.port = gateway.FreePort(t)
+		s.port = freeport.Find(t)
 	}
 	bed := caddytestbed.New(t)
 	bed.Load(caddyfile(strings.TrimPrefix(whoami.URL, "http://"), string(hash)))

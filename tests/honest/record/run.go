@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/apps"
-	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // dir is a new directory, which the corpus names as /srv/NAME.
@@ -56,7 +56,7 @@ func (a *app) input(dir, in string, command ...string) string {
 	return out
 }
 
-func (a *app) port() string { return gateway.FreePort(a) }
+func (a *app) port() string { return freeport.Find(a) }
 
 // here is a file of this directory, as an absolute path.
 func (a *app) here(name string) string {
