@@ -22,8 +22,7 @@ func (f *Found) body(p *Peek) {
 		kind = strings.Trim(kind, blanks)
 	}
 	layout := layoutOf(types)
-	if layout == oddForm || encoded(p.r.Header["Content-Encoding"]) || len(types) == 1 && !asciiCharset(lowerASCII(types[0])) ||
-		!p.done && p.r.ContentLength > int64(p.limit) {
+	if layout == oddForm || encoded(p.r.Header["Content-Encoding"]) || !p.done && p.r.ContentLength > int64(p.limit) {
 		f.unsure = true
 		return
 	}
@@ -94,31 +93,35 @@ func isURLEncoded(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
-	name := true
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(s); {
+		for i < len(s) && bodyClass[s[i]] == 0 { // a name
+			i++
+		}
+		if i == len(s) {
+			break
+		}
 		switch bodyClass[s[i]] {
-		case 0:
-		case control:
+		case control, notInName:
 			return false
-		case separates:
-			name = true
 		case equals:
-			name = false
-		case notInName:
-			if name {
+			for i++; i < len(s) && bodyClass[s[i]]&(control|separates) == 0; {
+				i++
+			}
+			if i < len(s) && bodyClass[s[i]] == control {
 				return false
 			}
 		}
+		i++
 	}
 	return true
 }
 
 // Classes of bytes of a form.
 const (
-	control   = 1 + iota // a control
-	separates            // parts fields
-	equals               // ends a name
-	notInName            // stands in no name
+	control   = 1 << iota // a control
+	separates             // parts fields
+	equals                // ends a name
+	notInName             // stands in no name
 )
 
 var bodyClass = func() (t [256]byte) {

@@ -96,6 +96,8 @@ func (j *jsonReader) value(on, under, depth int) bool {
 			j.found(on, under, jsonObject, j.s[start:j.at])
 		}
 		return ok
+	case c == '"' && !j.keeps(on, under):
+		return j.skipString()
 	case c == '"':
 		text, ok := j.str()
 		if ok {
@@ -108,6 +110,19 @@ func (j *jsonReader) value(on, under, depth int) bool {
 		j.found(on, under, jsonWord, j.s[start:j.at])
 	}
 	return ok
+}
+
+// keeps reports whether found would keep a value.
+func (j *jsonReader) keeps(on, under int) bool {
+	if under < len(j.under) {
+		return true
+	}
+	for _, s := range j.on[on:] {
+		if s.passed && j.w.t.nodes[s.node].place {
+			return true
+		}
+	}
+	return false
 }
 
 // found keeps a value at all nodes where it stands and those that it is under.

@@ -47,6 +47,9 @@ func (w *walk) multipart(body string) {
 				return
 			}
 			if !w.partNamed(body[from:end]) {
+				if w.unsure {
+					return
+				}
 				continue
 			}
 			if parts == nil {
@@ -233,11 +236,26 @@ func (w *walk) partValue(h hit, s string) {
 }
 
 func lowerASCII(s string) string {
+	at := 0
+	for at < len(s) && lowerByte[s[at]] == s[at] {
+		at++
+	}
+	if at == len(s) {
+		return s
+	}
 	b := []byte(s)
-	for i, c := range b {
+	for i, c := range b[at:] {
+		b[at+i] = lowerByte[c]
+	}
+	return textOf(b)
+}
+
+var lowerByte = func() (t [256]byte) {
+	for c := range t {
+		t[c] = byte(c)
 		if 'A' <= c && c <= 'Z' {
-			b[i] += 'a' - 'A'
+			t[c] += 'a' - 'A'
 		}
 	}
-	return string(b)
-}
+	return t
+}()

@@ -3,6 +3,7 @@ package readings
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -38,6 +39,17 @@ func (s *shape) body(size int) string {
 	return b.String()
 }
 
+// request has the shape as its body, or its query.
+func (s *shape) request() *http.Request {
+	body, query := s.body(worstSize), ""
+	if s.query {
+		query, body = s.body(60<<10), ""
+	}
+	r := post(s.kind, body)
+	r.URL = &url.URL{Path: "/", RawQuery: query}
+	return r
+}
+
 // worstShapes are those that cost most when they were found.
 var worstShapes = []shape{
 	{kind: urlencoded, pieces: []string{"a&"}},
@@ -71,6 +83,7 @@ var worstShapes = []shape{
 	{kind: "application/xml", pieces: []string{"<a>b</a>"}},
 	{kind: multiType, pieces: []string{"--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n"}, after: "--B--\r\n"},
 	{kind: multiType, pieces: []string{"--B\r\ncontent-disposition:form-data;name=a;name=name\r\n\r\n\r\n"}, after: "--B--\r\n"},
+	{kind: multiType, before: "content-disposition", pieces: []string{"name='a'"}},
 	{kind: multiType, pieces: []string{"--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + strings.Repeat("x", 200) + "\r\n"}, after: "--B--\r\n"},
 	{kind: multiType, pieces: []string{"--B\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: application/json\r\n\r\n[[{\"a\":0}]]\r\n" + strings.Repeat(" ", 150)}, after: "--B--\r\n"},
 }
@@ -105,14 +118,9 @@ func rulesFor(t testing.TB, kind string, n int) (all []Field) {
 // workOf is the processor's time that a request costs: for method overrides, and
 // for all fields. It is the least of some runs.
 func workOf(s *shape, all []Field, table *Table) time.Duration {
-	body, query := s.body(worstSize), ""
-	if s.query {
-		query, body = s.body(60<<10), ""
-	}
 	least := time.Hour
 	for range 3 {
-		r := post(s.kind, body)
-		r.URL = &url.URL{Path: "/", RawQuery: query}
+		r := s.request()
 		p := NewPeek(r, 1<<20)
 		p.read()
 		start := cpuTime()
@@ -196,6 +204,28 @@ func TestS26WorstBodies(t *testing.T) {
 		all, costs = append(all, s), append(costs, passes)
 	}
 	t.Logf("seed %d: at most %.1f passes", seed, worst)
+}
+
+// Once too much was spent to tell, nothing more is read: what is spent beyond is one
+// step, not one for each part that follows.
+func TestS26ReadingEndsOnceItCannotTell(t *testing.T) {
+	all := rulesFor(t, "mixed", 199)
+	table := NewTable(all...)
+	for i := range worstShapes {
+		s := &worstShapes[i]
+		if s.before == "a=" {
+			continue // one value, and so one step
+		}
+		r := s.request()
+		p := NewPeek(r, 1<<20)
+		found := table.Read(r)
+		for i := range all {
+			found.InEvery(&all[i], table.Place(&all[i]), &p)
+		}
+		if found.left < -worstSize-10_000 {
+			t.Errorf("%q %q: %d spent that was not there", s.before, s.pieces, -found.left)
+		}
+	}
 }
 
 // worse makes a shape out of one of those that cost most, or a new one.

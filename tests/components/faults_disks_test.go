@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -77,7 +78,7 @@ func (d *onDisk) fill() (free func()) {
 		if err := os.Remove(path); err != nil {
 			d.t.Fatal(err)
 		}
-		syscall.Sync()
+		run(d.t, "sync", "-f", d.disk()) // this file system alone: others may be frozen
 	}
 }
 
@@ -273,8 +274,8 @@ func TestS27NoPermission(t *testing.T) {
 	g := gateway.New(t, gateway.Options{Upstream: up.addr, Wrap: []string{
 		program(t, "setpriv"), fmt.Sprint("--reuid=", nobody), fmt.Sprint("--regid=", nobody), "--clear-groups", "--",
 	}})
-	d := &onDisk{Gateway: g, t: t, other: "127.0.0.1:" + gateway.FreePort(t)}
-	d.text = bank("") + "\nhttp://" + d.other + " {\n\trespond other\n}\n"
+	d := &onDisk{Gateway: g, t: t, other: "127.0.0.1:" + freeport.Find(t)}
+	d.text = d.sites()
 	for dir := d.Dir; ; dir = filepath.Dir(dir) { // the test's directories are private to root
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)

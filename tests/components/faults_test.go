@@ -5,6 +5,7 @@ package components
 import (
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -21,11 +23,20 @@ import (
 // one of FUSE, and have it fill up, hang and go away. They need root. Each fault
 // is tried a few times; FAULT_ROUNDS=100 tries each a hundred times.
 
-func faultRounds(t *testing.T) int {
+func faultRounds(t *testing.T) iter.Seq[int] {
+	rounds := 3
 	if n, err := strconv.Atoi(os.Getenv("FAULT_ROUNDS")); err == nil && n > 0 {
-		return n
+		rounds = n
 	}
-	return 3
+	return func(yield func(int) bool) {
+		for n := range rounds {
+			began := time.Now()
+			if t.Failed() || !yield(n) {
+				return
+			}
+			t.Logf("round %d took %v", n+1, time.Since(began).Round(time.Millisecond))
+		}
+	}
 }
 
 // slowest is how long any request may take, whatever the disk does.
@@ -45,12 +56,17 @@ func newOnDisk(t *testing.T) *onDisk {
 	t.Helper()
 	up := newCounter(t)
 	g := gateway.New(t, gateway.Options{Upstream: up.addr})
-	d := &onDisk{Gateway: g, t: t, other: "127.0.0.1:" + gateway.FreePort(t)}
-	d.text = strings.Replace(bank(""), "GW_DIR/data", "GW_DIR/disk/data", 1) + "\nhttp://" + d.other + " {\n\trespond other\n}\n"
+	d := &onDisk{Gateway: g, t: t, other: "127.0.0.1:" + freeport.Find(t)}
+	d.text = strings.Replace(d.sites(), "GW_DIR/data", "GW_DIR/disk/data", 1)
 	if err := os.Mkdir(d.disk(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// sites is the Caddyfile, with grants that outlive all rounds.
+func (d *onDisk) sites() string {
+	return strings.ReplaceAll(bank(""), "time_based 10m", "time_based 12h") + "\nhttp://" + d.other + " {\n\trespond other\n}\n"
 }
 
 func (d *onDisk) disk() string { return filepath.Join(d.Dir, "disk") }
