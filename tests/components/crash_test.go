@@ -31,15 +31,16 @@ type code struct {
 	method, code string
 }
 
-// TestKill9 kills the gateway under load, twenty times, and holds it to all that
+// TestKill9 kills the gateway under load, twenty times or FAULT_ROUNDS, and holds it to all that
 // it acknowledged: enrolments are there, spent grants and codes stay spent, live
 // grants work.
 func TestKill9(t *testing.T) {
 	up := newCounter(t)
 	g := gateway.New(t, gateway.Options{Upstream: up.addr})
 	var all facts
-	for round := range 20 {
-		g.Run(bank(""))
+	rounds := max(20, faultRounds())
+	for round := range rounds {
+		g.Run(lastingBank())
 		check(t, g, &all)
 		var now facts
 		var workers sync.WaitGroup
@@ -69,9 +70,9 @@ func TestKill9(t *testing.T) {
 		all.spent = append(all.spent, now.spent...)
 		all.used = append(all.used, now.used...)
 	}
-	g.Run(bank(""))
+	g.Run(lastingBank())
 	check(t, g, &all)
-	t.Logf("held after 20 kills: %d enrolments, %d live grants, %d spent grants, %d used codes", len(all.enrolled), len(all.live), len(all.spent), len(all.used))
+	t.Logf("held after %d kills: %d enrolments, %d live grants, %d spent grants, %d used codes", rounds, len(all.enrolled), len(all.live), len(all.spent), len(all.used))
 	if len(all.enrolled) < 40 || len(all.spent) < 20 || len(all.live) < 20 {
 		t.Error("too little was acknowledged to prove anything")
 	}

@@ -90,7 +90,7 @@ func TestS27FullVolume(t *testing.T) {
 	d := newOnDisk(t)
 	d.loopDisk(256 << 20)
 	d.start()
-	for round := range faultRounds(t) {
+	for round := range eachRound(t) {
 		pid := d.Pid()
 		stop := d.busy(round)
 		time.Sleep(300 * time.Millisecond)
@@ -192,7 +192,7 @@ func TestS27Frozen(t *testing.T) {
 	d := newOnDisk(t)
 	d.loopDisk(256 << 20)
 	d.start()
-	for range faultRounds(t) {
+	for range eachRound(t) {
 		thaw := d.freeze()
 		d.hangs()
 		thaw()
@@ -224,7 +224,7 @@ func TestS27StoppedFUSE(t *testing.T) {
 	d := newOnDisk(t)
 	server := d.fuseDisk()
 	d.start()
-	for range faultRounds(t) {
+	for range eachRound(t) {
 		if err := server.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +307,7 @@ func TestS27NoPermission(t *testing.T) {
 			}
 		}
 	}
-	for range faultRounds(t) {
+	for range eachRound(t) {
 		pid := d.Pid()
 		allow := forbid()
 		d.killChild()
@@ -335,12 +335,21 @@ func TestS27NoPermission(t *testing.T) {
 // killChild kills the process of the database.
 func (d *onDisk) killChild() {
 	d.t.Helper()
-	var h struct{ Process int }
-	_, says := d.health()
-	if err := json.Unmarshal([]byte(says), &h); err != nil || h.Process == 0 {
-		d.t.Fatalf("health names no process: %s", says)
+	process := d.process()
+	if process == 0 {
+		d.t.Fatal("health names no process")
 	}
-	if err := syscall.Kill(h.Process, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(process, syscall.SIGKILL); err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+// process is that of the database as health has it, 0 where there is none.
+func (d *onDisk) process() int {
+	d.t.Helper()
+	var h struct{ Process int }
+	if _, says := d.health(); json.Unmarshal([]byte(says), &h) != nil {
+		d.t.Fatalf("health says %s", says)
+	}
+	return h.Process
 }

@@ -23,13 +23,18 @@ import (
 // one of FUSE, and have it fill up, hang and go away. They need root. Each fault
 // is tried a few times; FAULT_ROUNDS=100 tries each a hundred times.
 
-func faultRounds(t *testing.T) iter.Seq[int] {
-	rounds := 3
+func faultRounds() int {
 	if n, err := strconv.Atoi(os.Getenv("FAULT_ROUNDS")); err == nil && n > 0 {
-		rounds = n
+		return n
 	}
+	return 3
+}
+
+// eachRound counts the rounds of a test until it fails, and tells how long they
+// take.
+func eachRound(t *testing.T) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for n := range rounds {
+		for n := range faultRounds() {
 			began := time.Now()
 			if t.Failed() || !yield(n) {
 				return
@@ -64,9 +69,11 @@ func newOnDisk(t *testing.T) *onDisk {
 	return d
 }
 
-// sites is the Caddyfile, with grants that outlive all rounds.
+// lastingBank is a bank whose grants outlive all rounds.
+func lastingBank() string { return strings.Replace(bank(""), "time_based 10m", "time_based 12h", 1) }
+
 func (d *onDisk) sites() string {
-	return strings.ReplaceAll(bank(""), "time_based 10m", "time_based 12h") + "\nhttp://" + d.other + " {\n\trespond other\n}\n"
+	return lastingBank() + "\nhttp://" + d.other + " {\n\trespond other\n}\n"
 }
 
 func (d *onDisk) disk() string { return filepath.Join(d.Dir, "disk") }
