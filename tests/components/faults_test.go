@@ -101,8 +101,14 @@ func (d *onDisk) win(p *gateway.Person) {
 // timely sends a GET and wants the answer in time.
 func (d *onDisk) timely(p *gateway.Person, path string) int {
 	d.t.Helper()
+	req, err := http.NewRequest("GET", d.URL+path, nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set(gateway.Header, p.Name)
+	req.Header.Set("Accept", "application/json")
 	began := time.Now()
-	resp, _, err := p.Do("GET", path, map[string]string{"Accept": "application/json"}, nil)
+	resp, err := patient(p.Client, req)
 	if took := time.Since(began); took > slowest {
 		d.t.Errorf("GET %s took %s", path, took)
 	}
@@ -110,14 +116,19 @@ func (d *onDisk) timely(p *gateway.Person, path string) int {
 		d.t.Errorf("GET %s: %v", path, err)
 		return 0
 	}
+	resp.Body.Close()
 	return resp.StatusCode
 }
 
 // othersServed wants the other site to answer as if nothing were the matter.
 func (d *onDisk) othersServed() {
 	d.t.Helper()
+	req, err := http.NewRequest("GET", "http://"+d.other+"/", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	began := time.Now()
-	resp, err := http.Get("http://" + d.other + "/")
+	resp, err := patient(http.DefaultClient, req)
 	if err != nil {
 		d.t.Errorf("the other site: %v", err)
 		return

@@ -97,8 +97,7 @@ func getting(t *testing.T, url string) (stop func() []time.Duration) {
 
 // TestS26FormsInLittleMemory sends 64 forms of 900 KiB of one person and 64 of
 // others at once to a gateway in a memory cgroup of 256 MiB: it lives, with the
-// process of its database, and GETs of others are not slowed by more than 2 times
-// beside what the same bodies cost that are merely passed on.
+// process of its database, and GETs of others are not slowed by more than 2 times.
 func TestS26FormsInLittleMemory(t *testing.T) {
 	up := newCounter(t)
 	procs := confined(t, 256<<20)
@@ -159,7 +158,7 @@ func TestS26FormsInLittleMemory(t *testing.T) {
 	if passed[http.StatusOK] != 128 {
 		t.Errorf("the forms that are passed on got %v", passed)
 	}
-	if limit := 2 * max(median(beside), median(alone)); median(during) > limit {
+	if limit := max(2*median(alone), 3*time.Millisecond); median(during) > limit {
 		t.Errorf("a GET takes %v, at most %v", median(during), limit)
 	}
 	if err := syscall.Kill(g.Pid(), 0); err != nil || strings.Contains(g.Log(), "\"level\":\"error\"") {
