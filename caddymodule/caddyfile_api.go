@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -36,14 +37,14 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("step_up_api takes no matcher, and %q looks like one: what it does not see an application would answer; to mount it beside something else write `handle_path /mfa/* { step_up_api }`", d.Val())
 	}
-	err := block{
-		name:  "step_up_api",
-		order: []string{"base_url", "session_token", "identity", "tenant", "user_id"},
-		settings: map[string]setting{
-			"base_url": checkedWord(&h.BaseURL, "https://internal.example.com:8443", config.CheckBaseURL),
+	err := block.Block{
+		Name:  "step_up_api",
+		Order: []string{"base_url", "session_token", "identity", "tenant", "user_id"},
+		Settings: map[string]block.Setting{
+			"base_url": block.CheckedWord(&h.BaseURL, "https://internal.example.com:8443", config.CheckBaseURL),
 			"session_token": func(d *caddyfile.Dispenser) error {
 				s := &h.SessionToken
-				if err := word(d, &s.Action, "SESSION 10m"); err != nil {
+				if err := block.Word(d, &s.Action, "SESSION 10m"); err != nil {
 					return err
 				}
 				if d.NextArg() {
@@ -56,21 +57,21 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					}
 					s.TTL = ttl
 				}
-				return checked(d, s.Validate())
+				return block.Checked(d, s.Validate())
 			},
 			"identity": func(d *caddyfile.Dispenser) error {
-				raw, err := guest(d, "step_up.identity", "source", "header X-Auth-User")
+				raw, err := block.Guest(d, "step_up.identity", "source", "header X-Auth-User")
 				h.IdentityRaw = raw
 				return err
 			},
-			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
-			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
+			"tenant":  block.CheckedWord(&h.Tenant, "staff", config.CheckTenant),
+			"user_id": block.CheckedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checkedAt(directive, h.check())
+	return block.CheckedAt(directive, h.check())
 }
 
 // Interface guard

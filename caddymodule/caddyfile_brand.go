@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -23,19 +24,19 @@ func (a *App) readBrand(d *caddyfile.Dispenser) error {
 		return d.Errf("brand takes a block, not %q", d.Val())
 	}
 	// said reads one word, and holds it against what it must be.
-	said := func(into *string, example string, check func(string) error) setting {
+	said := func(into *string, example string, check func(string) error) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := word(d, into, example); err != nil {
+			if err := block.Word(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, check(*into))
+			return block.Checked(d, check(*into))
 		}
 	}
-	return block{
-		name:    "brand",
-		order:   []string{"name", "logo", "accent", "link"},
-		repeats: "link",
-		settings: map[string]setting{
+	return block.Block{
+		Name:    "brand",
+		Order:   []string{"name", "logo", "accent", "link"},
+		Repeats: "link",
+		Settings: map[string]block.Setting{
 			"name": said(&b.Name, `"Acme Intranet"`, config.CheckBrandName),
 			"logo": said(&b.Logo, "/etc/step_up/logo.svg", config.CheckLogo),
 			"accent": func(d *caddyfile.Dispenser) error {
@@ -43,7 +44,7 @@ func (a *App) readBrand(d *caddyfile.Dispenser) error {
 					return d.Err("accent takes a colour in quotes, such as `accent \"#1a56c4\"`: without them # begins a comment")
 				}
 				b.Accent = d.Val()
-				return checked(d, config.CheckAccent(b.Accent))
+				return block.Checked(d, config.CheckAccent(b.Accent))
 			},
 			"link": func(d *caddyfile.Dispenser) error {
 				var l config.Link
@@ -51,8 +52,8 @@ func (a *App) readBrand(d *caddyfile.Dispenser) error {
 					return d.Err("link takes a text and an address, such as `link Help https://help.example.com/`")
 				}
 				b.Links = append(b.Links, l)
-				return checked(d, b.Validate())
+				return block.Checked(d, b.Validate())
 			},
 		},
-	}.read(d)
+	}.Read(d)
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -27,23 +28,23 @@ func (h *Handler) readCredentials(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("credentials takes its settings in a block, not %q", d.Val())
 	}
-	err := block{
-		name:    "credentials",
-		repeats: "ignore deny",
-		order:   []string{"cookie", "header", "query", "field", "ignore", "deny"},
-		settings: map[string]setting{
-			"cookie": words(&c.Cookies, "autologin"),
-			"header": words(&c.Headers, "X-Redmine-API-Key"),
-			"query":  words(&c.Queries, "key"),
-			"field":  words(&c.Fields, "/session_id"),
+	err := block.Block{
+		Name:    "credentials",
+		Repeats: "ignore deny",
+		Order:   []string{"cookie", "header", "query", "field", "ignore", "deny"},
+		Settings: map[string]block.Setting{
+			"cookie": block.Words(&c.Cookies, "autologin"),
+			"header": block.Words(&c.Headers, "X-Redmine-API-Key"),
+			"query":  block.Words(&c.Queries, "key"),
+			"field":  block.Words(&c.Fields, "/session_id"),
 			"ignore": func(d *caddyfile.Dispenser) error { return readPlaces(d, &c.Ignore, "header Authorization") },
 			"deny":   func(d *caddyfile.Dispenser) error { return readPlaces(d, &c.Deny, "query api_key") },
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checkedAt(directive, c.Validate())
+	return block.CheckedAt(directive, c.Validate())
 }
 
 // readPlaces reads a kind of places and their names.

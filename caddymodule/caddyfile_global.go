@@ -1,15 +1,14 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"math"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -90,32 +89,32 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("the global option step_up takes a block, not %q", d.Val())
 	}
-	err := block{
-		name:  "step_up",
-		order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "passkeys", "brand", "allow_plain_http"},
-		settings: map[string]setting{
+	err := block.Block{
+		Name:  "step_up",
+		Order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "passkeys", "brand", "allow_plain_http"},
+		Settings: map[string]block.Setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
+				if err := block.Word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
 					return err
 				}
-				return checked(d, config.CheckIssuer(a.Issuer))
+				return block.Checked(d, config.CheckIssuer(a.Issuer))
 			},
 			"store": func(d *caddyfile.Dispenser) error {
-				raw, err := guest(d, "step_up.stores", "engine", "badger")
+				raw, err := block.Guest(d, "step_up.stores", "engine", "badger")
 				a.StoreRaw = raw
 				return err
 			},
 			"key": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &a.Key, "{file./etc/step_up/key}"); err != nil {
+				if err := block.Word(d, &a.Key, "{file./etc/step_up/key}"); err != nil {
 					return err
 				}
 				if a.KeyFile != "" {
 					return d.Err("key and key_file exclude each other: keep the one that says where your key is")
 				}
-				return checked(d, config.CheckKey(a.Key))
+				return block.Checked(d, config.CheckKey(a.Key))
 			},
 			"key_file": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &a.KeyFile, "/var/lib/step_up.key"); err != nil {
+				if err := block.Word(d, &a.KeyFile, "/var/lib/step_up.key"); err != nil {
 					return err
 				}
 				if a.Key != "" {
@@ -131,81 +130,81 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checked(d, a.Validate())
+	return block.Checked(d, a.Validate())
 }
 
 func (a *App) readEnrollment(d *caddyfile.Dispenser) error {
 	e := &a.Enrollment
-	if err := word(d, &e.Policy, config.EnrollInvite); err != nil {
+	if err := block.Word(d, &e.Policy, config.EnrollInvite); err != nil {
 		return err
 	}
 	if d.NextArg() {
 		if d.Val() != "until" {
 			return d.Errf("enrollment %s: %q is not known: write `enrollment first_use until 2026-12-31`, or leave it out", e.Policy, d.Val())
 		}
-		if err := word(d, &e.Until, "2026-12-31"); err != nil {
+		if err := block.Word(d, &e.Until, "2026-12-31"); err != nil {
 			return err
 		}
 	}
-	return checked(d, e.Validate())
+	return block.Checked(d, e.Validate())
 }
 
 func (a *App) readTOTP(d *caddyfile.Dispenser) error {
 	t := &a.TOTP
-	return block{
-		name:  "totp",
-		order: []string{"algorithm", "digits", "skew"},
-		settings: map[string]setting{
+	return block.Block{
+		Name:  "totp",
+		Order: []string{"algorithm", "digits", "skew"},
+		Settings: map[string]block.Setting{
 			"algorithm": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &t.Algorithm, "sha1"); err != nil {
+				if err := block.Word(d, &t.Algorithm, "sha1"); err != nil {
 					return err
 				}
-				return checked(d, t.Validate())
+				return block.Checked(d, t.Validate())
 			},
 			"digits": func(d *caddyfile.Dispenser) error {
-				if err := count(d, &t.Digits, "6"); err != nil {
+				if err := block.Count(d, &t.Digits, "6"); err != nil {
 					return err
 				}
-				return checked(d, t.Validate())
+				return block.Checked(d, t.Validate())
 			},
 			"skew": func(d *caddyfile.Dispenser) error {
 				t.Skew = new(int)
-				if err := number(d, t.Skew, "1"); err != nil {
+				if err := block.Number(d, t.Skew, "1"); err != nil {
 					return err
 				}
-				return checked(d, t.Validate())
+				return block.Checked(d, t.Validate())
 			},
 		},
-	}.read(d)
+	}.Read(d)
 }
 
 func (a *App) readLimits(d *caddyfile.Dispenser) error {
 	l := &a.Limits
-	duration := func(into *config.Duration, example string) setting {
+	duration := func(into *config.Duration, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := duration(d, into, example); err != nil {
+			if err := block.Duration(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, l.CheckEach())
+			return block.Checked(d, l.CheckEach())
 		}
 	}
-	count := func(into *int, example string) setting {
+	count := func(into *int, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := count(d, into, example); err != nil {
+			if err := block.Count(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, l.CheckEach())
+			return block.Checked(d, l.CheckEach())
 		}
 	}
-	size := func(into *int64, example string) setting {
+	size := func(into *int64, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
 			name := d.Val()
 			var text string
-			if err := word(d, &text, example); err != nil {
+			if err := block.Word(d, &text, example); err != nil {
 				return err
 			}
 			n, err := humanize.ParseBytes(text)
@@ -213,107 +212,49 @@ func (a *App) readLimits(d *caddyfile.Dispenser) error {
 				return d.Errf("%s takes a size such as %s, not %q", name, example, text)
 			}
 			*into = int64(n)
-			return checked(d, l.CheckEach())
+			return block.Checked(d, l.CheckEach())
 		}
 	}
-	return block{
-		name:  "limits",
-		order: []string{"challenge_ttl", "pending_enrollment", "recovery_codes", "attempts", "held"},
-		settings: map[string]setting{
+	return block.Block{
+		Name:  "limits",
+		Order: []string{"challenge_ttl", "pending_enrollment", "recovery_codes", "attempts", "held"},
+		Settings: map[string]block.Setting{
 			"challenge_ttl":      duration(&l.ChallengeTTL, "5m"),
 			"pending_enrollment": duration(&l.PendingEnrollment, "15m"),
 			"recovery_codes":     count(&l.RecoveryCodes, "10"),
-			"attempts": block{
-				name:  "attempts",
-				order: []string{"known_browsers", "other_browsers", "api"},
-				settings: map[string]setting{
+			"attempts": block.Block{
+				Name:  "attempts",
+				Order: []string{"known_browsers", "other_browsers", "api"},
+				Settings: map[string]block.Setting{
 					"known_browsers": count(&l.Attempts.KnownBrowsers, "20"),
 					"other_browsers": count(&l.Attempts.OtherBrowsers, "60"),
 					"api":            count(&l.Attempts.API, "20"),
 				},
-			}.read,
+			}.Read,
 			"held": func(d *caddyfile.Dispenser) error { return a.readHeld(d, count, size) },
 		},
-	}.read(d)
+	}.Read(d)
 }
 
 // readHeld reads the block `held`. Its settings depend on each other, in whatever
 // order they come.
-func (a *App) readHeld(d *caddyfile.Dispenser, count func(*int, string) setting, size func(*int64, string) setting) error {
+func (a *App) readHeld(d *caddyfile.Dispenser, count func(*int, string) block.Setting, size func(*int64, string) block.Setting) error {
 	held := &a.Limits.Held
-	err := block{
-		name:  "held",
-		order: []string{"size", "per_browser", "total", "in_flight", "per_minute"},
-		settings: map[string]setting{
+	err := block.Block{
+		Name:  "held",
+		Order: []string{"size", "per_browser", "total", "in_flight", "per_minute"},
+		Settings: map[string]block.Setting{
 			"size":        size(&held.Size, "1MiB"),
 			"per_browser": count(&held.PerBrowser, "5"),
 			"total":       size(&held.Total, "256MiB"),
 			"in_flight":   size(&held.InFlight, "32MiB"),
 			"per_minute":  size(&held.PerMinute, "32MiB"),
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checked(d, a.Limits.Validate())
-}
-
-// guest reads `NAME …`, a module of the given namespace, into its JSON form
-// with its name beside it.
-func guest(d *caddyfile.Dispenser, namespace, inlineKey, example string) (json.RawMessage, error) {
-	var name string
-	if err := word(d, &name, example); err != nil {
-		return nil, err
-	}
-	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
-	if err != nil {
-		return nil, err
-	}
-	return caddyconfig.JSONModuleObject(module, inlineKey, name, nil), nil
-}
-
-func number(d *caddyfile.Dispenser, into *int, example string) error {
-	name := d.Val()
-	var s string
-	if err := word(d, &s, example); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return d.Errf("%s takes a whole number such as %s, not %q", name, example, s)
-	}
-	*into = n
-	return nil
-}
-
-// count is number without zero, which stands for "left out" in these settings.
-func count(d *caddyfile.Dispenser, into *int, example string) error {
-	name := d.Val()
-	if err := number(d, into, example); err != nil {
-		return err
-	}
-	if *into == 0 {
-		return d.Errf("%s cannot be 0: write a number such as %s, or leave it out", name, example)
-	}
-	return nil
-}
-
-// duration reads a length of time other than zero.
-func duration(d *caddyfile.Dispenser, into *config.Duration, example string) error {
-	name := d.Val()
-	var s string
-	if err := word(d, &s, example); err != nil {
-		return err
-	}
-	parsed, err := config.ParseDuration(s)
-	if err != nil {
-		return d.WrapErr(err)
-	}
-	if parsed == 0 {
-		return d.Errf("%s cannot be 0: write a duration such as %s, or leave it out", name, example)
-	}
-	*into = parsed
-	return nil
+	return block.Checked(d, a.Limits.Validate())
 }
 
 // Interface guard

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -25,26 +26,26 @@ func (a *App) readPasskeys(d *caddyfile.Dispenser) error {
 		p.Disabled = true
 		return nil
 	}
-	said := func(into *string, example string) setting {
+	said := func(into *string, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := word(d, into, example); err != nil {
+			if err := block.Word(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, p.Validate())
+			return block.Checked(d, p.Validate())
 		}
 	}
-	return block{
-		name:  "passkeys",
-		order: []string{"relying_party", "user_verification", "attachment"},
-		settings: map[string]setting{
+	return block.Block{
+		Name:  "passkeys",
+		Order: []string{"relying_party", "user_verification", "attachment"},
+		Settings: map[string]block.Setting{
 			"relying_party": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &p.RelyingParty, "example.com"); err != nil {
+				if err := block.Word(d, &p.RelyingParty, "example.com"); err != nil {
 					return err
 				}
-				return checked(d, config.CheckRelyingParty(p.RelyingParty))
+				return block.Checked(d, config.CheckRelyingParty(p.RelyingParty))
 			},
 			"user_verification": said(&p.UserVerification, config.VerificationRequired),
 			"attachment":        said(&p.Attachment, config.AttachmentPlatform),
 		},
-	}.read(d)
+	}.Read(d)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -94,15 +95,15 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("step_up takes no matcher, and %q looks like one: it would hide the gateway's own pages; name what is protected after `protect` instead", d.Val())
 	}
 	var lines []caddyfile.Token // where each rule stands
-	err := block{
-		name:    "step_up",
-		repeats: "protect",
-		order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "protect"},
-		settings: map[string]setting{
-			"tenant":  checkedWord(&h.Tenant, "staff", config.CheckTenant),
-			"user_id": checkedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
+	err := block.Block{
+		Name:    "step_up",
+		Repeats: "protect",
+		Order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "protect"},
+		Settings: map[string]block.Setting{
+			"tenant":  block.CheckedWord(&h.Tenant, "staff", config.CheckTenant),
+			"user_id": block.CheckedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
 			"identity": func(d *caddyfile.Dispenser) error {
-				raw, err := guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
+				raw, err := block.Guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
 				h.IdentityRaw = raw
 				return err
 			},
@@ -111,28 +112,28 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				if h.AllowMethods = d.RemainingArgs(); len(h.AllowMethods) == 0 {
 					return d.Err("allow_methods takes the methods to let through, such as `allow_methods PURGE`")
 				}
-				return checked(d, config.CheckAllowMethods(h.AllowMethods))
+				return block.Checked(d, config.CheckAllowMethods(h.AllowMethods))
 			},
 			"allow_upgrades": func(d *caddyfile.Dispenser) error {
 				if h.AllowUpgrades = d.RemainingArgs(); len(h.AllowUpgrades) == 0 {
 					return d.Err("allow_upgrades takes the protocols that connections may be upgraded to besides websocket, such as `allow_upgrades tcp`")
 				}
-				return checked(d, config.CheckAllowUpgrades(h.AllowUpgrades))
+				return block.Checked(d, config.CheckAllowUpgrades(h.AllowUpgrades))
 			},
 			"protect": func(d *caddyfile.Dispenser) error {
 				lines = append(lines, d.Token())
 				return h.readRule(d)
 			},
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
 	if err := h.check(); err != nil {
 		if rule := (*config.RuleError)(nil); errors.As(err, &rule) {
-			return at(lines[rule.Rule], rule.Err)
+			return block.At(lines[rule.Rule], rule.Err)
 		}
-		return at(directive, err)
+		return block.At(directive, err)
 	}
 	return nil
 }
@@ -141,7 +142,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	protect := d.Token()
 	var r config.Rule
-	if err := word(d, &r.Action, "WITHDRAW_FUNDS /transfer"); err != nil {
+	if err := block.Word(d, &r.Action, "WITHDRAW_FUNDS /transfer"); err != nil {
 		return err
 	}
 	if err := config.CheckAction(r.Action); err != nil {
@@ -150,11 +151,11 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	if err := h.readTokens(d, &r); err != nil {
 		return err
 	}
-	err := block{
-		name:    "protect",
-		repeats: "match form json",
-		order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "accept", "mode"},
-		settings: map[string]setting{
+	err := block.Block{
+		Name:    "protect",
+		Repeats: "match form json",
+		Order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "accept", "mode"},
+		Settings: map[string]block.Setting{
 			"match": func(d *caddyfile.Dispenser) error {
 				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
 				if err != nil {
@@ -176,7 +177,7 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					return d.Errf("unsafe: %q is more than it takes: methods that it is to leave alone stand after not, such as `unsafe not PROPFIND REPORT`", more[0])
 				}
 				r.UnsafeNot = not
-				return checked(d, config.CheckUnsafeNot(not))
+				return block.Checked(d, config.CheckUnsafeNot(not))
 			},
 			"except": func(d *caddyfile.Dispenser) error {
 				if r.Except = d.RemainingArgs(); len(r.Except) == 0 {
@@ -199,7 +200,7 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					return err
 				}
 				r.Form = append(r.Form, f)
-				return checked(d, config.CheckForm(f))
+				return block.Checked(d, config.CheckForm(f))
 			},
 			"json": func(d *caddyfile.Dispenser) error {
 				if !d.NextArg() {
@@ -211,16 +212,16 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					return err
 				}
 				r.JSON = append(r.JSON, j)
-				return checked(d, config.CheckJSON(j))
+				return block.Checked(d, config.CheckJSON(j))
 			},
 			"show": func(d *caddyfile.Dispenser) error {
 				if r.Show = d.RemainingArgs(); len(r.Show) == 0 {
 					return d.Err("show takes the fields that the person is to see before they confirm, such as `show amount payee`")
 				}
-				return checked(d, config.CheckShow(r.Show))
+				return block.Checked(d, config.CheckShow(r.Show))
 			},
 			"grant": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &r.Grant, "time_based 10m"); err != nil {
+				if err := block.Word(d, &r.Grant, "time_based 10m"); err != nil {
 					return err
 				}
 				if d.NextArg() {
@@ -233,36 +234,36 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 					}
 					r.TTL = ttl
 				}
-				return checked(d, config.CheckGrant(r.Grant, r.TTL))
+				return block.Checked(d, config.CheckGrant(r.Grant, r.TTL))
 			},
 			"methods": func(d *caddyfile.Dispenser) error {
 				if r.Methods = d.RemainingArgs(); len(r.Methods) == 0 {
 					return d.Err("methods takes the accepted ways to pass, such as `methods totp`")
 				}
-				return checked(d, config.CheckMethods(r.Methods))
+				return block.Checked(d, config.CheckMethods(r.Methods))
 			},
 			"accept": func(d *caddyfile.Dispenser) error {
-				if err := words(&r.Accept, config.AcceptAPI)(d); err != nil {
+				if err := block.Words(&r.Accept, config.AcceptAPI)(d); err != nil {
 					return err
 				}
-				return checked(d, config.CheckAccept(r.Accept))
+				return block.Checked(d, config.CheckAccept(r.Accept))
 			},
 			"mode": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &r.Mode, config.ModeObserve); err != nil {
+				if err := block.Word(d, &r.Mode, config.ModeObserve); err != nil {
 					return err
 				}
-				return checked(d, config.CheckMode(r.Mode))
+				return block.Checked(d, config.CheckMode(r.Mode))
 			},
 			"label": func(d *caddyfile.Dispenser) error {
-				return word(d, &r.Label, `"Withdraw funds"`)
+				return block.Word(d, &r.Label, `"Withdraw funds"`)
 			},
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
 	if err := r.Validate(); err != nil {
-		return at(protect, err)
+		return block.At(protect, err)
 	}
 	h.Rules = append(h.Rules, r)
 	return nil

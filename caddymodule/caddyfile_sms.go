@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -31,65 +32,65 @@ func (a *App) readSMS(d *caddyfile.Dispenser) error {
 	}
 	s := new(config.SMS)
 	a.SMS = s
-	err := block{
-		name:  "sms",
-		order: []string{"sender", "country", "countries", "limits"},
-		settings: map[string]setting{
+	err := block.Block{
+		Name:  "sms",
+		Order: []string{"sender", "country", "countries", "limits"},
+		Settings: map[string]block.Setting{
 			"sender": func(d *caddyfile.Dispenser) error {
-				raw, err := guest(d, "step_up.senders", "sender", "webhook https://sms.example.com/send")
+				raw, err := block.Guest(d, "step_up.senders", "sender", "webhook https://sms.example.com/send")
 				a.SenderRaw = raw
 				return err
 			},
 			"country": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &s.Country, "DE"); err != nil {
+				if err := block.Word(d, &s.Country, "DE"); err != nil {
 					return err
 				}
-				return checked(d, s.CheckCountries())
+				return block.Checked(d, s.CheckCountries())
 			},
 			"countries": func(d *caddyfile.Dispenser) error {
-				if err := words(&s.Countries, "DE AT CH")(d); err != nil {
+				if err := block.Words(&s.Countries, "DE AT CH")(d); err != nil {
 					return err
 				}
-				return checked(d, s.CheckCountries())
+				return block.Checked(d, s.CheckCountries())
 			},
 			"limits": readSMSLimits(s),
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
 	if err := checkSender(s, a.SenderRaw); err != nil {
-		return at(directive, err)
+		return block.At(directive, err)
 	}
-	return checkedAt(directive, s.Validate())
+	return block.CheckedAt(directive, s.Validate())
 }
 
-func readSMSLimits(s *config.SMS) setting {
-	long := func(into *config.Duration, example string) setting {
+func readSMSLimits(s *config.SMS) block.Setting {
+	long := func(into *config.Duration, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := duration(d, into, example); err != nil {
+			if err := block.Duration(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, s.CheckLimits())
+			return block.Checked(d, s.CheckLimits())
 		}
 	}
-	many := func(into *int, example string) setting {
+	many := func(into *int, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
-			if err := count(d, into, example); err != nil {
+			if err := block.Count(d, into, example); err != nil {
 				return err
 			}
-			return checked(d, s.CheckLimits())
+			return block.Checked(d, s.CheckLimits())
 		}
 	}
-	return block{
-		name:  "limits",
-		order: []string{"code_ttl", "resend_after", "per_subject", "per_destination", "total"},
-		settings: map[string]setting{
+	return block.Block{
+		Name:  "limits",
+		Order: []string{"code_ttl", "resend_after", "per_subject", "per_destination", "total"},
+		Settings: map[string]block.Setting{
 			"code_ttl":        long(&s.CodeTTL, "5m"),
 			"resend_after":    long(&s.ResendAfter, "30s"),
 			"per_subject":     many(&s.PerSubject, "3"),
 			"per_destination": many(&s.PerDestination, "10"),
 			"total":           many(&s.Total, "1000"),
 		},
-	}.read
+	}.Read
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -86,7 +87,7 @@ func (c *carried) look(names []string) error {
 
 // check refuses credentials outside the body that were not vouched for.
 func (c *carried) check(r *http.Request, vouched []Credential) error {
-	if original, rewritten := originalTarget(r); rewritten {
+	if original, rewritten := facts.OriginalTarget(r); rewritten {
 		return c.places.Check(r, vouched, original)
 	}
 	return c.places.Check(r, vouched)

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
 
@@ -114,7 +115,7 @@ func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) 
 	f.routes, f.upgrades = routes, map[string]bool{}
 	f.front = gate.NewFront(gate.FrontOptions{
 		Ceremony: app.service,
-		Secure:   isSecure,
+		Secure:   facts.Secure,
 		Leads:    f.leads,
 		Restored: restored,
 		Failed: func(r *http.Request, doing string, err error) {

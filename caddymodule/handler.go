@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
@@ -88,7 +89,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := app.join(h); err != nil {
 		return err
 	}
-	rememberConns(ctx)
+	facts.RememberConns(ctx)
 	held := app.App.WithDefaults().Limits.Held.Size
 	switch behind, err := h.joinFront(ctx, app); {
 	case err != nil:
@@ -181,10 +182,10 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Rules:          rules,
 		Ceremony:       app.service,
 		Identify:       h.identifyRequest,
-		Secure:         isSecure,
+		Secure:         facts.Secure,
 		AllowPlainHTTP: app.AllowPlainHTTP,
-		ClientAddress:  clientAddress,
-		Original:       originalTarget,
+		ClientAddress:  facts.Client,
+		Original:       facts.OriginalTarget,
 		WithReading:    withReading,
 		Unclean:        unclean,
 		Restored:       restored,
@@ -192,7 +193,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
 		AllowUpgrades:  said.AllowUpgrades,
-		Conn:           clientConn,
+		Conn:           facts.Conn,
 		Undialed:       undialed,
 		Count:          counterOf(said.Rules),
 		Decided:        h.observer.decided,

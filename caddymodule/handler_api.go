@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/backendapi"
@@ -87,9 +88,9 @@ func (h *API) Provision(ctx caddy.Context) error {
 		Issuer:    app.App.WithDefaults().Issuer,
 		Form:      app.form,
 		Demand:    app.demand,
-		Address:   clientAddress,
+		Address:   facts.Client,
 		BaseURL:   said.BaseURL,
-		Secure:    isSecure,
+		Secure:    facts.Secure,
 		PlainHTTP: app.AllowPlainHTTP,
 		Session:   session,
 		Named:     func(actions []string) { labels.allow(actions...) },
@@ -132,7 +133,7 @@ func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	answer := caddyhttp.NewResponseRecorder(w, nil, nil)
 	h.handler.ServeHTTP(answer, r)
 	h.logger.Info("a QR code was asked for", zap.String("method", r.Method), zap.String("host", r.Host),
-		zap.String("client_ip", clientAddress(r)), zap.Int("status", answer.Status()))
+		zap.String("client_ip", facts.Client(r)), zap.Int("status", answer.Status()))
 	return nil
 }
 

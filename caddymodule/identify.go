@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
@@ -91,7 +92,7 @@ func (h *Handler) unvouched(r *http.Request, err error) error {
 		place = at.Place.String()
 	}
 	if _, told := h.carried.told.LoadOrStore(place, true); told {
-		h.logger.Debug("refused a request with more than one credential", zap.String("client_ip", clientAddress(r)), zap.Error(err))
+		h.logger.Debug("refused a request with more than one credential", zap.String("client_ip", facts.Client(r)), zap.Error(err))
 		return gate.ErrAmbiguousIdentity
 	}
 	advice := "the gateway and the application could take such a request for two users"
@@ -99,12 +100,12 @@ func (h *Handler) unvouched(r *http.Request, err error) error {
 		advice = "if the application takes no credential from there, write `credentials { ignore " + place + " }` in step_up"
 	}
 	h.logger.Warn("refused a request with more than one credential; "+advice+" (told once for each place)",
-		zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+		zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	return gate.ErrAmbiguousIdentity
 }
 
 // unusable reports a user whose id is not one.
 func (h *Handler) unusable(r *http.Request, err error) error {
-	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)), zap.Error(err))
+	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	return gate.ErrInvalidIdentity
 }

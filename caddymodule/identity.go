@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
@@ -113,7 +114,7 @@ func (Placeholder) CaddyModule() caddy.ModuleInfo {
 //	placeholder {http.auth.user.id}
 func (p *Placeholder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := word(d, &p.Placeholder, "{http.auth.user.id}"); err != nil {
+	if err := block.Word(d, &p.Placeholder, "{http.auth.user.id}"); err != nil {
 		return err
 	}
 	if _, err := checkIdentityPlaceholder(p.Placeholder); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 )
 
@@ -64,7 +65,7 @@ func (Header) CaddyModule() caddy.ModuleInfo {
 //	}
 func (h *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := word(d, &h.Name, "Remote-User"); err != nil {
+	if err := block.Word(d, &h.Name, "Remote-User"); err != nil {
 		return err
 	}
 	if err := checkIdentityHeader(h.Name); err != nil {

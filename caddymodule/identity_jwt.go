@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/jwtauth"
@@ -126,42 +128,35 @@ func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("jwt takes its settings in a block, not %q", d.Val())
 	}
-	err := block{
-		name:    "jwt",
-		repeats: "key",
-		order:   []string{"cookie", "bearer", "key", "jwks", "algorithms", "issuer", "audience", "leeway", "user", "tenant", "session"},
-		settings: map[string]setting{
-			"cookie": text(&j.Cookie, "access_token"),
+	err := block.Block{
+		Name:    "jwt",
+		Repeats: "key",
+		Order:   []string{"cookie", "bearer", "key", "jwks", "algorithms", "issuer", "audience", "leeway", "user", "tenant", "session"},
+		Settings: map[string]block.Setting{
+			"cookie": block.Text(&j.Cookie, "access_token"),
 			"bearer": func(*caddyfile.Dispenser) error { j.Bearer = true; return nil },
 			"key": func(d *caddyfile.Dispenser) error {
 				var key string
-				if err := word(d, &key, "{file./etc/step_up/issuer.pem}"); err != nil {
+				if err := block.Word(d, &key, "{file./etc/step_up/issuer.pem}"); err != nil {
 					return err
 				}
 				j.Keys = append(j.Keys, key)
-				return checked(d, checkTokenKey(key))
+				return block.Checked(d, checkTokenKey(key))
 			},
-			"jwks":       text(&j.JWKS, "https://id.example.com/.well-known/jwks.json"),
-			"algorithms": words(&j.Algorithms, "RS256"),
-			"issuer":     text(&j.Issuer, "https://id.example.com/"),
-			"audience":   words(&j.Audience, "intranet"),
-			"leeway":     func(d *caddyfile.Dispenser) error { return duration(d, &j.Leeway, "30s") },
-			"user":       text(&j.User, "preferred_username"),
-			"tenant":     text(&j.Tenant, "org"),
-			"session":    text(&j.Session, "sid"),
+			"jwks":       block.Text(&j.JWKS, "https://id.example.com/.well-known/jwks.json"),
+			"algorithms": block.Words(&j.Algorithms, "RS256"),
+			"issuer":     block.Text(&j.Issuer, "https://id.example.com/"),
+			"audience":   block.Words(&j.Audience, "intranet"),
+			"leeway":     func(d *caddyfile.Dispenser) error { return block.Duration(d, &j.Leeway, "30s") },
+			"user":       block.Text(&j.User, "preferred_username"),
+			"tenant":     block.Text(&j.Tenant, "org"),
+			"session":    block.Text(&j.Session, "sid"),
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checkedAt(directive, j.check())
-}
-
-func checkedAt(token caddyfile.Token, err error) error {
-	if err == nil {
-		return nil
-	}
-	return at(token, err)
+	return block.CheckedAt(directive, j.check())
 }
 
 // checkTokenKey refuses everything that is not one placeholder. The value is not
@@ -305,7 +300,7 @@ func (j *JWT) Identify(r *http.Request) (Identity, error) {
 	claims, err := j.verifier.Identify(r)
 	if errors.Is(err, ErrNobody) && err != ErrNobody {
 		// There was a token: its owner will ask why it is not taken.
-		j.logger.Debug("identifying", zap.String("client_ip", clientAddress(r)), zap.Error(err))
+		j.logger.Debug("identifying", zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	}
 	if err != nil {
 		return Identity{}, err

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
@@ -139,40 +140,40 @@ func (Whoami) CaddyModule() caddy.ModuleInfo {
 func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := word(d, &w.URL, "http://localhost:9000/api/me"); err != nil {
+	if err := block.Word(d, &w.URL, "http://localhost:9000/api/me"); err != nil {
 		return err
 	}
 	if d.NextArg() {
 		return d.Errf("whoami takes one URL and then a block, and %q follows it", d.Val())
 	}
-	err := block{
-		name:    "whoami",
-		repeats: "send",
-		order: []string{
+	err := block.Block{
+		Name:    "whoami",
+		Repeats: "send",
+		Order: []string{
 			"json", "header", "regexp", "session_cookie", "session", "anonymous", "forward", "client_ip", "send", "timeout", "cache", "max_size",
 		},
-		settings: map[string]setting{
-			"json":           text(&w.JSON, "/user/name"),
-			"header":         text(&w.Header, "X-User"),
-			"regexp":         text(&w.Regexp, "`Signed in as <b>([^<]+)</b>`"),
-			"session_cookie": text(&w.SessionCookie, "PHPSESSID"),
-			"session":        text(&w.Session, "/session/id"),
-			"client_ip":      text(&w.ClientIP, "X-Forwarded-For"),
-			"anonymous":      words(&w.Anonymous, "visitor"),
-			"forward":        words(&w.Forward, "User-Agent"),
+		Settings: map[string]block.Setting{
+			"json":           block.Text(&w.JSON, "/user/name"),
+			"header":         block.Text(&w.Header, "X-User"),
+			"regexp":         block.Text(&w.Regexp, "`Signed in as <b>([^<]+)</b>`"),
+			"session_cookie": block.Text(&w.SessionCookie, "PHPSESSID"),
+			"session":        block.Text(&w.Session, "/session/id"),
+			"client_ip":      block.Text(&w.ClientIP, "X-Forwarded-For"),
+			"anonymous":      block.Words(&w.Anonymous, "visitor"),
+			"forward":        block.Words(&w.Forward, "User-Agent"),
 			"send":           w.readSend,
-			"timeout":        func(d *caddyfile.Dispenser) error { return duration(d, &w.Timeout, "2s") },
-			"cache":          func(d *caddyfile.Dispenser) error { return duration(d, &w.Cache, "5s") },
-			"max_size":       func(d *caddyfile.Dispenser) error { return count(d, &w.MaxSize, "65536") },
+			"timeout":        func(d *caddyfile.Dispenser) error { return block.Duration(d, &w.Timeout, "2s") },
+			"cache":          func(d *caddyfile.Dispenser) error { return block.Duration(d, &w.Cache, "5s") },
+			"max_size":       func(d *caddyfile.Dispenser) error { return block.Count(d, &w.MaxSize, "65536") },
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
 	// With nothing replaced yet: what placeholders stand for is seen when the
 	// configuration loads.
 	if _, err := w.options(func(s string) (string, error) { return s, nil }); err != nil {
-		return at(directive, err)
+		return block.At(directive, err)
 	}
 	return nil
 }

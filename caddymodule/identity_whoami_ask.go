@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
 )
@@ -45,7 +46,7 @@ func (w *Whoami) Identify(r *http.Request) (Identity, error) {
 	if w.source == nil {
 		return Identity{}, errors.New("whoami was not provisioned")
 	}
-	as := whoami.Asked{Address: whoami.Address(clientAddress(r)), Fields: forwardedFields(r)}
+	as := whoami.Asked{Address: whoami.Address(facts.Client(r)), Fields: forwardedFields(r)}
 	if !w.overTLS {
 		as.Host = r.Host
 	}

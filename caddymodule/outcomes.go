@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
@@ -42,7 +43,7 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 // gateFailed logs what the operator must look into. The request's URI is left
 // out: it is the client's, and stands in the access log.
 func (h *Handler) gateFailed(r *http.Request, doing string, err error) {
-	logRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", clientAddress(r)))
+	logRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)))
 }
 
 func (h *Handler) portalFailed(_ context.Context, err error) {
@@ -63,15 +64,15 @@ func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error)
 	case err != nil:
 		return p, err
 	}
-	p.Browser, _ = cookies.BrowserID(r, isSecure(r))
-	p.Address = clientAddress(r)
+	p.Browser, _ = cookies.BrowserID(r, facts.Secure(r))
+	p.Address = facts.Client(r)
 	return p, nil
 }
 
 // siteOf tells where a request came in.
 func siteOf(r *http.Request) portal.Site {
-	secure := isSecure(r)
-	return portal.Site{Origin: gate.Origin(r, secure), Base: strippedBase(r), Secure: secure}
+	secure := facts.Secure(r)
+	return portal.Site{Origin: gate.Origin(r, secure), Base: facts.StrippedBase(r), Secure: secure}
 }
 
 // undialed tells of an error from behind us that no connection to the

@@ -106,22 +106,3 @@ func quotes(message, to, text string) bool {
 	}
 	return false
 }
-
-// readSecret resolves a setting that names a secret, and gives it without the line
-// end that files have.
-func readSecret(setting, value string) (string, error) {
-	secret, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
-	if err != nil {
-		return "", fmt.Errorf("reading %s %s: %w", setting, value, err)
-	}
-	return strings.TrimRight(secret, "\r\n"), nil
-}
-
-// checkSecret refuses everything that is not one placeholder. The value is not
-// repeated: it may well be the secret.
-func checkSecret(setting, value, example string) error {
-	if config.IsOutside(value) {
-		return nil
-	}
-	return fmt.Errorf("%s must be one placeholder such as %s, from {env.*} or {file.*}: a secret written into the configuration can be read back through Caddy's admin endpoint", setting, example)
-}

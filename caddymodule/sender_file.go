@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
 
@@ -37,7 +38,7 @@ func (FileSender) CaddyModule() caddy.ModuleInfo {
 //	file PATH
 func (f *FileSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := word(d, &f.Path, "/var/tmp/sms.jsonl"); err != nil {
+	if err := block.Word(d, &f.Path, "/var/tmp/sms.jsonl"); err != nil {
 		return err
 	}
 	if d.NextArg() || d.NextBlock(0) {

@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
@@ -100,41 +102,41 @@ func (SMTPSender) CaddyModule() caddy.ModuleInfo {
 func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := word(d, &s.Server, "mail.example.com:587"); err != nil {
+	if err := block.Word(d, &s.Server, "mail.example.com:587"); err != nil {
 		return err
 	}
 	if d.NextArg() {
 		return d.Errf("smtp takes a host with a port and then a block, and %q follows it", d.Val())
 	}
-	err := block{
-		name:  "smtp",
-		order: []string{"from", "to", "subject", "auth", "tls", "ca_file", "timeout", "allow_plain_text"},
-		settings: map[string]setting{
-			"from":    text(&s.From, "step-up@example.com"),
-			"to":      text(&s.To, "{number}@sms.example.com"),
-			"subject": text(&s.Subject, `"Your code"`),
+	err := block.Block{
+		Name:  "smtp",
+		Order: []string{"from", "to", "subject", "auth", "tls", "ca_file", "timeout", "allow_plain_text"},
+		Settings: map[string]block.Setting{
+			"from":    block.Text(&s.From, "step-up@example.com"),
+			"to":      block.Text(&s.To, "{number}@sms.example.com"),
+			"subject": block.Text(&s.Subject, `"Your code"`),
 			"auth": func(d *caddyfile.Dispenser) error {
 				if !d.Args(&s.Username, &s.Password) {
 					return d.Err("auth takes a name and where its password is, such as `auth step-up " + exampleMailPassword + "`")
 				}
-				return checked(d, checkSecret("the password of auth", s.Password, exampleMailPassword))
+				return block.Checked(d, secret.Check("the password of auth", s.Password, exampleMailPassword))
 			},
-			"tls":              text(&s.TLS, tlsImplicit),
-			"ca_file":          text(&s.CAFile, "/etc/ssl/mail-ca.pem"),
-			"timeout":          func(d *caddyfile.Dispenser) error { return duration(d, &s.Timeout, "10s") },
+			"tls":              block.Text(&s.TLS, tlsImplicit),
+			"ca_file":          block.Text(&s.CAFile, "/etc/ssl/mail-ca.pem"),
+			"timeout":          func(d *caddyfile.Dispenser) error { return block.Duration(d, &s.Timeout, "10s") },
 			"allow_plain_text": func(*caddyfile.Dispenser) error { s.AllowPlainText = true; return nil },
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checkedAt(directive, s.check())
+	return block.CheckedAt(directive, s.check())
 }
 
 // check returns what is wrong with the settings as they are written.
 func (s *SMTPSender) check() error {
 	if s.Password != "" {
-		if err := checkSecret("the password of smtp", s.Password, exampleMailPassword); err != nil {
+		if err := secret.Check("the password of smtp", s.Password, exampleMailPassword); err != nil {
 			return err
 		}
 	}
@@ -185,7 +187,7 @@ func (s *SMTPSender) Provision(caddy.Context) error {
 		return err
 	}
 	if s.Password != "" {
-		if o.Password, err = readSecret("the password of smtp", s.Password); err != nil {
+		if o.Password, err = secret.Read("the password of smtp", s.Password); err != nil {
 			return err
 		}
 	}

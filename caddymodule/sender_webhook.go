@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
@@ -71,31 +73,31 @@ func (WebhookSender) CaddyModule() caddy.ModuleInfo {
 func (w *WebhookSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := word(d, &w.URL, "https://sms.example.com/send"); err != nil {
+	if err := block.Word(d, &w.URL, "https://sms.example.com/send"); err != nil {
 		return err
 	}
 	if d.NextArg() {
 		return d.Errf("webhook takes one URL and then a block, and %q follows it", d.Val())
 	}
-	err := block{
-		name:  "webhook",
-		order: []string{"secret", "timeout", "deadline", "allow_plain_http"},
-		settings: map[string]setting{
+	err := block.Block{
+		Name:  "webhook",
+		Order: []string{"secret", "timeout", "deadline", "allow_plain_http"},
+		Settings: map[string]block.Setting{
 			"secret": func(d *caddyfile.Dispenser) error {
-				if err := word(d, &w.Secret, exampleWebhookSecret); err != nil {
+				if err := block.Word(d, &w.Secret, exampleWebhookSecret); err != nil {
 					return err
 				}
-				return checked(d, checkSecret("secret", w.Secret, exampleWebhookSecret))
+				return block.Checked(d, secret.Check("secret", w.Secret, exampleWebhookSecret))
 			},
-			"timeout":          func(d *caddyfile.Dispenser) error { return duration(d, &w.Timeout, "5s") },
-			"deadline":         func(d *caddyfile.Dispenser) error { return duration(d, &w.Deadline, "10s") },
+			"timeout":          func(d *caddyfile.Dispenser) error { return block.Duration(d, &w.Timeout, "5s") },
+			"deadline":         func(d *caddyfile.Dispenser) error { return block.Duration(d, &w.Deadline, "10s") },
 			"allow_plain_http": func(*caddyfile.Dispenser) error { w.AllowPlainHTTP = true; return nil },
 		},
-	}.read(d)
+	}.Read(d)
 	if err != nil {
 		return err
 	}
-	return checkedAt(directive, w.check())
+	return block.CheckedAt(directive, w.check())
 }
 
 const exampleWebhookSecret = "{env.SMS_SECRET}"
@@ -105,7 +107,7 @@ func (w *WebhookSender) check() error {
 	if w.Secret == "" {
 		return errors.New("webhook needs a secret, by which the receiver knows that a text is the gateway's: write `secret {env.SMS_SECRET}`")
 	}
-	if err := checkSecret("secret", w.Secret, exampleWebhookSecret); err != nil {
+	if err := secret.Check("secret", w.Secret, exampleWebhookSecret); err != nil {
 		return err
 	}
 	if err := checkSpan("timeout", w.Timeout, 100*time.Millisecond, 10*time.Second); err != nil {
@@ -152,7 +154,7 @@ func (w *WebhookSender) Provision(caddy.Context) error {
 		return err
 	}
 	o := w.options()
-	secret, err := readSecret("secret", w.Secret)
+	secret, err := secret.Read("secret", w.Secret)
 	if err != nil {
 		return err
 	}

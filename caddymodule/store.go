@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
 )
@@ -80,14 +81,14 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("badger takes its settings in a block, not %q: write `dir PATH` in it", d.Val())
 	}
-	return block{
-		name:  "badger",
-		order: []string{"dir", "mark"},
-		settings: map[string]setting{
-			"dir":  func(d *caddyfile.Dispenser) error { return word(d, &b.Dir, "/var/lib/step_up") },
-			"mark": func(d *caddyfile.Dispenser) error { return word(d, &b.Mark, "/var/lib/step_up.mark") },
+	return block.Block{
+		Name:  "badger",
+		Order: []string{"dir", "mark"},
+		Settings: map[string]block.Setting{
+			"dir":  func(d *caddyfile.Dispenser) error { return block.Word(d, &b.Dir, "/var/lib/step_up") },
+			"mark": func(d *caddyfile.Dispenser) error { return block.Word(d, &b.Mark, "/var/lib/step_up.mark") },
 		},
-	}.read(d)
+	}.Read(d)
 }
 
 // Provision finds the directory and the mark. It opens nothing.

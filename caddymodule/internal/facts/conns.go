@@ -1,4 +1,4 @@
-package caddymodule
+package facts
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 // connKey finds a request's connection in its context.
 type connKey struct{}
 
-// rememberConns makes the server of the site that is being provisioned tell what
-// connection a request came over, at the cost of one context for each connection.
-// Several sites of one server each tell the same.
-func rememberConns(ctx caddy.Context) {
+// RememberConns makes the server of the site that is being provisioned remember
+// the connection of each request, at the cost of one context for each connection.
+// Calling it for several sites of one server is harmless.
+func RememberConns(ctx caddy.Context) {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
 		return // no HTTP server: the handler is only looked at
@@ -28,9 +28,9 @@ func rememberConns(ctx caddy.Context) {
 	})
 }
 
-// clientConn is the connection that a request came over; nil over HTTP/3, which
+// Conn returns the connection that a request came over; nil over HTTP/3, which
 // has none.
-func clientConn(r *http.Request) net.Conn {
+func Conn(r *http.Request) net.Conn {
 	conn, _ := r.Context().Value(connKey{}).(net.Conn)
 	return conn
 }
