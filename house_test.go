@@ -29,7 +29,7 @@ var house = [][]string{
 	{"internal/records", "internal/cookies"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "config", "totp"},
-	{"internal/colour"},
+	{"internal/color"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

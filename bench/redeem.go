@@ -25,7 +25,7 @@ type person struct {
 	step       totp.Step
 }
 
-func enrol(port, name string) (*person, error) {
+func enroll(port, name string) (*person, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (p *person) win(action string) (cookie string, err error) {
 }
 
 func stepUp(port, name, action string) (string, error) {
-	p, err := enrol(port, name)
+	p, err := enroll(port, name)
 	if err != nil {
 		return "", err
 	}

@@ -54,7 +54,7 @@ func TestCommands(t *testing.T) {
 	if out, err := b.run("users"); err != nil || !strings.Contains(out, "TENANT") {
 		t.Errorf("users of an empty database: %q, %v", out, err)
 	}
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 
 	shown := b.mustRun("users", " ALICE ")
@@ -166,7 +166,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	if status, answer := b.admin("GET", "/step_up/health", nil); status != 200 || answer["status"] != "ok" {
 		t.Errorf("health: %d %v", status, answer)
 	}
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	count := func() string {
 		t.Helper()
@@ -202,7 +202,7 @@ func TestHealthAndMetrics(t *testing.T) {
 func TestAdminRefusals(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	for _, tc := range []struct {
 		method, path, media, body string
 		want                      int
@@ -261,7 +261,7 @@ func TestKeygenAndInit(t *testing.T) {
 		t.Fatalf("init wrote %q, %v", out, err)
 	}
 	b.Load(text)
-	b.enrol("alice").win("ADMIN")
+	b.enroll("alice").win("ADMIN")
 	if strings.Contains(b.Log(), strings.TrimSpace(out)) {
 		t.Error("the key is in the log")
 	}

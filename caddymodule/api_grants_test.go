@@ -29,9 +29,9 @@ func TestS02AcceptAPI(t *testing.T) {
 	apart.Bed = &bedApart
 
 	people := 0
-	enrol := func(b *bed) *person {
+	enroll := func(b *bed) *person {
 		people++
-		return b.enrol(fmt.Sprintf("person%d", people))
+		return b.enroll(fmt.Sprintf("person%d", people))
 	}
 	for name, tc := range map[string]struct {
 		action, use string
@@ -52,7 +52,7 @@ func TestS02AcceptAPI(t *testing.T) {
 		"by a means that does not do":   {"CODES", timeBased, 600, "CODES", 0, 401},
 		"for an action that no rule is": {"ELSE", timeBased, 600, "OPEN", 0, 401},
 	} {
-		p := enrol(b)
+		p := enroll(b)
 		grant := ours.win(p, tc.action, tc.use, tc.seconds)
 		time.Sleep(tc.wait)
 		path := "/" + strings.ToLower(tc.at)
@@ -65,7 +65,7 @@ func TestS02AcceptAPI(t *testing.T) {
 	}
 
 	// The same name in two tenants is two people.
-	alice, namesake := b.enrol("alice"), apart.enrol("alice")
+	alice, namesake := b.enroll("alice"), apart.enroll("alice")
 	mine, hers := ours.win(alice, "OPEN", timeBased, 600), theirs.win(namesake, "OPEN", timeBased, 600)
 	for _, tc := range []struct {
 		p     *person
@@ -98,7 +98,7 @@ func TestS02BrowserGrantOverAPI(t *testing.T) {
 	text := func(rules string) string { return b.withAPI(b.config(keyFile, rules, ""), "") }
 	b.Load(text(protectAdmin + protectTransfer))
 	s := b.newServer("--tenant", "default", "--scope", "grants")
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant, single := alice.win("ADMIN").Value, alice.win("TRANSFER").Value
 	for name, tc := range map[string]struct {
 		user, action, grant string
@@ -139,7 +139,7 @@ func TestS03OnceInAll(t *testing.T) {
 	b.Load(b.withAPI(b.config(keyFile, rule("ONCE", "grant one_time 2m\naccept api"), ""), ""))
 	s := b.newServer(anyVerb...)
 	for round := range 4 {
-		p := b.enrol(fmt.Sprintf("racer%d", round))
+		p := b.enroll(fmt.Sprintf("racer%d", round))
 		var cookie *http.Cookie
 		if round%2 == 0 {
 			cookie = carried("default", "ONCE", s.win(p, "ONCE", once, 120))
@@ -182,7 +182,7 @@ func TestS05APIBudget(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.withAPI(b.config(keyFile+"limits {\nattempts {\napi 5\n}\n}\n", rule("OPEN", "grant time_based 10m\naccept api"), ""), ""))
 	guesser, honest := b.newServer(anyVerb...), b.newServer(anyVerb...)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	for i := range 5 {
 		if status, answer := guesser.try("alice", "OPEN", timeBased, 600, "000000"); status != 400 {
 			t.Fatalf("guess %d: %d %v", i, status, answer)

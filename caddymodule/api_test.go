@@ -150,7 +150,7 @@ func TestS03KeysAndReloads(t *testing.T) {
 	}
 	b.Load(variants[0])
 	s := b.newServer(anyVerb...)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := s.win(alice, "OPEN", timeBased, 600)
 	for i := range 6 {
 		b.Load(variants[(i+1)%2])

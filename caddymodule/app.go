@@ -112,7 +112,7 @@ func (a *App) newService() (*ceremony.Service, error) {
 	}
 	settings := ceremony.DefaultSettings()
 	settings.Issuer = said.Issuer
-	settings.Enrollment = ceremony.Enrollment(said.Enrollment.Policy)
+	settings.Enrollment = ceremony.EnrollPolicy(said.Enrollment.Policy)
 	settings.Until = until
 	settings.TOTP = totp.Params{Algorithm: algorithms[said.TOTP.Algorithm], Digits: said.TOTP.Digits, Skew: *said.TOTP.Skew}
 	settings.ChallengeTTL = time.Duration(said.Limits.ChallengeTTL)

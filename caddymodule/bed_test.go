@@ -164,7 +164,7 @@ func (b *bed) send(r *http.Request) (*http.Response, map[string]any) {
 }
 
 // enrol gives a user an authenticator app.
-func (b *bed) enrol(name string) *person {
+func (b *bed) enroll(name string) *person {
 	b.t.Helper()
 	p := &person{b: b, name: name}
 	resp, begun := p.do("POST", "/.step-up/api/totp", map[string]string{})

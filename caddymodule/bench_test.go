@@ -147,7 +147,7 @@ func newPassed(t testing.TB) *passed {
 	grant time_based 5m
 }
 `+protectAdmin, beside) + "\nhttp://" + plainHost + ":{{port}} {\n" + beside + "\n}\n")
-	plain := bed.enrol("alice").win("ADMIN")
+	plain := bed.enroll("alice").win("ADMIN")
 	sites, err := caddymodule.ActiveSites()
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
@@ -24,11 +24,11 @@ func (a *App) loadBrand() error {
 		}
 	}
 	if said.Accent != "" {
-		accent, err := colour.Parse(said.Accent)
+		accent, err := color.Parse(said.Accent)
 		if err != nil {
 			return fmt.Errorf("brand accent: %w", err)
 		}
-		accents, err := colour.NewAccents(accent)
+		accents, err := color.NewAccents(accent)
 		if err != nil {
 			return fmt.Errorf("brand accent: %w", err)
 		}

@@ -94,7 +94,7 @@ protect ONCE /once/* {
 }
 `, "encode gzip\n"+site("plain", "")+site("flush", "flush_interval -1")+site("once", "")),
 		"metrics\n", "metrics\nservers {\nprotocols h1 h2c\n}\n", 1))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 
 	request := func(path string, grant *http.Cookie) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: localhost:" + b.Port + "\r\nX-Test-User: alice\r\nCookie: " + grant.Name + "=" + grant.Value + "\r\n"

@@ -73,7 +73,7 @@ func TestS27ChildKilled(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
 	b.Load(text)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	for n := range 3 {
 		alice.becomes(200, "/admin/", grant)
@@ -128,7 +128,7 @@ func move(t *testing.T, path string) (back func()) {
 func TestS27DirectoryRemoved(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	alice.becomes(200, "/admin/", grant)
 	away := move(t, filepath.Join(b.Dir, "data"))
@@ -152,7 +152,7 @@ func TestS27ColdStart(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
 	b.Load(text)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestS27ReloadOntoDamage(t *testing.T) {
 	}
 	damage(t, filepath.Join(b.Dir, "other", "MANIFEST"))
 	b.Load(text)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	child := b.child().Pid
 	err := b.TryLoad(elsewhere)
@@ -245,7 +245,7 @@ func TestS27ReloadOntoDamage(t *testing.T) {
 func TestS27DiskHangs(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	alice.becomes(200, "/admin/", grant)
 	child := b.child()
@@ -285,7 +285,7 @@ func TestS27DiskHangs(t *testing.T) {
 func TestS26OutageIsQuiet(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	away := move(t, filepath.Join(b.Dir, "data"))
 	defer away()
 	alice.becomes(503, "/admin/")

@@ -46,7 +46,7 @@ func TestS25OlderCopyWhileCaddyRuns(t *testing.T) {
 			b := newBed(t)
 			text := withMark(b.config(keyFile, protectAdmin, ""), mark)
 			b.Load(text)
-			alice := b.enrol("alice")
+			alice := b.enroll("alice")
 			b.stop()
 			copied := b.copyData()
 			b.Load(text)
@@ -86,7 +86,7 @@ func TestS25OlderCopyWhileCaddyRuns(t *testing.T) {
 			if resp, answer := alice.do("GET", "/admin/", nil, grant); resp.StatusCode != 401 {
 				t.Error("once it is accepted:", resp.StatusCode, answer)
 			}
-			bob := b.enrol("bob")
+			bob := b.enroll("bob")
 			if resp, _ := bob.do("GET", "/admin/", nil, bob.win("ADMIN")); resp.StatusCode != 200 {
 				t.Error("nothing passes any more:", resp.StatusCode)
 			}

@@ -46,7 +46,7 @@ func (b *bed) putBack(from string) {
 }
 
 // enrolWithCodes is enrol that keeps the recovery codes.
-func (b *bed) enrolWithCodes(name string) (*person, []string) {
+func (b *bed) enrollWithCodes(name string) (*person, []string) {
 	b.t.Helper()
 	p := &person{b: b, name: name}
 	resp, begun := p.do("POST", "/.step-up/api/totp", map[string]string{})
@@ -95,8 +95,8 @@ func TestS25OlderCopyThroughCaddy(t *testing.T) {
 	b := newBed(t)
 	text := withMark(b.withAPI(b.config(keyFile, protectAdmin+protectTransfer, ""), ""), "{{dir}}/mark")
 	b.Load(text)
-	alice, bob, dave := b.enrol("alice"), b.enrol("bob"), b.enrol("dave")
-	carol, codes := b.enrolWithCodes("carol")
+	alice, bob, dave := b.enroll("alice"), b.enroll("bob"), b.enroll("dave")
+	carol, codes := b.enrollWithCodes("carol")
 	revoked, stays := b.newServer(anyVerb...), b.newServer(anyVerb...)
 	once, lasting := alice.win("TRANSFER"), bob.win("ADMIN")
 	b.stop()
@@ -115,7 +115,7 @@ func TestS25OlderCopyThroughCaddy(t *testing.T) {
 	b.mustRun("keys", "revoke", revoked.id)
 	b.mustRun("reset", "bob")
 	dave.removeOwn()
-	b.enrol("erin")
+	b.enroll("erin")
 	b.stop()
 	b.putBack(copied)
 	b.Load(text)
@@ -222,7 +222,7 @@ func TestS25OlderCopyThroughCaddy(t *testing.T) {
 	if status, answer := stays.do("GET", "/api/backend/v1/user/alice/mfa", nil); status == 401 || status == 503 {
 		t.Error("an enabled key:", status, answer)
 	}
-	frank := b.enrol("frank")
+	frank := b.enroll("frank")
 	grant := frank.win("ADMIN")
 	b.stop()
 	b.Load(text)
@@ -275,7 +275,7 @@ func TestS25MarkIsGone(t *testing.T) {
 	b := newBed(t)
 	text := withMark(b.config(keyFile, protectAdmin, ""), "{{dir}}/mark")
 	b.Load(text)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	b.stop()
 	remove(t, filepath.Join(b.Dir, "mark"))
@@ -283,7 +283,7 @@ func TestS25MarkIsGone(t *testing.T) {
 	if resp, answer := alice.do("GET", "/admin/", nil, grant); resp.StatusCode != 401 {
 		t.Error("a grant of before:", resp.StatusCode, answer)
 	}
-	bob := b.enrol("bob")
+	bob := b.enroll("bob")
 	if resp, answer := bob.do("GET", "/admin/", nil, bob.win("ADMIN")); resp.StatusCode != 200 {
 		t.Error("something is refused:", resp.StatusCode, answer)
 	}
@@ -328,7 +328,7 @@ func TestS25MarkSetting(t *testing.T) {
 
 	off := withMark(b.config(keyFile, protectAdmin, ""), "off")
 	b.Load(off)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	b.stop()
 	copied := b.copyData()
 	b.Load(off)

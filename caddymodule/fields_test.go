@@ -22,7 +22,7 @@ protect STOP /rpc {
 func TestFieldsFromEndToEnd(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, fieldRules, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	send := func(path, contentType, body string, cookies ...*http.Cookie) (*http.Response, map[string]any) {
 		r, err := http.NewRequest("POST", b.URL+path, strings.NewReader(body))
 		if err != nil {

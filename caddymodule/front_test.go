@@ -152,7 +152,7 @@ func TestS10HandlersInFrontJudgeTheHeldForm(t *testing.T) {
 	reverse_proxy ` + shop.addr() + `
 `))
 	refuses.Store(false)
-	w := b.enrol("alice").tab()
+	w := b.enroll("alice").tab()
 	back := w.proved("POST", "/pay?to=a", "amount=5")
 	shop.take()
 	asked.Store(0)
@@ -203,7 +203,7 @@ func TestHeldFormFindsItsWay(t *testing.T) {
 			if name == "uri strip_prefix" {
 				base = "/shop"
 			}
-			enrolIn(w, base)
+			enrollIn(w, base)
 			body := "amount=5"
 			if name == "without a body" {
 				body = ""
@@ -225,7 +225,7 @@ func TestHeldFormFindsItsWay(t *testing.T) {
 }
 
 // enrolIn gives a person an authenticator app, at the pages under base.
-func enrolIn(w *tab, base string) {
+func enrollIn(w *tab, base string) {
 	w.b.t.Helper()
 	script := []string{"Content-Type", "application/json", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}
 	resp, begun := w.send("POST", base+"/.step-up/api/totp", "{}", script...)
@@ -266,7 +266,7 @@ func TestS21HeldFormBringsBackNothingThatHandlersSet(t *testing.T) {
 	` + stepUpUnsafe + `
 	reverse_proxy ` + strings.TrimPrefix(shop.URL, "http://") + `
 `))
-	w := b.enrol("alice").tab()
+	w := b.enroll("alice").tab()
 	w.header.Set("X-Test-Pay", "1")
 	back := w.proved("POST", "/pay", "amount=5")
 	w.header.Del("X-Test-Pay")
@@ -306,7 +306,7 @@ func TestHeldFormOnCatchAllAndBesideOthers(t *testing.T) {
 	} {
 		b.Load(config)
 		w := (&person{b: b, name: strings.ReplaceAll(name, " ", "-")}).tab()
-		enrolIn(w, "")
+		enrollIn(w, "")
 		back := w.proved("POST", "/pay", "amount=5")
 		shop.take()
 		if name == "beside others" {

@@ -109,7 +109,7 @@ func TestS21SecondCredentialBesideSession(t *testing.T) {
 	}`
 	b.Load(b.siteBefore(app.URL, whoami, ""))
 	b.bear("Cookie", "_redmine_session=alice-session")
-	p := b.enrol("")
+	p := b.enroll("")
 	grant := p.win("ADMIN")
 	if status := p.send("GET", "/admin/", "", grant); status != 200 {
 		t.Fatal("her own page:", status)
@@ -193,7 +193,7 @@ func TestS21NamedCredentials(t *testing.T) {
 		deny   field xp
 	}`))
 	b.bear("X-Redmine-API-Key", "alice-key", "Cookie", "theme=dark")
-	p := b.enrol("")
+	p := b.enroll("")
 	grant := p.win("ADMIN")
 	for _, c := range []struct {
 		name, target, body string
@@ -257,7 +257,7 @@ func TestS21SameSchemeAndHost(t *testing.T) {
 			}`, ""))
 			b.bear("Cookie", "wordpress_sec_ab=alice; wordpress_logged_in_ab=mallory; sid_localhost=alice; sid_127.0.0.1=mallory; sid_=mallory",
 				"X-Forwarded-Proto", "https", "X-Forwarded-For", "192.0.2.1", "User-Agent", "alice")
-			p := b.enrol("")
+			p := b.enroll("")
 			grant := p.win("ADMIN")
 			if status := p.send("GET", "/admin/", "", grant); status != 200 {
 				t.Fatal(status)
@@ -279,7 +279,7 @@ func TestS21AuthorizationBesidePlaceholder(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
 	b.bear("X-Test-User", "alice")
-	p := b.enrol("")
+	p := b.enroll("")
 	grant := p.win("ADMIN")
 	for _, field := range []string{"Basic YWxpY2U6eA==", "Bearer x", "Negotiate x", "x"} {
 		if status := p.send("GET", "/admin/", "", grant, "Authorization", field); status != 400 {
@@ -311,7 +311,7 @@ func TestS21ApplicationGetsTheNameAsWritten(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
 	b.bear("X-Test-User", "Jos\u0301e MARIA")
-	p := b.enrol("")
+	p := b.enroll("")
 	grant := p.win("ADMIN")
 	if status := p.send("GET", "/admin/", "", grant); status != 200 {
 		t.Fatal(status)
@@ -344,14 +344,14 @@ func TestS21AccountsUnderAnotherFolding(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, "user_id exact\n"+protectAdmin, ""))
 	b.bear("X-Test-User", "stra\u00dfe")
-	p := b.enrol("")
+	p := b.enroll("")
 	b.Load(b.config(keyFile, protectAdmin, ""))
 	p.do("GET", "/", nil) // on a connection to the new server
 	if resp, _ := p.do("POST", "/.step-up/api/totp", map[string]string{}); resp.StatusCode != 403 {
 		t.Errorf("enrolling anew: %d, want 403", resp.StatusCode)
 	}
 	b.bear("X-Test-User", "alice")
-	b.enrol("")
+	b.enroll("")
 	_, answer := b.admin("POST", "/step_up/users", map[string]any{})
 	listed, _ := answer["users"].([]any)
 	if len(listed) != 2 {

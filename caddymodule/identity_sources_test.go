@@ -158,7 +158,7 @@ func TestS17Whoami(t *testing.T) {
 
 	l.set("one", "Alice")
 	b.bear("Cookie", "sid=one; tracker=1")
-	p := b.enrol("")
+	p := b.enroll("")
 	p.expect("signed in", nil, 401, challenge)
 	grant := p.win("ADMIN")
 	p.expect("with a grant", grant, 200, "")
@@ -246,7 +246,7 @@ func TestS17JWT(t *testing.T) {
 	p := &person{b: b}
 	p.expect("without a token", nil, 401, nobody)
 	b.bear("Authorization", "Bearer "+of(nil))
-	p = b.enrol("")
+	p = b.enroll("")
 	p.expect("signed in", nil, 401, challenge)
 	grant := p.win("ADMIN")
 	p.expect("with a grant", grant, 200, "")
@@ -317,7 +317,7 @@ func TestS21Header(t *testing.T) {
 	p := &person{b: b}
 	p.expect("without the field", nil, 401, nobody)
 	b.bear("Remote-User", "Alice")
-	p = b.enrol("")
+	p = b.enroll("")
 	grant := p.win("ADMIN")
 	p.expect("with the field", grant, 200, "")
 	b.bear("Remote-User", "bob")

@@ -100,7 +100,7 @@ func TestKeysRefusals(t *testing.T) {
 func TestCookieNames(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, rule("OPEN", "grant time_based 10m\naccept api"), ""))
-	want := b.enrol("alice").win("OPEN").Name
+	want := b.enroll("alice").win("OPEN").Name
 	explained := b.mustRun("explain", "GET", b.URL+"/open")
 	if explained["cookie"] != want {
 		t.Errorf("explain: %v, want the cookie %s", explained, want)

@@ -11,7 +11,7 @@ import (
 func TestS26MetricsHaveNoInventedLabels(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.withAPI(b.config(keyFile, rule("RULED", "grant time_based 10m\naccept api"), ""), "session_token SESSIONED"))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	anything := b.newServer("--tenant", "default", "--scope", "verify,grants", "--any-action")
 	named := b.newServer("--tenant", "default", "--scope", "verify,grants", "--action", "KEYED")
 	const bogus = "sug_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -21,7 +21,7 @@ func TestS26MetricsHaveNoInventedLabels(t *testing.T) {
 	anything.try(alice.name, "INVENTED", timeBased, 60, "000000")
 	anything.win(alice, "RULED", timeBased, 60)
 	anything.win(alice, "SESSIONED", timeBased, 60)
-	named.win(b.enrol("bob"), "KEYED", timeBased, 60)
+	named.win(b.enroll("bob"), "KEYED", timeBased, 60)
 	_, answer := b.admin("GET", "/metrics", nil)
 	metrics := answer["text"].(string)
 	if strings.Contains(metrics, "INVENTED") {

@@ -22,7 +22,7 @@ import (
 func TestWayOfARequest(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin+protectTransfer, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 
 	resp, _ := alice.do("GET", "/", nil)
 	if resp.StatusCode != 200 || len(b.app.requests()) != 1 {
@@ -144,7 +144,7 @@ func TestS03GivenBack(t *testing.T) {
 	reverse_proxy @closed `+strings.TrimPrefix(closed.URL, "http://")+`
 	@dying header X-Upstream dying
 	reverse_proxy @dying `+strings.TrimPrefix(dying.URL, "http://")))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	post := func(upstream string, grant *http.Cookie) int {
 		t.Helper()
 		r, err := http.NewRequest("POST", b.URL+"/transfer", nil)
@@ -177,7 +177,7 @@ func TestValidateBesideRunningServer(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
 	b.Load(text)
-	grant := b.enrol("alice").win("ADMIN")
+	grant := b.enroll("alice").win("ADMIN")
 	adapted, err := b.Adapt(text)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestValidateMakesNothing(t *testing.T) {
 func TestRejectedReloadChangesNothing(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 
 	for name, text := range map[string]string{
@@ -263,7 +263,7 @@ func TestS03Reloads(t *testing.T) {
 		b.config(keyFile, protectTransfer+protectAdmin, "header X-Variant 2"),
 	}
 	b.Load(variants[0])
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	once := alice.win("TRANSFER")
 
@@ -331,7 +331,7 @@ func TestRestart(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
 	b.Load(text)
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	grant := alice.win("ADMIN")
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
@@ -364,7 +364,7 @@ func TestS16KeyAndData(t *testing.T) {
 			b := newBed(t)
 			text := b.config(keyFile, protectAdmin, "")
 			b.Load(text)
-			b.enrol("alice")
+			b.enroll("alice")
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -444,7 +444,7 @@ func TestS21Tenants(t *testing.T) {
 func TestS21TwoCredentials(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin, ""))
-	grant := b.enrol("alice").win("ADMIN")
+	grant := b.enroll("alice").win("ADMIN")
 	r, _ := http.NewRequest("GET", b.URL+"/admin/", nil)
 	r.Header.Set("X-Test-User", "alice")
 	r.Header["Authorization"] = []string{"Basic YWxpY2U6eA==", "Basic Ym9iOng="}

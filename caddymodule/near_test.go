@@ -68,7 +68,7 @@ func (b *bed) needs(method, target string) string {
 func TestS06Neighbours(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, nearRules, ""))
-	alice := b.enrol("alice")
+	alice := b.enroll("alice")
 	for target, want := range map[string]string{
 		"/exact": "EXACT", "/exact.json": "EXACT", "/exact.HTML": "EXACT", "/Exact.json": "EXACT", "/exact.tar.gz": "EXACT", "/exact.png": "EXACT",
 		"/exact/index.html": "EXACT", "/exact/index": "EXACT", "/exact/Default.aspx": "EXACT", "/exact%2ejson": "EXACT", "/exact.json/": "EXACT", "/x/../exact.json": "EXACT", "/exact.json;v=1": "EXACT",

@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 )
 
 // Limits on what every page carries.
@@ -31,7 +31,7 @@ type Brand struct {
 	// loaded and comes with every page, so a small one is a quick one. Default: none.
 	Logo string `json:"logo,omitempty"`
 
-	// Accent is the colour of buttons, links and the focus, as #rrggbb. It must
+	// Accent is the color of buttons, links and the focus, as #rrggbb. It must
 	// have a contrast of 3:1 to a white page; the shades for text, and for dark
 	// pages, are derived from it. Default: #1a56c4.
 	Accent string `json:"accent,omitempty"`
@@ -98,14 +98,14 @@ func CheckLogo(file string) error {
 	return nil
 }
 
-// CheckAccent refuses what is no colour, and a colour that cannot be told from
+// CheckAccent refuses what is no color, and a color that cannot be told from
 // the page.
 func CheckAccent(accent string) error {
-	c, err := colour.Parse(accent)
+	c, err := color.Parse(accent)
 	if err != nil {
 		return fmt.Errorf("brand accent %q is not known: %w", accent, err)
 	}
-	if _, err := colour.NewAccents(c); err != nil {
+	if _, err := color.NewAccents(c); err != nil {
 		return fmt.Errorf("brand accent %w", err)
 	}
 	return nil

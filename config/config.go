@@ -49,7 +49,7 @@ type App struct {
 	// configuration directory. Exclusive with Key.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// Enrollment says who may enrol a first authenticator. Default: invite.
+	// Enrollment says who may enroll a first authenticator. Default: invite.
 	Enrollment Enrollment `json:"enrollment,omitzero"`
 
 	// TOTP is the shape of the codes that new authenticators give.

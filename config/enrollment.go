@@ -7,18 +7,18 @@ import (
 
 // The policies for a subject's first authenticator.
 const (
-	// EnrollFirstUse lets whoever is signed in enrol. Who steals a password
-	// before its owner enrolled can enrol in their place: set Until.
+	// EnrollFirstUse lets whoever is signed in enroll. Who steals a password
+	// before its owner enrolled can enroll in their place: set Until.
 	EnrollFirstUse = "first_use"
 	// EnrollInvite asks for the one-time code that `caddy step-up invite`
 	// makes.
 	EnrollInvite = "invite"
-	// EnrollDeny lets nobody enrol.
+	// EnrollDeny lets nobody enroll.
 	EnrollDeny = "deny"
 )
 
-// Enrollment says who may enrol a first authenticator. It is checked when an
-// enrolment begins and again when it is confirmed.
+// Enrollment says who may enroll a first authenticator. It is checked when an
+// enrollment begins and again when it is confirmed.
 type Enrollment struct {
 	// Policy is first_use, invite or deny. Default: invite.
 	Policy string `json:"policy,omitempty"`

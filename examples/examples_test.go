@@ -137,8 +137,8 @@ func (p *person) api(path, body string) map[string]any {
 	return a.json
 }
 
-// enrol gives the person an authenticator app.
-func (p *person) enrol() {
+// enroll gives the person an authenticator app.
+func (p *person) enroll() {
 	p.t.Helper()
 	begun := p.api("/totp", "{}")
 	p.secret = begun["secret"].(string)
@@ -177,7 +177,7 @@ func (p *person) stepsUp(action, method, path, contentType, body string) answer 
 // alice reads, steps up and reads reports, and bob does not on her proof.
 func exercise(t *testing.T, alice, bob, nobody *person) {
 	t.Helper()
-	alice.enrol()
+	alice.enroll()
 	if a := alice.get("/"); a.status != http.StatusOK || a.text != `GET / of ""` {
 		t.Errorf("without a rule: %d %s", a.status, a.text)
 	}
@@ -207,7 +207,7 @@ func TestBasicAuth(t *testing.T) {
 	exercise(t, as("alice", "wonderland"), as("bob", "builder"), as("alice", "builder"))
 }
 
-// TestSMS enrols a telephone by the code that reaches the receiver, beside what the
+// TestSMS enrolls a telephone by the code that reaches the receiver, beside what the
 // example does without one.
 func TestSMS(t *testing.T) {
 	secret := strings.Repeat("s", 32)
@@ -251,7 +251,7 @@ func TestSMS(t *testing.T) {
 func TestBrand(t *testing.T) {
 	b := load(t, "brand", "localhost:9000", echo(t), "examples/brand/logo.svg", "brand/logo.svg")
 	alice := b.person(func(r *http.Request) { r.SetBasicAuth("alice", "wonderland") })
-	alice.enrol()
+	alice.enroll()
 	logo, err := os.ReadFile("brand/logo.svg")
 	if err != nil {
 		t.Fatal(err)
@@ -386,7 +386,7 @@ func TestBank(t *testing.T) {
 	if a := alice.send("POST", "/login", "application/x-www-form-urlencoded", "user=alice&password=wonderland"); a.status != http.StatusSeeOther {
 		t.Fatalf("signing in: %d %s", a.status, a.text)
 	}
-	alice.enrol()
+	alice.enroll()
 	a := alice.stepsUp("TRANSFER", "POST", "/api/transfer", "application/json", `{"to":"bob","amount":"12.50","note":"Lunch"}`)
 	if a.status != http.StatusOK && a.status != http.StatusCreated {
 		t.Fatalf("transferring: %d %s", a.status, a.text)

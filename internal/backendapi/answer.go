@@ -129,7 +129,7 @@ var simple = []struct {
 	{ceremony.ErrMethodNotAccepted, refusal{status: http.StatusBadRequest, code: "method_not_accepted", detail: "This means of proof is not accepted here."}},
 	{ceremony.ErrAuthenticatorTooNew, refusal{status: http.StatusForbidden, code: "authenticator_too_new", detail: "A weaker proof added this authenticator less than a day ago. It is not accepted here yet."}},
 	{ceremony.ErrInviteRequired, refusal{status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."}},
-	{ceremony.ErrEnrolmentDenied, refusal{status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."}},
+	{ceremony.ErrEnrollmentDenied, refusal{status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."}},
 	{ceremony.ErrManageRequired, refusal{status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."}},
 	{ceremony.ErrLimit, refusal{status: http.StatusForbidden, code: "limit_reached", detail: "The user has as many of these as allowed."}},
 	{ceremony.ErrNotSent, refusal{status: http.StatusBadGateway, code: "sms_not_sent", detail: "The code could not be sent. Nothing was used up: try again."}},

@@ -15,7 +15,7 @@ import (
 func TestAuthorization(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	with := func(values ...string) int {
 		h := http.Header{}
 		if len(values) > 0 {
@@ -80,7 +80,7 @@ func TestEachDialectTellsABadKeyInItsOwnWay(t *testing.T) {
 // Scopes and action types, as policy: who may call what.
 func TestScopes(t *testing.T) {
 	w := newWorld(t)
-	w.Enrol("alice")
+	w.Enroll("alice")
 	calls := map[string]ask{
 		"mfa":     {method: "GET", path: userPath + "alice/mfa"},
 		"disable": {method: "POST", path: userPath + "nobody/disable_2fa"},
@@ -133,7 +133,7 @@ func TestKeyMintsForItsOwnActionTypesOnly(t *testing.T) {
 func TestTenantHeader(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	id := ceremony.TenantUUID(ceremonytest.Tenant).String()
 	for _, test := range []struct {
 		header []string
@@ -170,7 +170,7 @@ func TestTenantHeader(t *testing.T) {
 func TestPlainHTTP(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	call := ask{method: "GET", path: userPath + "alice/mfa", key: key, plain: true}
 	w.mustBe(w.do(call), 403, "https_required")
 	w.serve(func(o *Options) { o.PlainHTTP = true })
@@ -184,7 +184,7 @@ func TestPlainHTTP(t *testing.T) {
 func TestBadKeysAreLimitedByAddress(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	with := func(key, from string) answer {
 		return w.do(ask{method: "GET", path: userPath + "alice/mfa", key: key, from: from})
 	}
@@ -222,7 +222,7 @@ func TestBadKeysAreLimitedByAddress(t *testing.T) {
 func TestS05BadKeysDoNotSilenceGoodOnes(t *testing.T) {
 	w := newWorld(t)
 	key, old := w.fullKey(), w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	with := func(key string) answer { return w.do(ask{method: "GET", path: userPath + "alice/mfa", key: key}) }
 	w.want(with(key), 200)
 	w.want(with(old), 200)
@@ -302,19 +302,19 @@ func TestS10UsersAreNotIdentifiedForOtherSites(t *testing.T) {
 			return grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, nil
 		}
 	})
-	enrol := func(header http.Header) answer {
+	enroll := func(header http.Header) answer {
 		header["X-Tenant-Id"] = []string{ceremonytest.Tenant}
 		return w.do(ask{method: "POST", path: "/v1/users/me/mfa/totp", header: header})
 	}
 	for _, header := range []http.Header{
 		{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}},
 	} {
-		if got := enrol(header); got.status != 403 || got.string("code") != "cross_origin" {
+		if got := enroll(header); got.status != 403 || got.string("code") != "cross_origin" {
 			t.Errorf("%v: %d %s", header, got.status, got.text)
 		}
 	}
 	if asked != 0 {
 		t.Error("somebody was identified")
 	}
-	w.want(enrol(http.Header{}), 201)
+	w.want(enroll(http.Header{}), 201)
 }

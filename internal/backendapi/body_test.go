@@ -68,7 +68,7 @@ func TestBodies(t *testing.T) {
 	}
 	w.mustBe(w.post(verifyGrantPath, key, `{"user_id":"alice","action_type":"PAY","grant":"x","more":{"a":[1,{"b":null}]}}`), 400, "invalid_request_fields")
 	// On GET a type without a body is nothing.
-	w.Enrol("alice")
+	w.Enroll("alice")
 	w.want(w.do(ask{method: "GET", path: userPath + "alice/mfa", key: key}), 200)
 }
 

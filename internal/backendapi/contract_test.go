@@ -119,7 +119,7 @@ func TestEveryDocumentedAnswerIsGiven(t *testing.T) {
 func (c *contract) succeed() {
 	c.Helper()
 	key := c.fullKey()
-	alice := c.Enrol("alice")
+	alice := c.Enroll("alice")
 	c.drive(200, "GET /openapi.json", ask{path: "/openapi.json"})
 	c.drive(200, "GET /api/v1/token_verification_metadata", ask{path: metadataPath, key: key})
 	c.drive(200, "GET /api/backend/v1/user/{user_id}/mfa", ask{path: userPath + "alice/mfa", key: key})
@@ -153,13 +153,13 @@ func (c *contract) succeed() {
 // refuse drives operations into the refusals that are their own.
 func (c *contract) refuse() {
 	c.Helper()
-	key, enrolKey := c.fullKey(), c.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll)
+	key, enrollKey := c.fullKey(), c.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll)
 	c.drive(404, "GET /api/backend/v1/user/{user_id}/mfa", ask{path: userPath + "nobody/mfa", key: key})
 	c.drive(404, "POST /api/backend/v1/user/{user_id}/disable_2fa", ask{path: userPath + "nobody/disable_2fa", key: key})
 	c.drive(409, "POST /v1/mfa/enroll", ask{path: enrollPath, key: key, body: enrollBody("alice")})
 	c.drive(404, "POST /v1/mfa/verify", ask{path: verifyPath, key: key, body: verifyBody("enr_x", "123456")})
 	c.drive(404, "POST /v1/mfa/backup", ask{path: backupPath, key: key, body: backupBody("nobody")})
-	c.drive(409, "POST /v1/mfa/backup", ask{path: backupPath, key: enrolKey, body: backupBody("alice")})
+	c.drive(409, "POST /v1/mfa/backup", ask{path: backupPath, key: enrollKey, body: backupBody("alice")})
 	c.drive(404, "GET /qr/{enrollment_id}.png", ask{path: "/qr/enr_x.png"})
 	c.drive(409, "POST /v1/users/me/mfa/totp", ask{path: mePath, header: as("Bearer token-of-alice", "X-Tenant-ID", ceremonytest.Tenant)})
 	c.drive(400, "POST /v1/users/me/mfa/totp", ask{path: mePath, header: as("Bearer token-of-alice")})

@@ -10,7 +10,7 @@ import (
 )
 
 // quickstart is the API of SecureAuth's quickstart guide: enrolling, verifying and
-// backup codes, by the enrolment's id. A session token of it is a time-based grant
+// backup codes, by the enrollment's id. A session token of it is a time-based grant
 // for the action type of Options.Session.
 var quickstart = dialect{
 	under:   []string{"/v1/mfa/", qrPath},
@@ -59,7 +59,7 @@ var (
 	errInvalidTOTPCode    = &refusal{status: http.StatusUnauthorized, code: "invalid_totp_code", detail: "The code is wrong or was used before."}
 )
 
-// enrollmentPrefix begins the ids of enrolments in this API, and maxEnrollmentID
+// enrollmentPrefix begins the ids of enrollments in this API, and maxEnrollmentID
 // is longer than each.
 const (
 	enrollmentPrefix = "enr_"
@@ -82,7 +82,7 @@ func (c *call) enroll() error {
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Service.Enrol(c.r.Context(), p, "", ceremony.Leave{})
+	e, err := c.api.o.Service.Enroll(c.r.Context(), p, "", ceremony.Leave{})
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (c *call) address(path string) string {
 	return scheme + c.r.Host + path
 }
 
-// verifyEnrollment confirms an enrolment that is pending, and asks the
+// verifyEnrollment confirms an enrollment that is pending, and asks the
 // authenticator that it became from then on. The first needs the scope enroll, and
 // gives a session token too where the key mints them; the second is nothing but a
 // session token.
@@ -178,7 +178,7 @@ func (c *call) answerVerified(won *ceremony.Won) error {
 	return c.answer(http.StatusOK, body)
 }
 
-// ofEnrollment tells in the API's words why an enrolment was not verified.
+// ofEnrollment tells in the API's words why an enrollment was not verified.
 func ofEnrollment(err error) error {
 	switch {
 	case errors.Is(err, ceremony.ErrInvalidCode):
@@ -190,7 +190,7 @@ func ofEnrollment(err error) error {
 	return err
 }
 
-// backupCodes gives a user recovery codes. A key that may only enrol gives the
+// backupCodes gives a user recovery codes. A key that may only enroll gives the
 // first ones, since new ones put an end to those that the user holds.
 func (c *call) backupCodes() error {
 	f, err := c.fields()

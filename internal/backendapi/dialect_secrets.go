@@ -26,10 +26,10 @@ var secrets = dialect{
 const jwtScheme = "jwt"
 
 func secretsRoutes() []route {
-	enrol := []ceremony.Scope{ceremony.ScopeEnroll}
+	enroll := []ceremony.Scope{ceremony.ScopeEnroll}
 	return []route{
-		{http.MethodPost, "/users/{user_id}/secrets", &secrets, byKeyOrUser, enrol, (*call).createSecret},
-		{http.MethodPut, "/users/{user_id}/secrets/{secret_id}/enroll", &secrets, byKeyOrUser, enrol, (*call).enrolSecret},
+		{http.MethodPost, "/users/{user_id}/secrets", &secrets, byKeyOrUser, enroll, (*call).createSecret},
+		{http.MethodPut, "/users/{user_id}/secrets/{secret_id}/enroll", &secrets, byKeyOrUser, enroll, (*call).enrollSecret},
 	}
 }
 
@@ -76,7 +76,7 @@ var (
 	errSecretInUse = &refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The user has a second factor already."}
 )
 
-// createSecret begins the enrolment of an app.
+// createSecret begins the enrollment of an app.
 func (c *call) createSecret() error {
 	f, err := c.lenientFields()
 	if err != nil {
@@ -92,17 +92,17 @@ func (c *call) createSecret() error {
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Service.Enrol(c.r.Context(), p, "", ceremony.Leave{})
+	e, err := c.api.o.Service.Enroll(c.r.Context(), p, "", ceremony.Leave{})
 	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, secretMade{
-		ID: ceremony.EnrolmentUUID(e.ID), Type: mfaType, Secret: secretContent{OTPAuthURL: e.URI, Secret: e.Key.Base32()},
+		ID: ceremony.EnrollmentUUID(e.ID), Type: mfaType, Secret: secretContent{OTPAuthURL: e.URI, Secret: e.Key.Base32()},
 	})
 }
 
-// enrolSecret finishes it with the app's first code.
-func (c *call) enrolSecret() error {
+// enrollSecret finishes it with the app's first code.
+func (c *call) enrollSecret() error {
 	f, err := c.lenientFields()
 	if err != nil {
 		return err
@@ -143,8 +143,8 @@ func (c *call) owner(user string) (ceremony.Principal, error) {
 }
 
 // pendingSecret gives the user's secret of that id that waits for its first code.
-func (c *call) pendingSecret(p ceremony.Principal, id string) (ceremony.Enrolment, error) {
-	var none ceremony.Enrolment
+func (c *call) pendingSecret(p ceremony.Principal, id string) (ceremony.Enrollment, error) {
+	var none ceremony.Enrollment
 	service, ctx := c.api.o.Service, c.r.Context()
 	who, full, err := service.Enrolled(ctx, p.Tenant, id)
 	if errors.Is(err, ceremony.ErrNotFound) || err == nil && who != p.Subject {

@@ -10,7 +10,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
-// tenants is the dialect in which people enrol themselves, each under the name of
+// tenants is the dialect in which people enroll themselves, each under the name of
 // the tenant that they belong to.
 var tenants = dialect{
 	under:   []string{"/v1/users/"},
@@ -20,12 +20,12 @@ var tenants = dialect{
 
 func tenantRoutes() []route {
 	return []route{
-		{http.MethodPost, "/v1/users/me/mfa/totp", &tenants, byKeyOrUser, []ceremony.Scope{ceremony.ScopeEnroll}, (*call).tenantEnrol},
+		{http.MethodPost, "/v1/users/me/mfa/totp", &tenants, byKeyOrUser, []ceremony.Scope{ceremony.ScopeEnroll}, (*call).tenantEnroll},
 	}
 }
 
 type (
-	tenantEnrolment struct {
+	tenantEnrollment struct {
 		ID     string `json:"id"`
 		Secret string `json:"secret"`
 		QRURI  string `json:"qr_uri"`
@@ -53,8 +53,8 @@ func tellTenant(_ *call, e *refusal) any {
 	return out
 }
 
-// tenantEnrol begins the enrolment of an app for who is asking.
-func (c *call) tenantEnrol() error {
+// tenantEnroll begins the enrollment of an app for who is asking.
+func (c *call) tenantEnroll() error {
 	// That it matches is seen to wherever it is sent; here it must be.
 	if len(c.r.Header["X-Tenant-Id"]) == 0 {
 		return wrongField("X-Tenant-ID", "required")
@@ -66,11 +66,11 @@ func (c *call) tenantEnrol() error {
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Service.Enrol(c.r.Context(), c.principal(who), "", ceremony.Leave{})
+	e, err := c.api.o.Service.Enroll(c.r.Context(), c.principal(who), "", ceremony.Leave{})
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusCreated, tenantEnrolment{ID: ceremony.EnrolmentUUID(e.ID), Secret: e.Key.Base32(), QRURI: e.URI})
+	return c.answer(http.StatusCreated, tenantEnrollment{ID: ceremony.EnrollmentUUID(e.ID), Secret: e.Key.Base32(), QRURI: e.URI})
 }
 
 // me is who is asking. An API key is nobody's; who sends one must say by other

@@ -22,10 +22,10 @@ func ShowsSecret(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedP
 // qrPath begins the addresses of images.
 const qrPath = "/qr/"
 
-// qrImage shows the secret of a pending enrolment as an image, to whoever has the
-// enrolment's id: an image in a page is asked for without a key. The id is as good
+// qrImage shows the secret of a pending enrollment as an image, to whoever has the
+// enrollment's id: an image in a page is asked for without a key. The id is as good
 // as one, with more than 128 random bits, and shows nothing any more once the
-// enrolment is confirmed, void or has run out.
+// enrollment is confirmed, void or has run out.
 func (c *call) qrImage() error {
 	id, ok := strings.CutPrefix(c.ids[0], enrollmentPrefix)
 	if !ok {

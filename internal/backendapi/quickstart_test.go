@@ -28,14 +28,14 @@ func enrollBody(user string) string {
 	return fmt.Sprintf(`{"user_id":%q,"method":"totp"}`, user)
 }
 
-func verifyBody(enrolment, code string) string {
-	return fmt.Sprintf(`{"enrollment_id":%q,"totp_code":%q}`, enrolment, code)
+func verifyBody(enrollment, code string) string {
+	return fmt.Sprintf(`{"enrollment_id":%q,"totp_code":%q}`, enrollment, code)
 }
 
 func backupBody(user string) string { return fmt.Sprintf(`{"user_id":%q}`, user) }
 
-// begin begins an enrolment over the API, and reads its secret as an app does.
-func (w *world) begin(key, user string) (enrolment string, secret totp.Key) {
+// begin begins an enrollment over the API, and reads its secret as an app does.
+func (w *world) begin(key, user string) (enrollment string, secret totp.Key) {
 	w.Helper()
 	got := w.want(w.post(enrollPath, key, enrollBody(user)), 200)
 	return got.string("enrollment_id"), w.scan(got.string("totp_uri"))
@@ -54,12 +54,12 @@ func (w *world) scan(uri string) totp.Key {
 	return totp.Key{Secret: secret, Params: totp.Default()}
 }
 
-// enrolled enrols a user over the API.
-func (w *world) enrolled(key, user string) (enrolment string, secret totp.Key) {
+// enrolled enrolls a user over the API.
+func (w *world) enrolled(key, user string) (enrollment string, secret totp.Key) {
 	w.Helper()
-	enrolment, secret = w.begin(key, user)
-	w.want(w.post(verifyPath, key, verifyBody(enrolment, w.Code(secret))), 200)
-	return enrolment, secret
+	enrollment, secret = w.begin(key, user)
+	w.want(w.post(verifyPath, key, verifyBody(enrollment, w.Code(secret))), 200)
+	return enrollment, secret
 }
 
 func (w *world) isError(a answer, status int, code string) {
@@ -147,13 +147,13 @@ func TestQuickstartRefusals(t *testing.T) {
 	w.isError(w.post(verifyPath, key, verifyBody(id, strings.Repeat("1", 129))), 400, "invalid_request")
 	w.isError(w.post(backupPath, key, `{}`), 400, "invalid_request")
 	// The id has one spelling.
-	for _, other := range []string{strings.TrimPrefix(id, "enr_"), "ENR_" + id[4:], "enr_" + ceremony.EnrolmentUUID(id[4:]), id + "=", "enr_" + strings.ToLower(id[4:])} {
+	for _, other := range []string{strings.TrimPrefix(id, "enr_"), "ENR_" + id[4:], "enr_" + ceremony.EnrollmentUUID(id[4:]), id + "=", "enr_" + strings.ToLower(id[4:])} {
 		if other != id {
 			w.isError(w.post(verifyPath, key, verifyBody(other, "123456")), 404, "enrollment_not_found")
 		}
 	}
 
-	// Of two pending enrolments the first confirmed wins, and none outlives its time.
+	// Of two pending enrollments the first confirmed wins, and none outlives its time.
 	one, secret := w.begin(key, "bob")
 	two, other := w.begin(key, "bob")
 	w.want(w.post(verifyPath, key, verifyBody(two, w.Code(other))), 200)
@@ -174,14 +174,14 @@ func TestQuickstartRefusals(t *testing.T) {
 	w.isError(w.post(enrollPath, key, enrollBody("dave")), 403, "enrollment_denied")
 }
 
-// An enrolment verifies by the authenticator that it became, and by no other of
+// An enrollment verifies by the authenticator that it became, and by no other of
 // the same user.
 func TestQuickstartVerifiesTheOneAuthenticator(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
 	id, secret := w.enrolled(key, "alice")
 	alice := &ceremonytest.Person{Principal: w.Stranger("alice"), Key: secret}
-	another := w.EnrolAs(alice.Principal, ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	another := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	w.isError(w.post(verifyPath, key, verifyBody(id, w.NextCode(another.Key))), 401, "invalid_totp_code")
 	w.want(w.post(verifyPath, key, verifyBody(id, w.NextCode(secret))), 200)
 }
@@ -190,26 +190,26 @@ func TestQuickstartScopes(t *testing.T) {
 	w := newWorld(t)
 	tenant := ceremonytest.Tenant
 	full := w.fullKey()
-	enrolOnly := w.key(tenant, nil, ceremony.ScopeEnroll)
+	enrollOnly := w.key(tenant, nil, ceremony.ScopeEnroll)
 	sessions := w.key(tenant, []string{sessionAction}, ceremony.ScopeVerify)
 	others := w.key(tenant, []string{"OTHER"}, ceremony.ScopeVerify)
 	reader := w.key(tenant, nil, ceremony.ScopeRead, ceremony.ScopeGrants)
 
-	id, secret := w.begin(enrolOnly, "alice")
+	id, secret := w.begin(enrollOnly, "alice")
 	code := w.Code(secret)
 	for _, key := range []string{sessions, others, reader} {
 		w.isError(w.post(enrollPath, key, enrollBody("bob")), 403, "forbidden")
 		w.isError(w.post(verifyPath, key, verifyBody(id, code)), 403, "forbidden")
 		w.isError(w.post(backupPath, key, backupBody("alice")), 403, "forbidden")
 	}
-	// Who may only enrol confirms, and gets no session token.
-	got := w.want(w.post(verifyPath, enrolOnly, verifyBody(id, code)), 200)
+	// Who may only enroll confirms, and gets no session token.
+	got := w.want(w.post(verifyPath, enrollOnly, verifyBody(id, code)), 200)
 	if got.text != `{"verified":true}` {
 		t.Error(got.text)
 	}
 	// A key that mints no sessions is refused before the code is used up.
 	code = w.NextCode(secret)
-	for _, key := range []string{enrolOnly, others} {
+	for _, key := range []string{enrollOnly, others} {
 		got := w.post(verifyPath, key, verifyBody(id, code))
 		w.isError(got, 403, "forbidden")
 		if got.body["verified"] != false {
@@ -219,8 +219,8 @@ func TestQuickstartScopes(t *testing.T) {
 	w.want(w.post(verifyPath, sessions, verifyBody(id, code)), 200)
 
 	// The first recovery codes are part of enrolling; new ones are not.
-	first := w.want(w.post(backupPath, enrolOnly, backupBody("alice")), 200)
-	w.isError(w.post(backupPath, enrolOnly, backupBody("alice")), 409, "already_issued")
+	first := w.want(w.post(backupPath, enrollOnly, backupBody("alice")), 200)
+	w.isError(w.post(backupPath, enrollOnly, backupBody("alice")), 409, "already_issued")
 	renewed := w.want(w.post(backupPath, w.key(tenant, nil, ceremony.ScopeReset), backupBody("alice")), 200)
 	if first.text == renewed.text {
 		t.Error("the same codes again")
@@ -260,7 +260,7 @@ func TestQRImage(t *testing.T) {
 		t.Error(head.status, len(head.text))
 	}
 
-	for _, other := range []string{id[:len(id)-1] + "A", id[4:], "enr_" + ceremony.EnrolmentUUID(id[4:]), "enr_", id + "%00", "x"} {
+	for _, other := range []string{id[:len(id)-1] + "A", id[4:], "enr_" + ceremony.EnrollmentUUID(id[4:]), "enr_", id + "%00", "x"} {
 		if other != id {
 			w.isError(w.get("/qr/"+other+".png", ""), 404, "enrollment_not_found")
 		}

@@ -11,7 +11,7 @@ import (
 func TestEveryRequestIsAnsweredHere(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	for _, path := range []string{
 		"/", "/index.html", "/api", "/api/", "/api/backend/v1/user/", "/api/backend/v1/user//mfa", "/api/backend/v1/user/alice/mfa/",
 		"//api/backend/v1/user/alice/mfa", "/api/backend/v1//user/alice/mfa", "/api/backend/v1/./user/alice/mfa", "/x/../api/backend/v1/user/alice/mfa",
@@ -36,7 +36,7 @@ func TestEveryRequestIsAnsweredHere(t *testing.T) {
 func TestWrongMethods(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	for path, allow := range map[string]string{
 		userPath + "alice/mfa": "GET, HEAD", metadataPath: "GET, HEAD", userPath + "alice/disable_2fa": "POST", verifyTOTPPath: "POST",
 		sendPath: "POST", verifyPhonePath: "POST", verifyGrantPath: "POST", enrollPath: "POST", verifyPath: "POST", backupPath: "POST",

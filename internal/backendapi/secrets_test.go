@@ -210,7 +210,7 @@ func TestS18SecretsOfOthersAreNobodysMatter(t *testing.T) {
 	_, identify := withPeople()
 	w := newWorld(t, identify)
 	alice, key := as("Bearer token-of-alice"), as("jwt "+w.fullKey())
-	w.Enrol("bob")
+	w.Enroll("bob")
 	id, app := w.secret(alice, "alice")
 	bobs, _ := w.secret(key, "carol")
 	create := func(h http.Header, user string) answer {

@@ -28,7 +28,7 @@ import (
 // and tell nothing of what they were about.
 func TestS01FailuresAreRefusals(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	grant := w.win(key, "PAY", alice)
 	w.serve(func(o *Options) {
 		o.Demand = func(string, string) (grants.Demand, bool) { panic("secret " + grant) }
@@ -67,7 +67,7 @@ func TestS01FailuresAreRefusals(t *testing.T) {
 
 func TestS02GrantIsGoodForItsUserAndActionOnly(t *testing.T) {
 	w := newWorld(t)
-	key, alice, bob := w.fullKey(), w.Enrol("alice"), w.Enrol("bob")
+	key, alice, bob := w.fullKey(), w.Enroll("alice"), w.Enroll("bob")
 	grant := w.win(key, "PAY", alice)
 	bobs := w.win(key, "PAY", bob)
 	gone := w.win(key, "PAY", alice)
@@ -155,7 +155,7 @@ func (w *world) atOnce(n int, path, key, body string) int {
 
 func TestS03OneTimeGrantVerifiesOnce(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	for range 3 {
 		grant := w.win(key, "PAY", alice)
 		if n := w.atOnce(64, verifyGrantPath, key, grantBody("PAY", "alice", grant)); n != 1 {
@@ -178,7 +178,7 @@ func TestS03OneTimeGrantVerifiesOnce(t *testing.T) {
 
 func TestS04CodeIsGoodOnce(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	body := totpBody("PAY", "alice", w.NextCode(alice.Key))
 	if n := w.atOnce(5, verifyTOTPPath, key, body); n != 1 {
 		t.Errorf("a code passed %d times", n)
@@ -208,7 +208,7 @@ func TestS04CodeIsGoodOnce(t *testing.T) {
 // number of keys, and never the person's browser.
 func TestS05BudgetIsOneForAllKeys(t *testing.T) {
 	w := newWorld(t)
-	key, other, alice := w.fullKey(), w.fullKey(), w.Enrol("alice")
+	key, other, alice := w.fullKey(), w.fullKey(), w.Enroll("alice")
 	wrong := func() answer { return w.post(verifyTOTPPath, key, totpBody("PAY", "alice", w.WrongCode(alice.Key))) }
 	for range 5 {
 		w.mustBe(wrong(), 400, "incorrect_mfa_code")
@@ -262,7 +262,7 @@ func TestS05BudgetIsOneForAllKeys(t *testing.T) {
 // What was sent and what was given is in no error, event or failure.
 func TestS13NothingSecretInAnswersThatRefuse(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	_, phone := w.withPhone("bob", phoneNumber)
 	var told bytes.Buffer
 	note := func(a answer) answer {
@@ -314,7 +314,7 @@ func TestS18TenantsSeeNothingOfEachOther(t *testing.T) {
 	w := newWorld(t)
 	own := w.fullKey()
 	foreign := w.key("other", []string{ceremony.AnyAction}, ceremony.Scopes()...)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	alias := ceremony.UserUUID(alice.Subject)
 	grant := w.win(own, "PAY", alice)
 	bob, phone := w.withPhone("bob", phoneNumber)
@@ -388,7 +388,7 @@ func TestS18TenantsSeeNothingOfEachOther(t *testing.T) {
 func TestS19EveryInputHasALimit(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	large := `{"action_type":"PAY","user_id":"alice","grant":"x","more":"` + strings.Repeat("x", 64<<10) + `"}`
 	deep := `{"more":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`
 	w.mustBe(w.post(verifyGrantPath, key, large), 413, "request_too_large")

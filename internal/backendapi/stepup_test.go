@@ -53,7 +53,7 @@ func (w *world) win(key, action string, who *ceremonytest.Person) string {
 // phoneNumber is one that codes are sent to.
 const phoneNumber = "+4915123451234"
 
-// withPhone enrols a subject whose only authenticator is a phone, and gives it
+// withPhone enrolls a subject whose only authenticator is a phone, and gives it
 // with the phone's id as the API tells it.
 func (w *world) withPhone(name, number string) (ceremony.Principal, string) {
 	w.Helper()
@@ -64,7 +64,7 @@ func (w *world) withPhone(name, number string) (ceremony.Principal, string) {
 
 func (w *world) addPhone(p ceremony.Principal, number string, leave ceremony.Leave) {
 	w.Helper()
-	e, err := w.EnrolPhone(w.Context(), p, "", number, "https://app.test", leave)
+	e, err := w.EnrollPhone(w.Context(), p, "", number, "https://app.test", leave)
 	if err != nil {
 		w.Fatal("enrolling a phone:", err)
 	}
@@ -131,7 +131,7 @@ func (w *world) mustBe(a answer, status int, code string) {
 func TestDocument003(t *testing.T) {
 	const user = "31c41c16-c281-44ae-9602-8a047e3bf33d"
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol(user)
+	key, alice := w.fullKey(), w.Enroll(user)
 
 	// GET /api/backend/v1/user/<user_id>>/mfa, "if TOTP MFA".
 	if got := w.want(w.get("/api/backend/v1/user/31c41c16-c281-44ae-9602-8a047e3bf33d/mfa", key), 200); got.text != `{"mfa_setup":{"type":"Totp"}}` {
@@ -217,9 +217,9 @@ func (w *world) manageByPhone(p ceremony.Principal, number string) string {
 
 func TestStepUpRefusals(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	_, phone := w.withPhone("bob", phoneNumber)
-	gone := w.Enrol("gone")
+	gone := w.Enroll("gone")
 	if err := w.Reset(t.Context(), gone.Subject); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestStepUpRefusals(t *testing.T) {
 func TestStepUpFields(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
-	w.Enrol("alice")
+	w.Enroll("alice")
 	good := map[string]any{"action_type": "PAY", "user_id": "alice", "code": "123456", "grant_type": "TIME_BASED", "valid_for_seconds": 60}
 	for _, test := range []struct {
 		field string
@@ -336,7 +336,7 @@ func TestStepUpFields(t *testing.T) {
 
 func TestStepUpGrantsHoldForAsLongAsAsked(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	body := fmt.Sprintf(`{"action_type":"PAY","user_id":"alice","code":%q,"grant_type":"TIME_BASED","valid_for_seconds":60}`, w.NextCode(alice.Key))
 	grant := w.want(w.post(verifyTOTPPath, key, body), 200).string("step_up_grant")
 	for range 3 {
@@ -351,7 +351,7 @@ func TestStepUpGrantsHoldForAsLongAsAsked(t *testing.T) {
 // Clients that type ids as UUIDs name anybody by the alias, on either side.
 func TestStepUpUserIDsThatAreNoUUIDs(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice@example.com")
+	key, alice := w.fullKey(), w.Enroll("alice@example.com")
 	alias := ceremony.UserUUID(alice.Subject)
 	for _, name := range []string{alias, strings.ToUpper(alias), "alice@example.com", "alice%40example.com", "%61lice@example.com", "Alice@Example.COM"} {
 		if got := w.want(w.get(userPath+name+"/mfa", key), 200); got.text != `{"mfa_setup":{"type":"Totp"}}` {
@@ -377,7 +377,7 @@ func TestStepUpUserIDsThatAreNoUUIDs(t *testing.T) {
 
 func TestStepUpDisable(t *testing.T) {
 	w := newWorld(t)
-	key, alice := w.fullKey(), w.Enrol("alice")
+	key, alice := w.fullKey(), w.Enroll("alice")
 	grant := w.win(key, "PAY", alice)
 	if got := w.want(w.post(userPath+"alice/disable_2fa", key, ""), 200); got.text != `{}` {
 		t.Error(got.text)

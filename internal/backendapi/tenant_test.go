@@ -134,7 +134,7 @@ func TestTenantIsNamedRightly(t *testing.T) {
 	}
 }
 
-// A key is nobody's: it enrols whom the operator's own means tell of, in its own
+// A key is nobody's: it enrolls whom the operator's own means tell of, in its own
 // tenant.
 func TestTenantEnrolmentByKey(t *testing.T) {
 	source, identify := withPeople()
@@ -171,7 +171,7 @@ func TestTenantEnrolmentFollowsThePolicy(t *testing.T) {
 	_, identify := withPeople()
 	w := newWorld(t, identify)
 	user, key := as("Bearer token-of-alice", "X-Tenant-ID", tenantUUID), as("Bearer "+w.fullKey(), "X-User", "bob", "X-Tenant-ID", tenantUUID)
-	policy := func(p ceremony.Enrollment) {
+	policy := func(p ceremony.EnrollPolicy) {
 		w.Configure(func(s *ceremony.Settings) { s.Enrollment = p })
 		w.serve(identify)
 	}
@@ -182,9 +182,9 @@ func TestTenantEnrolmentFollowsThePolicy(t *testing.T) {
 	w.wantTenantError(w.me(user), http.StatusForbidden, "enrollment_denied")
 	w.wantTenantError(w.me(key), http.StatusForbidden, "enrollment_denied")
 
-	// After a reset nobody enrols by their first factor alone, whatever the policy.
+	// After a reset nobody enrolls by their first factor alone, whatever the policy.
 	policy(ceremony.FirstUse)
-	w.Enrol("alice")
+	w.Enroll("alice")
 	if err := w.Reset(w.Context(), grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}); err != nil {
 		t.Fatal(err)
 	}

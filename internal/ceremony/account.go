@@ -72,7 +72,7 @@ type LiveGrant struct {
 	Expires    time.Time
 }
 
-// Account is what a person may know of their own enrolment.
+// Account is what a person may know of their own enrollment.
 type Account struct {
 	Subject           grants.Subject
 	Enrolled          bool

@@ -27,12 +27,12 @@ func words(w *ceremonytest.World, t *testing.T, p ceremony.Principal) (all []cer
 // neither by wrong answers nor by passing again and again with what they added.
 func TestS19ActivityIsNotPushedOutByMore(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(time.Hour)
 	thief := *alice
 	thief.Principal = browser(alice.Principal, 1)
 	added := add(w, t, &thief)
-	pending, err := w.Service.Enrol(t.Context(), w.Stranger("bob"), "", ceremony.Leave{})
+	pending, err := w.Service.Enroll(t.Context(), w.Stranger("bob"), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestS19ActivityIsNotPushedOutByMore(t *testing.T) {
 		return n
 	}
 
-	for range 120 { // beyond every budget: of a stranger's own enrolment
+	for range 120 { // beyond every budget: of a stranger's own enrollment
 		w.Confirm(t.Context(), w.Stranger("bob"), pending.ID, w.WrongCode(pending.Key), "")
 	}
 	if all, _ := words(w, t, w.Stranger("bob")); len(all) != 20 {

@@ -13,7 +13,7 @@ import (
 // than wrong answers ever do, and what they are told to wait is enough.
 func TestWaitsAfterTheClockWasAhead(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(2 * time.Hour)
 	for range 5 {
 		_, err := prove(w, t, alice.Principal, view, w.WrongCode(alice.Key))
@@ -45,7 +45,7 @@ func TestWaitsAfterTheClockWasAhead(t *testing.T) {
 func TestUnlockAll(t *testing.T) {
 	w := ceremonytest.New(t)
 	for _, name := range []string{"alice", "bob", "carol"} {
-		who := w.Enrol(name)
+		who := w.Enroll(name)
 		for range 5 {
 			if name == "bob" {
 				break

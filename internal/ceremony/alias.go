@@ -50,26 +50,26 @@ func (s *Service) Resolve(ctx context.Context, named grants.Subject) (grants.Sub
 	return grants.Subject{Tenant: row.Value.Tenant, User: row.Value.User}, err
 }
 
-// enrolmentAlias is the name under which an enrolment is found by servers: the
+// enrollmentAlias is the name under which an enrollment is found by servers: the
 // UUID that its id begins with.
-func enrolmentAlias(db *records.DB, id []byte) grants.Holder {
+func enrollmentAlias(db *records.DB, id []byte) grants.Holder {
 	return db.NameKey("enrolment", uuid.UUID(id[:16]).String())
 }
 
-// EnrolmentUUID is the alias of an enrolment for clients that know only UUIDs.
-func EnrolmentUUID(id string) string {
-	raw, ok := parseID(id, enrolmentIDLen)
+// EnrollmentUUID is the alias of an enrollment for clients that know only UUIDs.
+func EnrollmentUUID(id string) string {
+	raw, ok := parseID(id, enrollmentIDLen)
 	if !ok {
 		return ""
 	}
 	return uuid.UUID(raw[:16]).String()
 }
 
-// Enrolled gives the subject and the full id of the enrolment that a server of
+// Enrolled gives the subject and the full id of the enrollment that a server of
 // the tenant names by its id or its UUID: one that is pending, or one that became
 // an authenticator since. [ErrNotFound] where the tenant has none such.
 func (s *Service) Enrolled(ctx context.Context, tenant, id string) (grants.Subject, string, error) {
-	who, full, err := s.enrolmentOf(ctx, id)
+	who, full, err := s.enrollmentOf(ctx, id)
 	if err == nil && who.Tenant != tenant {
 		err = ErrNotFound
 	}
@@ -79,29 +79,29 @@ func (s *Service) Enrolled(ctx context.Context, tenant, id string) (grants.Subje
 	return who, full, nil
 }
 
-// Begun gives the enrolment that a server began and that waits for its first
+// Begun gives the enrollment that a server began and that waits for its first
 // proof, to whoever has its whole id: no more is asked than that. [ErrNotFound] for
 // everything else, and once it was confirmed, ran out or is void.
-func (s *Service) Begun(ctx context.Context, id string) (Enrolment, error) {
-	if _, whole := parseID(id, enrolmentIDLen); !whole {
-		return Enrolment{}, ErrNotFound
+func (s *Service) Begun(ctx context.Context, id string) (Enrollment, error) {
+	if _, whole := parseID(id, enrollmentIDLen); !whole {
+		return Enrollment{}, ErrNotFound
 	}
-	who, full, err := s.enrolmentOf(ctx, id)
+	who, full, err := s.enrollmentOf(ctx, id)
 	if err != nil {
-		return Enrolment{}, err
+		return Enrollment{}, err
 	}
 	e, err := s.Pending(ctx, ServerPrincipal(who, "", ""), full)
 	if errors.Is(err, ErrExpired) || errors.Is(err, ErrVoided) {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return Enrolment{}, err
+		return Enrollment{}, err
 	}
 	return e, nil
 }
 
-func (s *Service) enrolmentOf(ctx context.Context, id string) (who grants.Subject, full string, err error) {
-	raw, whole := parseID(id, enrolmentIDLen)
+func (s *Service) enrollmentOf(ctx context.Context, id string) (who grants.Subject, full string, err error) {
+	raw, whole := parseID(id, enrollmentIDLen)
 	if !whole {
 		u, err := uuid.Parse(id)
 		if err != nil || len(id) != 36 {
@@ -113,20 +113,20 @@ func (s *Service) enrolmentOf(ctx context.Context, id string) (who grants.Subjec
 	if err != nil {
 		return who, "", err
 	}
-	row, err := db.Names.Get(ctx, enrolmentAlias(db, raw), nil)
-	if errors.Is(err, records.ErrNotFound) || err == nil && whole && !sameText(row.Value.Enrolment, id) {
+	row, err := db.Names.Get(ctx, enrollmentAlias(db, raw), nil)
+	if errors.Is(err, records.ErrNotFound) || err == nil && whole && !sameText(row.Value.Enrollment, id) {
 		return who, "", ErrNotFound
 	}
-	return grants.Subject{Tenant: row.Value.Tenant, User: row.Value.User}, row.Value.Enrolment, err
+	return grants.Subject{Tenant: row.Value.Tenant, User: row.Value.User}, row.Value.Enrollment, err
 }
 
 // dropNames gives the ops after which servers find the authenticators no more by
-// the enrolments that they were.
+// the enrollments that they were.
 func dropNames(db *records.DB, as []records.Authenticator) []store.Op {
 	var ops []store.Op
 	for i := range as {
-		if raw, ok := parseID(as[i].Enrolment, enrolmentIDLen); ok {
-			ops = append(ops, db.Names.DropID(enrolmentAlias(db, raw), nil))
+		if raw, ok := parseID(as[i].Enrollment, enrollmentIDLen); ok {
+			ops = append(ops, db.Names.DropID(enrollmentAlias(db, raw), nil))
 		}
 	}
 	return ops

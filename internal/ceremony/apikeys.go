@@ -22,7 +22,7 @@ type Scope string
 
 // The scopes.
 const (
-	ScopeEnroll Scope = "enroll" // begin and finish a subject's first enrolment
+	ScopeEnroll Scope = "enroll" // begin and finish a subject's first enrollment
 	ScopeVerify Scope = "verify" // mint grants for the key's action types
 	ScopeGrants Scope = "grants" // check grants, and use up those that are good for once
 	ScopeRead   Scope = "read"   // see what a subject is enrolled with

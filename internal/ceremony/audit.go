@@ -11,7 +11,7 @@ import (
 // token or secret (S13).
 type Event struct {
 	Time time.Time
-	// Kind is what was decided on: challenge, verify, grant, enrol, confirm,
+	// Kind is what was decided on: challenge, verify, grant, enroll, confirm,
 	// rename, remove, vouch, disown, recovery_codes, revoke, reset, unlock, invite, sms,
 	// api_key.
 	Kind string
@@ -26,7 +26,7 @@ type Event struct {
 	// Method is the means of proof, where one was offered.
 	Method string
 	// Object is the id of the challenge, authenticator or grant concerned, or an
-	// enrolment's UUID, since its whole id may be a secret.
+	// enrollment's UUID, since its whole id may be a secret.
 	Object  string
 	Address string
 	// Client is the id of the API key that acted, or [UserClient]; empty for

@@ -77,7 +77,7 @@ const challengeIDLen = 16
 const MaxReturnTo = 8 << 10
 
 // Begin gives p's live challenge for what is asked, or begins one. It needs no
-// enrolment: who has none is told so by [Service.Describe].
+// enrollment: who has none is told so by [Service.Describe].
 func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, error) {
 	if len(ask.ReturnTo) > MaxReturnTo || len(ask.Site) > MaxReturnTo {
 		return Challenge{}, &Field{Name: "return_to", Detail: "the address is too long to come back to"}

@@ -9,12 +9,12 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
 
-// A pending enrolment is shown to who has the whole id that a server was given,
+// A pending enrollment is shown to who has the whole id that a server was given,
 // and only while it is pending.
 func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	begin := func(p ceremony.Principal) ceremony.Enrolment {
-		e, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{})
+	begin := func(p ceremony.Principal) ceremony.Enrollment {
+		e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 	alice := server(w.Stranger("alice"))
 	one, other := begin(alice), begin(alice)
 	shown("pending", one.ID, nil)
-	shown("its UUID", ceremony.EnrolmentUUID(one.ID), ceremony.ErrNotFound)
+	shown("its UUID", ceremony.EnrollmentUUID(one.ID), ceremony.ErrNotFound)
 	shown("half of it", one.ID[:22], ceremony.ErrNotFound)
 	shown("another ending", one.ID[:24]+strings.Repeat("A", 8), ceremony.ErrNotFound)
 	shown("nothing", "", ceremony.ErrNotFound)
@@ -47,22 +47,22 @@ func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 	shown("run out", late.ID, ceremony.ErrNotFound)
 }
 
-// The audit log names an enrolment by what shows nothing.
+// The audit log names an enrollment by what shows nothing.
 func TestS13WholeIDOfAnEnrolmentIsInNoEvent(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	e, err := w.Service.Enrol(t.Context(), server(w.Stranger("alice")), "", ceremony.Leave{})
+	e, err := w.Service.Enroll(t.Context(), server(w.Stranger("alice")), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	events := w.Events()
-	if got := events[len(events)-1]; got.Kind != "enrol" || got.Object != ceremony.EnrolmentUUID(e.ID) || strings.Contains(got.Object, e.ID) {
+	if got := events[len(events)-1]; got.Kind != "enrol" || got.Object != ceremony.EnrollmentUUID(e.ID) || strings.Contains(got.Object, e.ID) {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestResetNotesWhoDidIt(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	if err := w.ResetBy(t.Context(), server(alice.Principal)); err != nil {
 		t.Fatal(err)
 	}

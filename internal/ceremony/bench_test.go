@@ -104,7 +104,7 @@ func BenchmarkSpend(b *testing.B) {
 // BenchmarkVerify is a whole step-up by a code, challenge included.
 func BenchmarkVerify(b *testing.B) {
 	w := ceremonytest.New(b)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	for i := 0; b.Loop(); i++ {
 		p := *alice
 		binary.BigEndian.PutUint32(p.Session[:], uint32(i))

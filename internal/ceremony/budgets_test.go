@@ -18,7 +18,7 @@ import (
 // 100 in all (NIST SP 800-63B section 3.2.2).
 func TestS05BudgetOfTheAPIDoesNotGrowWithKeys(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	key := func(n int) ceremony.Principal {
 		return ceremony.ServerPrincipal(alice.Subject, fmt.Sprint("key_", n), "")
 	}
@@ -61,7 +61,7 @@ func TestS05BudgetOfTheAPIDoesNotGrowWithKeys(t *testing.T) {
 // it can be forgiven however many keys there were.
 func TestS05BudgetsOfOldAreOne(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	h := w.DB.Holder(alice.Subject)
 	for n := range 300 {
 		op, err := w.DB.Attempts.Set(h, []byte(fmt.Sprint("api key_", n)), records.Attempts{Wrong: map[string]int{"totp": 1}}, time.Time{})
@@ -89,7 +89,7 @@ func TestS05BudgetsOfOldAreOne(t *testing.T) {
 func TestS05BrowserThatEnrolledIsKnown(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Stranger("alice")
-	e, err := w.Service.Enrol(t.Context(), alice, "", ceremony.Leave{})
+	e, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,16 +39,16 @@ import (
 var (
 	// ErrNoGrant: see grants.ErrNoGrant.
 	ErrNoGrant = grants.ErrNoGrant
-	// ErrNotFound tells that there is no such challenge, enrolment,
+	// ErrNotFound tells that there is no such challenge, enrollment,
 	// authenticator or grant of this subject in this browser.
 	ErrNotFound = errors.New("not found")
-	// ErrExpired tells that the challenge or enrolment ran out.
+	// ErrExpired tells that the challenge or enrollment ran out.
 	ErrExpired = errors.New("expired")
 	// ErrNotEnrolled tells that the subject has no authenticator yet.
 	ErrNotEnrolled = errors.New("no authenticator is enrolled")
 	// ErrEnrolled tells that the subject has an authenticator already.
 	ErrEnrolled = errors.New("an authenticator is enrolled already")
-	// ErrVoided tells that another enrolment, or a change to the
+	// ErrVoided tells that another enrollment, or a change to the
 	// authenticators, came first.
 	ErrVoided = errors.New("enrolment is void: the authenticators changed since it began")
 	// ErrInvalidCode tells that the answer is wrong or was used before. See
@@ -59,11 +59,11 @@ var (
 	ErrCloned = fmt.Errorf("%w: the passkey may have been copied", ErrInvalidCode)
 	// ErrTooManyAttempts tells that no answer is looked at now. See [Wait].
 	ErrTooManyAttempts = errors.New("too many wrong codes")
-	// ErrInviteRequired tells that the subject may enrol with a valid invite
+	// ErrInviteRequired tells that the subject may enroll with a valid invite
 	// only.
 	ErrInviteRequired = errors.New("an invite from the operator is needed to enrol")
-	// ErrEnrolmentDenied tells that the operator lets nobody enrol.
-	ErrEnrolmentDenied = errors.New("enrolment is not allowed here")
+	// ErrEnrollmentDenied tells that the operator lets nobody enroll.
+	ErrEnrollmentDenied = errors.New("enrolment is not allowed here")
 	// ErrManageRequired tells that the change needs a fresh grant for
 	// step_up.manage that is bound to it.
 	ErrManageRequired = errors.New("a fresh step-up is needed for this change")
@@ -150,26 +150,26 @@ type Principal struct {
 	Address string
 }
 
-// Enrollment says who may enrol for the first time (S15).
-type Enrollment string
+// EnrollPolicy says who may enroll for the first time (S15).
+type EnrollPolicy string
 
 // The policies. All of them demand an invite after a reset, but deny, which
-// lets nobody enrol at all.
+// lets nobody enroll at all.
 const (
-	FirstUse Enrollment = "first_use"
-	ByInvite Enrollment = "invite"
-	Deny     Enrollment = "deny"
+	FirstUse EnrollPolicy = "first_use"
+	ByInvite EnrollPolicy = "invite"
+	Deny     EnrollPolicy = "deny"
 )
 
 // Settings are what an operator chose. See the numbers in the README.
 type Settings struct {
 	// Issuer names the service in authenticator apps.
 	Issuer     string
-	Enrollment Enrollment
+	Enrollment EnrollPolicy
 	// Until ends FirstUse; afterwards it is as ByInvite. Zero never ends it.
 	Until time.Time
 	TOTP  totp.Params
-	// ChallengeTTL, PendingTTL, ManageTTL: how long a challenge, an enrolment
+	// ChallengeTTL, PendingTTL, ManageTTL: how long a challenge, an enrollment
 	// and a grant for step_up.manage hold.
 	ChallengeTTL, PendingTTL, ManageTTL time.Duration
 	// RecoveryCodes is how many a subject is given.

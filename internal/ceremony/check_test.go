@@ -32,7 +32,7 @@ func check(w *ceremonytest.World, t testing.TB, p ceremony.Principal, d grants.D
 
 func TestS02OtherUsesOfAGrantGetOneAnswer(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice, bob := w.Enrol("alice"), w.Enrol("bob")
+	alice, bob := w.Enroll("alice"), w.Enroll("bob")
 	won := w.Win(alice, view)
 	token := won.Token.Text()
 	if err := check(w, t, alice.Principal, view, token); err != nil {
@@ -85,7 +85,7 @@ func TestS02OtherUsesOfAGrantGetOneAnswer(t *testing.T) {
 // restart does not bring it back.
 func TestS03OneTimeMeansOne(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	var last ceremony.Pass
 	for range 50 {
 		won := w.Win(alice, withdraw)
@@ -137,7 +137,7 @@ func atOnce(n int, f func(i int)) {
 // it, only once, and not where it was revoked meanwhile.
 func TestS03GivenBackIsGoodForOneUse(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	won := w.Win(alice, withdraw)
 	pass, err := w.Check(t.Context(), &alice.Principal, &withdraw, [32]byte{}, won.Token.Text())
 	if err != nil {
@@ -175,7 +175,7 @@ func TestS03GivenBackIsGoodForOneUse(t *testing.T) {
 
 func TestRevocation(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice, bob := w.Enrol("alice"), w.Enrol("bob")
+	alice, bob := w.Enroll("alice"), w.Enroll("bob")
 	first, second, third := w.Win(alice, view), w.Win(alice, withdraw), w.Win(alice, view)
 	of := w.Win(bob, view)
 	account, err := w.Account(t.Context(), alice.Principal)
@@ -206,7 +206,7 @@ func TestRevocation(t *testing.T) {
 // The hot path reads no database and allocates nothing.
 func TestCheckOfALiveGrantAllocatesNothing(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	p, d, token := &alice.Principal, view, w.Win(alice, view).Token.Text()
 	ctx := t.Context()
 	if got := testing.AllocsPerRun(100, func() {

@@ -9,7 +9,7 @@ import (
 
 // ClockOff is [ErrInvalidCode] of a code that is right for another time: the
 // device's clock is off by By, before ours where that is above zero. The code is
-// not accepted. It is told for a pending enrolment only, whose secret is before
+// not accepted. It is told for a pending enrollment only, whose secret is before
 // its owner's eyes; elsewhere it would tell a guesser more than "wrong".
 type ClockOff struct{ By time.Duration }
 

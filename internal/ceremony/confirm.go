@@ -12,7 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
-// Confirmed is a finished enrolment.
+// Confirmed is a finished enrollment.
 type Confirmed struct {
 	Authenticator Authenticator
 	// RecoveryCodes come with the first authenticator, and nobody is told them
@@ -22,19 +22,19 @@ type Confirmed struct {
 	Won *Won
 }
 
-// Confirm finishes an enrolment with its first proof: the app's code, the code
+// Confirm finishes an enrollment with its first proof: the app's code, the code
 // that was sent, or the browser's answer to the options. The policy is held
 // against it again, and whatever allowed it is used up (S15). It fails with
 // [ErrVoided] where the set of authenticators changed since it began: of two
-// pending enrolments the first confirmed wins.
+// pending enrollments the first confirmed wins.
 //
-// A first enrolment may name p's challenge that sent the person here: what
+// A first enrollment may name p's challenge that sent the person here: what
 // confirms is a fresh proof, so it passes that challenge too, and nobody has to
 // wait for the app's next code. An empty challenge names none, and one that
 // cannot be passed this way is left as it is.
 //
 // Other errors: [ErrNotFound], [ErrExpired], [ErrInvalidCode], of which a
-// [ClockOff] is one, [ErrInviteRequired], [ErrEnrolmentDenied].
+// [ClockOff] is one, [ErrInviteRequired], [ErrEnrollmentDenied].
 func (s *Service) Confirm(ctx context.Context, p Principal, id, code, challenge string) (Confirmed, error) {
 	return s.confirm(ctx, p, id, code, also{challenge: challenge})
 }
@@ -110,7 +110,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 			leave, err := s.firstLeave(ctx, db, p, &read.Value, &pending.Value)
 			if errors.Is(err, ErrInviteRequired) {
 				// Who was first may have used up the invite since the account was
-				// read; then the truth is that this enrolment is void.
+				// read; then the truth is that this enrollment is void.
 				if now, err := db.Accounts.Find(ctx, holder, nil); err != nil || now.Version != read.Version {
 					return cmp.Or(err, records.ErrConflict)
 				}
@@ -159,7 +159,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 	return done, method, nil
 }
 
-// firstProof holds the answer against a pending enrolment, and gives what the
+// firstProof holds the answer against a pending enrollment, and gives what the
 // authenticator will be checked with.
 func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id string, pending *records.Pending, answer string) (made records.Authenticator, proof Proof, err error) {
 	proof.Method = methodsOf[pending.Type]
@@ -193,7 +193,7 @@ func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id
 	}
 	made.Type = pending.Type
 	if p.Client != "" {
-		made.Enrolment = id
+		made.Enrollment = id
 	}
 	return made, proof, nil
 }
@@ -206,26 +206,26 @@ func PasskeyMethod(k *records.Passkey) grants.Methods {
 	return grants.BoundPasskey
 }
 
-// namesOf gives the ops by which servers find the subject, and the enrolment
+// namesOf gives the ops by which servers find the subject, and the enrollment
 // that became its authenticator.
 func namesOf(db *records.DB, p Principal, added *records.Authenticator) ([]store.Op, error) {
 	alias, err := aliasOp(db, p.Subject)
-	if err != nil || added.Enrolment == "" {
+	if err != nil || added.Enrollment == "" {
 		return []store.Op{alias}, err
 	}
-	raw, ok := parseID(added.Enrolment, enrolmentIDLen)
+	raw, ok := parseID(added.Enrollment, enrollmentIDLen)
 	if !ok {
 		return nil, ErrNotFound
 	}
-	name, err := db.Names.Set(enrolmentAlias(db, raw), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrolment: added.Enrolment}, never)
+	name, err := db.Names.Set(enrollmentAlias(db, raw), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrollment: added.Enrollment}, never)
 	return []store.Op{alias, name}, err
 }
 
-// firstLeave holds a first enrolment against today's policy, and gives the ops
+// firstLeave holds a first enrollment against today's policy, and gives the ops
 // that use up what allowed it.
 func (s *Service) firstLeave(ctx context.Context, db *records.DB, p Principal, a *records.Account, pending *records.Pending) ([]store.Op, error) {
 	if s.set.Enrollment == Deny {
-		return nil, ErrEnrolmentDenied
+		return nil, ErrEnrollmentDenied
 	}
 	if p.isServer() && pending.Key != "" {
 		return nil, nil
@@ -245,7 +245,7 @@ func (s *Service) firstLeave(ctx context.Context, db *records.DB, p Principal, a
 
 // firstOrigin is what vouches for an authenticator that is about to be confirmed
 // (S24): what proved the operation that allowed it; nothing that is known for an
-// API key after a reset, and for an enrolment that began before that was kept. A
+// API key after a reset, and for an enrollment that began before that was kept. A
 // nil one is full strength.
 func (s *Service) firstOrigin(a *records.Account, pending *records.Pending) *records.Origin {
 	switch {
@@ -280,13 +280,13 @@ func hasLabel(a *records.Account, label string) bool {
 	return false
 }
 
-// passWith gives the ops by which a first enrolment passes p's challenge too, or
+// passWith gives the ops by which a first enrollment passes p's challenge too, or
 // wins the grant that a server asks for, or nothing where it cannot.
 func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, first bool, also also, proof Proof) (*Won, []store.Op, error) {
 	if !first || also.challenge == "" && also.demand == nil {
 		return nil, nil, nil
 	}
-	// While no answer is looked at, this one is none either: an enrolment after
+	// While no answer is looked at, this one is none either: an enrollment after
 	// the removal of the last authenticator must not get around the wait.
 	if b, err := s.budget(ctx, db, p, db.Holder(p.Subject)); err != nil {
 		return nil, nil, err

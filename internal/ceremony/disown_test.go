@@ -11,17 +11,17 @@ import (
 )
 
 // Disowning suspends a new authenticator with all that it added and renewed, and
-// ends every grant and pending enrolment. It reaches nothing that is old, or that
+// ends every grant and pending enrollment. It reaches nothing that is old, or that
 // has no older one beside it; and only an older one takes it back.
 func TestS24DisowningOnlyTakesAway(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	want(t, "the first of all", w.Disown(t.Context(), alice.Principal, alice.Authenticator.ID), ceremony.ErrNotDisownable)
 	w.Clock.Advance(8 * 24 * time.Hour)
-	thief := w.EnrolAs(alice.Principal, ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, alice.RecoveryCodes[0])})
+	thief := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, alice.RecoveryCodes[0])})
 	further := add(w, t, thief)
 	grant, mine := w.Win(thief, view), w.Win(alice, view)
-	pending, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
+	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestS24DisowningOnlyTakesAway(t *testing.T) {
 	}
 	grant = w.Win(thief, view)
 	want(t, "the old one", w.Disown(t.Context(), alice.Principal, alice.Authenticator.ID), ceremony.ErrNotDisownable)
-	bob := w.Enrol("bob")
+	bob := w.Enroll("bob")
 	want(t, "another's", w.Disown(t.Context(), bob.Principal, thief.Authenticator.ID), ceremony.ErrNotFound)
 	want(t, "the new one", w.Disown(t.Context(), alice.Principal, thief.Authenticator.ID), nil)
 	w.Reopen()
@@ -72,11 +72,11 @@ func TestS24DisowningOnlyTakesAway(t *testing.T) {
 	}
 }
 
-// Records of before there were origins are full strength; an enrolment that was
+// Records of before there were origins are full strength; an enrollment that was
 // pending then is not.
 func TestS24RecordsWithoutAnOrigin(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	only := ceremonytest.Demand("WITHDRAW_FUNDS", grants.OneTimeUse, 2*time.Minute, grants.TOTP)
 	old := add(w, t, alice)
@@ -99,7 +99,7 @@ func TestS24RecordsWithoutAnOrigin(t *testing.T) {
 	strip(func(a *records.Account) { a.Authenticators[1].Origin = nil })
 	w.Win(old, only)
 
-	begun, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	begun, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
-// Enrolment is an authenticator that waits for its first proof.
-type Enrolment struct {
+// Enrollment is an authenticator that waits for its first proof.
+type Enrollment struct {
 	ID string
 	// Method is its means of proof: grants.TOTP, SMS or Passkey.
 	Method grants.Methods
@@ -35,7 +35,7 @@ type Enrolment struct {
 	Expires time.Time
 }
 
-// Leave is what allows an enrolment beyond the policy: an invite for the first
+// Leave is what allows an enrollment beyond the policy: an invite for the first
 // authenticator, a grant for step_up.manage for further ones. A server's API key
 // is leave for the first one by itself.
 type Leave struct {
@@ -52,76 +52,76 @@ func newID(size int) []byte {
 
 func idText(id []byte) string { return base64.RawURLEncoding.EncodeToString(id) }
 
-// enrolmentIDLen is the length of a pending enrolment's id, in bytes: a UUID
+// enrollmentIDLen is the length of a pending enrollment's id, in bytes: a UUID
 // (version 4, RFC 9562), for clients that take nothing else, and 64 random bits
 // more.
-const enrolmentIDLen = 24
+const enrollmentIDLen = 24
 
-func newEnrolmentID() []byte {
-	id := newID(enrolmentIDLen)
+func newEnrollmentID() []byte {
+	id := newID(enrollmentIDLen)
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return id
 }
 
-// Enrol begins the enrolment of an authenticator app. The first authenticator is
+// Enroll begins the enrollment of an authenticator app. The first authenticator is
 // allowed by the operator's policy (S15), further ones by a grant for
 // step_up.manage bound to [AddOp] (S14), which it spends.
 //
-// It fails with [ErrInviteRequired], [ErrEnrolmentDenied], [ErrManageRequired],
+// It fails with [ErrInviteRequired], [ErrEnrollmentDenied], [ErrManageRequired],
 // [ErrEnrolled], [ErrLimit] or a [Field].
-func (s *Service) Enrol(ctx context.Context, p Principal, label string, leave Leave) (Enrolment, error) {
-	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+func (s *Service) Enroll(ctx context.Context, p Principal, label string, leave Leave) (Enrollment, error) {
+	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
 		key, err := totp.NewKey(s.set.TOTP)
 		if err != nil {
-			return Enrolment{}, err
+			return Enrollment{}, err
 		}
 		pending := records.Pending{Type: records.TypeTOTP, Label: label,
 			TOTP: records.TOTP{Secret: key.Secret, Algorithm: key.Algorithm, Digits: key.Digits}}
 		db, id, err := s.begin(ctx, p, &pending, "Authenticator app", leave)
 		if err != nil {
-			return Enrolment{}, err
+			return Enrollment{}, err
 		}
-		return s.enrolment(ctx, db, p, id, &pending)
+		return s.enrollment(ctx, db, p, id, &pending)
 	})
 }
 
-// EnrolPasskey is [Service.Enrol] of a passkey for the site (scheme://host). Where
+// EnrollPasskey is [Service.Enroll] of a passkey for the site (scheme://host). Where
 // there can be none it fails with [ErrMethodNotAccepted].
-func (s *Service) EnrolPasskey(ctx context.Context, p Principal, label, site string, leave Leave) (Enrolment, error) {
-	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+func (s *Service) EnrollPasskey(ctx context.Context, p Principal, label, site string, leave Leave) (Enrollment, error) {
+	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
 		// Asked first: the grant that allows it would be spent for nothing.
 		if f := s.passkeys(); f == nil || !f.Serves(site) {
-			return Enrolment{}, ErrMethodNotAccepted
+			return Enrollment{}, ErrMethodNotAccepted
 		}
 		pending := records.Pending{Type: records.TypePasskey, Label: label, Site: site}
 		db, id, err := s.begin(ctx, p, &pending, "Passkey", leave)
 		if err != nil {
-			return Enrolment{}, err
+			return Enrollment{}, err
 		}
-		return s.enrolment(ctx, db, p, id, &pending)
+		return s.enrollment(ctx, db, p, id, &pending)
 	})
 }
 
-// EnrolPhone is [Service.Enrol] of a phone, which is sent its first code for use
+// EnrollPhone is [Service.Enroll] of a phone, which is sent its first code for use
 // on the site (scheme://host). Where
-// the code cannot be sent the enrolment stands, and [Service.SendFirstCode] sends
-// another; the error is then [ErrNotSent] or a [SendWait], and the Enrolment is
+// the code cannot be sent the enrollment stands, and [Service.SendFirstCode] sends
+// another; the error is then [ErrNotSent] or a [SendWait], and the Enrollment is
 // good.
-func (s *Service) EnrolPhone(ctx context.Context, p Principal, label, number, site string, leave Leave) (Enrolment, error) {
-	return s.reportEnrol(ctx, p, func() (Enrolment, error) {
+func (s *Service) EnrollPhone(ctx context.Context, p Principal, label, number, site string, leave Leave) (Enrollment, error) {
+	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
 		if s.sms == nil {
-			return Enrolment{}, ErrNoSMS
+			return Enrollment{}, ErrNoSMS
 		}
 		number, err := s.sms.Number(number)
 		if err != nil {
-			return Enrolment{}, err
+			return Enrollment{}, err
 		}
 		pending := records.Pending{Type: records.TypePhone, Label: label, Site: site, Phone: records.Phone{Number: number}}
 		db, id, err := s.begin(ctx, p, &pending, "Phone", leave)
 		if err != nil {
-			return Enrolment{}, err
+			return Enrollment{}, err
 		}
-		e, err := s.enrolment(ctx, db, p, id, &pending)
+		e, err := s.enrollment(ctx, db, p, id, &pending)
 		if err != nil {
 			return e, err
 		}
@@ -131,10 +131,10 @@ func (s *Service) EnrolPhone(ctx context.Context, p Principal, label, number, si
 	})
 }
 
-func (s *Service) reportEnrol(ctx context.Context, p Principal, begin func() (Enrolment, error)) (Enrolment, error) {
+func (s *Service) reportEnroll(ctx context.Context, p Principal, begin func() (Enrollment, error)) (Enrollment, error) {
 	e, err := begin()
 	// Who has the whole id of a server's is shown the secret: see Begun.
-	event := Event{Kind: "enrol", Outcome: "begun", Object: EnrolmentUUID(e.ID), Method: e.Method.String()}
+	event := Event{Kind: "enrol", Outcome: "begun", Object: EnrollmentUUID(e.ID), Method: e.Method.String()}
 	if err != nil {
 		event.Outcome, event.Cause = "refused", causeOf(err)
 	}
@@ -142,7 +142,7 @@ func (s *Service) reportEnrol(ctx context.Context, p Principal, begin func() (En
 	return e, err
 }
 
-// begin stores a pending enrolment, and uses up what allowed it.
+// begin stores a pending enrollment, and uses up what allowed it.
 func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pending, name string, leave Leave) (*records.DB, []byte, error) {
 	label, err := cleanLabel(pending.Label)
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 	if err != nil {
 		return nil, nil, err
 	}
-	holder, id := db.Holder(p.Subject), newEnrolmentID()
+	holder, id := db.Holder(p.Subject), newEnrollmentID()
 	pending.Name, pending.Browser, pending.Expires = p.Shown(), bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
 	err = again(func() error {
 		ops, err := s.takeLeave(ctx, db, p, pending, leave)
@@ -176,7 +176,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 			return err
 		}
 		if p.Client != "" {
-			name, err := db.Names.Set(enrolmentAlias(db, id), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrolment: idText(id)}, until)
+			name, err := db.Names.Set(enrollmentAlias(db, id), nil, records.Name{Tenant: p.Tenant, User: p.User, Enrollment: idText(id)}, until)
 			if err != nil {
 				return err
 			}
@@ -187,7 +187,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 	return db, id, err
 }
 
-// takeLeave decides whether the enrolment may begin, notes in it what allowed
+// takeLeave decides whether the enrollment may begin, notes in it what allowed
 // it, and gives the ops that use that up.
 func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pending *records.Pending, leave Leave) ([]store.Op, error) {
 	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
@@ -209,7 +209,7 @@ func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pe
 		pending.Managed, pending.Origin = true, originOf(&account.Value, by)
 		return []store.Op{spend}, nil
 	case s.set.Enrollment == Deny:
-		return nil, ErrEnrolmentDenied
+		return nil, ErrEnrollmentDenied
 	case p.isServer():
 		pending.Key = p.Client
 	case s.firstNeedsInvite(&account.Value):
@@ -239,8 +239,8 @@ var methodsOf = map[string]grants.Methods{
 	records.TypeTOTP: grants.TOTP, records.TypePhone: grants.SMS, records.TypePasskey: grants.Passkey,
 }
 
-func (s *Service) enrolment(ctx context.Context, db *records.DB, p Principal, id []byte, pending *records.Pending) (Enrolment, error) {
-	e := Enrolment{ID: idText(id), Method: methodsOf[pending.Type], Label: pending.Label, Expires: pending.Expires}
+func (s *Service) enrollment(ctx context.Context, db *records.DB, p Principal, id []byte, pending *records.Pending) (Enrollment, error) {
+	e := Enrollment{ID: idText(id), Method: methodsOf[pending.Type], Label: pending.Label, Expires: pending.Expires}
 	var err error
 	switch pending.Type {
 	case records.TypeTOTP:
@@ -249,7 +249,7 @@ func (s *Service) enrolment(ctx context.Context, db *records.DB, p Principal, id
 	case records.TypePhone:
 		e.Sent.Suffix = PhoneSuffix(pending.Phone.Number)
 		if s.sms == nil {
-			break // an enrolment may outlive the settings
+			break // an enrollment may outlive the settings
 		}
 		var sent sentCodes
 		if sent, err = s.sentTo(ctx, db, p); err != nil {
@@ -313,30 +313,30 @@ func (s *Service) findInvite(ctx context.Context, db *records.DB, p Principal, h
 	return invite, err
 }
 
-// Pending gives p's enrolment that waits for its first proof, to show it again.
+// Pending gives p's enrollment that waits for its first proof, to show it again.
 // [ErrNotFound], [ErrExpired], [ErrVoided] as in Confirm.
-func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrolment, error) {
+func (s *Service) Pending(ctx context.Context, p Principal, id string) (Enrollment, error) {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
-		return Enrolment{}, err
+		return Enrollment{}, err
 	}
 	row, err := s.findPending(ctx, db, p, id)
 	if err != nil {
-		return Enrolment{}, err
+		return Enrollment{}, err
 	}
 	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 	if err != nil {
-		return Enrolment{}, err
+		return Enrollment{}, err
 	}
 	if account.Value.Set != row.Value.Set {
-		return Enrolment{}, ErrVoided
+		return Enrollment{}, ErrVoided
 	}
-	return s.enrolment(ctx, db, p, db.Pendings.ID(row), &row.Value)
+	return s.enrollment(ctx, db, p, db.Pendings.ID(row), &row.Value)
 }
 
 func (s *Service) findPending(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Pending], error) {
 	var none records.Row[records.Pending]
-	raw, ok := parseID(id, enrolmentIDLen)
+	raw, ok := parseID(id, enrollmentIDLen)
 	if !ok {
 		return none, ErrNotFound
 	}
@@ -353,10 +353,10 @@ func (s *Service) findPending(ctx context.Context, db *records.DB, p Principal, 
 	return row, nil
 }
 
-// MayEnrol tells with nil that p may begin to enrol a first authenticator
+// MayEnroll tells with nil that p may begin to enroll a first authenticator
 // without more ado, and else what is missing: [ErrInviteRequired],
-// [ErrEnrolmentDenied], or [ErrManageRequired] for who has one already.
-func (s *Service) MayEnrol(ctx context.Context, p Principal) error {
+// [ErrEnrollmentDenied], or [ErrManageRequired] for who has one already.
+func (s *Service) MayEnroll(ctx context.Context, p Principal) error {
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
@@ -370,7 +370,7 @@ func (s *Service) MayEnrol(ctx context.Context, p Principal) error {
 	case s.firstNeedsInvite(&account.Value):
 		return ErrInviteRequired
 	case s.set.Enrollment == Deny:
-		return ErrEnrolmentDenied
+		return ErrEnrollmentDenied
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
-func policy(e ceremony.Enrollment) func(*ceremony.Settings) {
+func policy(e ceremony.EnrollPolicy) func(*ceremony.Settings) {
 	return func(s *ceremony.Settings) { s.Enrollment, s.Until = e, time.Time{} }
 }
 
@@ -47,7 +47,7 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 	}{
 		{first, first, false, nil, nil},
 		{first, byInvite, false, nil, ceremony.ErrInviteRequired},
-		{first, deny, false, nil, ceremony.ErrEnrolmentDenied},
+		{first, deny, false, nil, ceremony.ErrEnrollmentDenied},
 		{first, ended, false, nil, ceremony.ErrInviteRequired},
 		{open, open, false, nil, nil},
 		{open, ends, false, nil, ceremony.ErrInviteRequired},
@@ -57,9 +57,9 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 		{byInvite, byInvite, false, ceremony.ErrInviteRequired, nil},
 		{byInvite, byInvite, true, nil, nil},
 		{byInvite, first, true, nil, nil},
-		{byInvite, deny, true, nil, ceremony.ErrEnrolmentDenied},
-		{deny, deny, false, ceremony.ErrEnrolmentDenied, nil},
-		{deny, deny, true, ceremony.ErrEnrolmentDenied, nil},
+		{byInvite, deny, true, nil, ceremony.ErrEnrollmentDenied},
+		{deny, deny, false, ceremony.ErrEnrollmentDenied, nil},
+		{deny, deny, true, ceremony.ErrEnrollmentDenied, nil},
 	} {
 		t.Run(test.begin.name+", then "+test.confirm.name, func(t *testing.T) {
 			w := ceremonytest.New(t, test.begin.policy)
@@ -68,10 +68,10 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 			if test.invited {
 				leave.Invite = invite(w, t, "alice")
 			}
-			if may := w.MayEnrol(t.Context(), alice); !test.invited {
+			if may := w.MayEnroll(t.Context(), alice); !test.invited {
 				want(t, "MayEnrol", may, test.atBegin)
 			}
-			begun, err := w.Service.Enrol(t.Context(), alice, "", leave)
+			begun, err := w.Service.Enroll(t.Context(), alice, "", leave)
 			want(t, "begin", err, test.atBegin)
 			if test.atBegin != nil {
 				return
@@ -91,33 +91,33 @@ func TestS15UntilPassesWhileAnEnrolmentIsPending(t *testing.T) {
 	w := ceremonytest.New(t)
 	w.Configure(until(w.Clock.Now().Add(time.Minute)))
 	alice := w.Stranger("alice")
-	begun, err := w.Service.Enrol(t.Context(), alice, "", ceremony.Leave{})
+	begun, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Clock.Advance(time.Minute - 1)
-	want(t, "just before", w.MayEnrol(t.Context(), alice), nil)
+	want(t, "just before", w.MayEnroll(t.Context(), alice), nil)
 	w.Clock.Advance(1)
 	_, err = w.Confirm(t.Context(), alice, begun.ID, w.Code(begun.Key), "")
 	want(t, "just after", err, ceremony.ErrInviteRequired)
 }
 
 // An invite is good for its subject, once, until it ends; of 64 who confirm with
-// it at once one enrols.
+// it at once one enrolls.
 func TestS15InviteIsBurnedOnce(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	code := invite(w, t, "alice")
-	enrol := func(name, code string) error {
-		_, err := w.Service.Enrol(t.Context(), w.Stranger(name), "", ceremony.Leave{Invite: code})
+	enroll := func(name, code string) error {
+		_, err := w.Service.Enroll(t.Context(), w.Stranger(name), "", ceremony.Leave{Invite: code})
 		return err
 	}
-	want(t, "another's", enrol("bob", code), ceremony.ErrInviteRequired)
-	want(t, "mistyped", enrol("alice", code[:len(code)-1]), ceremony.ErrInviteRequired)
-	want(t, "empty", enrol("alice", ""), ceremony.ErrInviteRequired)
-	var begun [16]ceremony.Enrolment
+	want(t, "another's", enroll("bob", code), ceremony.ErrInviteRequired)
+	want(t, "mistyped", enroll("alice", code[:len(code)-1]), ceremony.ErrInviteRequired)
+	want(t, "empty", enroll("alice", ""), ceremony.ErrInviteRequired)
+	var begun [16]ceremony.Enrollment
 	for i := range begun {
 		var err error
-		if begun[i], err = w.Service.Enrol(t.Context(), browser(w.Stranger("alice"), i), "", ceremony.Leave{Invite: " " + code + "\n"}); err != nil {
+		if begun[i], err = w.Service.Enroll(t.Context(), browser(w.Stranger("alice"), i), "", ceremony.Leave{Invite: " " + code + "\n"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,14 +138,14 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 	if err := w.Reset(t.Context(), account.Subject); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "used", enrol("alice", code), ceremony.ErrInviteRequired)
+	want(t, "used", enroll("alice", code), ceremony.ErrInviteRequired)
 	late := invite(w, t, "alice")
 	w.Clock.Advance(time.Hour)
-	want(t, "ended", enrol("alice", late), ceremony.ErrInviteRequired)
-	// One that ends while the enrolment is pending does not do either.
+	want(t, "ended", enroll("alice", late), ceremony.ErrInviteRequired)
+	// One that ends while the enrollment is pending does not do either.
 	late = invite(w, t, "alice")
 	w.Clock.Advance(50 * time.Minute)
-	pending, err := w.Service.Enrol(t.Context(), w.Stranger("alice"), "", ceremony.Leave{Invite: late})
+	pending, err := w.Service.Enroll(t.Context(), w.Stranger("alice"), "", ceremony.Leave{Invite: late})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +158,10 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 func TestS15UsedInviteIsGone(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	code := invite(w, t, "alice")
-	alice := w.EnrolAs(w.Stranger("alice"), ceremony.Leave{Invite: code})
+	alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: code})
 	op := ceremony.RemoveOp(alice.Authenticator.ID)
 	want(t, "remove", w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, op)), nil)
-	_, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code})
+	_, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code})
 	want(t, "used", err, ceremony.ErrInviteRequired)
 }
 
@@ -171,13 +171,13 @@ func TestS15UsedInviteIsGone(t *testing.T) {
 func TestS15ResetAndLastRemovalDemandAnInvite(t *testing.T) {
 	for name, end := range map[string]func(*ceremonytest.World){
 		"reset": func(w *ceremonytest.World) {
-			alice := w.Enrol("alice")
+			alice := w.Enroll("alice")
 			if err := w.Reset(t.Context(), alice.Subject); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"last removal": func(w *ceremonytest.World) {
-			alice := w.Enrol("alice")
+			alice := w.Enroll("alice")
 			if err := w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, ceremony.RemoveOp(alice.Authenticator.ID))); err != nil {
 				t.Fatal(err)
 			}
@@ -194,10 +194,10 @@ func TestS15ResetAndLastRemovalDemandAnInvite(t *testing.T) {
 			w.Clock.Advance(10_000 * time.Hour)
 			w.Reopen()
 			alice := w.Stranger("alice")
-			want(t, "MayEnrol", w.MayEnrol(t.Context(), alice), ceremony.ErrInviteRequired)
-			_, err := w.Service.Enrol(t.Context(), alice, "", ceremony.Leave{})
+			want(t, "MayEnrol", w.MayEnroll(t.Context(), alice), ceremony.ErrInviteRequired)
+			_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
 			want(t, "without an invite", err, ceremony.ErrInviteRequired)
-			again := w.EnrolAs(alice, ceremony.Leave{Invite: invite(w, t, "alice")})
+			again := w.EnrollAs(alice, ceremony.Leave{Invite: invite(w, t, "alice")})
 			if len(again.RecoveryCodes) != 10 {
 				t.Error("recovery codes:", len(again.RecoveryCodes))
 			}
@@ -212,11 +212,11 @@ func TestS15ResetAndLastRemovalDemandAnInvite(t *testing.T) {
 // A reset takes everything that could still be used, and voids what is pending.
 func TestResetTakesEverything(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	won := w.Win(alice, view)
 	code := invite(w, t, "alice")
 	manage := w.Manage(alice, ceremony.AddOp)
-	pending, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,17 +231,17 @@ func TestResetTakesEverything(t *testing.T) {
 	want(t, "challenge", err, ceremony.ErrNotFound)
 	want(t, "code", answer(w, t, alice.Principal, grants.TOTP, w.NextCode(alice.Key)), ceremony.ErrNotEnrolled)
 	want(t, "recovery code", answer(w, t, alice.Principal, grants.RecoveryCode, alice.RecoveryCodes[0]), ceremony.ErrNotEnrolled)
-	_, err = w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code, Manage: manage})
+	_, err = w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code, Manage: manage})
 	want(t, "invite from before", err, ceremony.ErrInviteRequired)
 }
 
 // Resets, confirmations and verifications at once end in one of their orders:
-// who is reset has no authenticator, no grant, and enrols with an invite only.
+// who is reset has no authenticator, no grant, and enrolls with an invite only.
 func TestResetWinsAgainstWhatIsUnderWay(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	for range 8 {
-		alice := w.EnrolAs(w.Stranger("alice"), ceremony.Leave{Invite: invite(w, t, "alice")})
-		pending, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+		alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: invite(w, t, "alice")})
+		pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,20 +264,20 @@ func TestResetWinsAgainstWhatIsUnderWay(t *testing.T) {
 			t.Fatal(account, err)
 		}
 		want(t, "grant", check(w, t, alice.Principal, view, won.Token.Text()), ceremony.ErrNoGrant)
-		want(t, "MayEnrol", w.MayEnrol(t.Context(), alice.Principal), ceremony.ErrInviteRequired)
+		want(t, "MayEnrol", w.MayEnroll(t.Context(), alice.Principal), ceremony.ErrInviteRequired)
 	}
 }
 
-// Two pending enrolments race: one authenticator, the loser is voided, also for
+// Two pending enrollments race: one authenticator, the loser is voided, also for
 // who asks to see it again.
 func TestS15PendingEnrolmentsRace(t *testing.T) {
 	w := ceremonytest.New(t)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		p := w.Stranger(name)
-		var begun [2]ceremony.Enrolment
+		var begun [2]ceremony.Enrollment
 		for i := range begun {
 			var err error
-			if begun[i], err = w.Service.Enrol(t.Context(), p, "", ceremony.Leave{}); err != nil {
+			if begun[i], err = w.Service.Enroll(t.Context(), p, "", ceremony.Leave{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -300,13 +300,13 @@ func TestS15PendingEnrolmentsRace(t *testing.T) {
 	}
 }
 
-// The first code of a first enrolment passes the challenge that sent the person
+// The first code of a first enrollment passes the challenge that sent the person
 // there, and none that it must not.
 func TestConfirmPassesTheChallenge(t *testing.T) {
 	w := ceremonytest.New(t)
 	confirm := func(p ceremony.Principal, challenge string) *ceremony.Won {
 		t.Helper()
-		begun, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{})
+		begun, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,11 +65,11 @@ type PasskeyFactor interface {
 	// challenge asks.
 	Ask(db *records.DB, a *records.Account, challenge, site string) (json.RawMessage, error)
 	// Create gives the JSON of the PublicKeyCredentialCreationOptions with
-	// which a pending enrolment asks.
-	Create(db *records.DB, a *records.Account, enrolment, site string) (json.RawMessage, error)
+	// which a pending enrollment asks.
+	Create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error)
 	// Register reads the browser's answer to Create. It fails with
 	// ErrInvalidCode for every answer that is not right.
-	Register(db *records.DB, a *records.Account, enrolment, site, answer string) (records.Passkey, error)
+	Register(db *records.DB, a *records.Account, enrollment, site, answer string) (records.Passkey, error)
 }
 
 // passkeys is the factor of passkeys, or nil where there is none.

@@ -40,12 +40,12 @@ func accept(t *testing.T, w *ceremonytest.World, a ceremony.Acceptance) []string
 
 // A grant that was spent after the copy was made is unspent in it, and every
 // verb refuses until the copy is accepted; nor is it good afterwards. The same
-// for a time-based one, a challenge, an invite, a pending enrolment and a code by
+// for a time-based one, a challenge, an invite, a pending enrollment and a code by
 // SMS.
 func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 	w := ceremonytest.New(t)
 	ctx := t.Context()
-	alice, dora := w.Enrol("alice"), w.EnrolNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
+	alice, dora := w.Enroll("alice"), w.EnrollNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
 	once, lasting := ceremonytest.Demand("PAY", grants.OneTimeUse, 2*time.Hour), ceremonytest.Demand("SEE", grants.TimeBased, 2*time.Hour)
 	spent, kept := w.Win(alice, once), w.Win(alice, lasting)
 	open := w.Begin(alice.Principal, ceremonytest.Demand("OTHER", grants.TimeBased, time.Hour))
@@ -58,7 +58,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 	if err := w.Invite(ctx, w.Stranger("bob").Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	pending, err := w.Service.Enrol(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
+	pending, err := w.Service.Enroll(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 		_, two := w.Check(ctx, &alice.Principal, &lasting, [32]byte{}, kept.Token.Text())
 		_, three := w.Describe(ctx, alice.Principal, open.ID)
 		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.ByInvite })
-		_, four := w.Service.Enrol(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: invite})
+		_, four := w.Service.Enroll(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: invite})
 		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.FirstUse })
 		_, five := w.Confirm(ctx, w.Stranger("carol"), pending.ID, w.Code(pending.Key), "")
 		_, six := w.Verify(ctx, dora.Principal, texted.ID, ceremony.Answer{Method: grants.SMS, Code: texts[len(texts)-1].Code()})
@@ -103,7 +103,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 // next one is sent and taken.
 func TestS25NextCodeBySMS(t *testing.T) {
 	w := ceremonytest.New(t)
-	dora := w.EnrolNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
+	dora := w.EnrollNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
 	d := ceremonytest.Demand("SEE", grants.TimeBased, time.Hour)
 	w.Clock.Advance(time.Minute)
 	old := w.Begin(dora.Principal, d)
@@ -124,7 +124,7 @@ func TestS25NextCodeBySMS(t *testing.T) {
 func TestS25UsedCodeOfAnApp(t *testing.T) {
 	w := ceremonytest.New(t)
 	ctx := t.Context()
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	d := ceremonytest.Demand("PAY", grants.OneTimeUse, time.Minute)
 	copied := w.Copy()
 	// The one of the step to come is accepted early, by the skew.
@@ -153,7 +153,7 @@ func TestS25UsedCodeOfAnApp(t *testing.T) {
 	if tried != 2 {
 		t.Errorf("%d codes were refused, want those of two steps", tried)
 	}
-	bob := w.Enrol("bob")
+	bob := w.Enroll("bob")
 	if w.Win(bob, d).Grant.Methods != grants.TOTP {
 		t.Error("a new app")
 	}
@@ -162,7 +162,7 @@ func TestS25UsedCodeOfAnApp(t *testing.T) {
 // The mark's clock was ahead: its codes may have been used, up to then.
 func TestS25UsedCodeOfAClockAhead(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	d := ceremonytest.Demand("PAY", grants.OneTimeUse, time.Minute)
 	copied := w.Copy()
 	w.Clock.Advance(10 * time.Minute)
@@ -182,7 +182,7 @@ func TestS25UsedRecoveryCode(t *testing.T) {
 	for _, trust := range []bool{false, true} {
 		w := ceremonytest.New(t)
 		ctx := t.Context()
-		alice, bob := w.Enrol("alice"), w.Enrol("bob")
+		alice, bob := w.Enroll("alice"), w.Enroll("bob")
 		d := ceremonytest.Demand("PAY", grants.OneTimeUse, time.Minute)
 		use := func(who *ceremonytest.Person, n int) error {
 			_, err := w.Verify(ctx, who.Principal, w.Begin(who.Principal, d).ID, ceremony.Answer{Method: grants.RecoveryCode, Code: who.RecoveryCodes[n]})
@@ -274,19 +274,19 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 	again := func(name string) *ceremonytest.Person {
 		invite, hash := ceremony.NewInvite()
 		must(w.Invite(ctx, w.Stranger(name).Subject, hash, w.Clock.Now().Add(time.Hour)))
-		return w.EnrolAs(w.Stranger(name), ceremony.Leave{Invite: invite})
+		return w.EnrollAs(w.Stranger(name), ceremony.Leave{Invite: invite})
 	}
 	second := func(who *ceremonytest.Person) *ceremonytest.Person {
-		return w.EnrolAs(who.Principal, ceremony.Leave{Manage: w.Manage(who, ceremony.AddOp)})
+		return w.EnrollAs(who.Principal, ceremony.Leave{Manage: w.Manage(who, ceremony.AddOp)})
 	}
 	// What the copy knows of already.
-	gone := w.Enrol("was reset and is back")
+	gone := w.Enroll("was reset and is back")
 	must(w.Reset(ctx, gone.Subject))
 	day()
 	again("was reset and is back")
 	oldKey, _ := newKey("stays")
 	revokedKey, revokedID := newKey("revoked later")
-	reset, lost, disowned, removed := w.Enrol("reset"), w.Enrol("renews"), w.Enrol("disowns"), w.Enrol("removes")
+	reset, lost, disowned, removed := w.Enroll("reset"), w.Enroll("renews"), w.Enroll("disowns"), w.Enroll("removes")
 	day()
 	theirs, other := second(disowned), second(removed)
 	day()
@@ -301,7 +301,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 	must(w.Remove(ctx, removed.Principal, other.Authenticator.ID, w.Manage(removed, ceremony.RemoveOp(other.Authenticator.ID))))
 	_, err := w.RenewRecoveryCodes(ctx, lost.Principal, w.Manage(lost, ceremony.RenewOp))
 	must(err)
-	w.Enrol("newcomer")
+	w.Enroll("newcomer")
 	events := w.Events()
 	w.PutBack(copied)
 
@@ -356,7 +356,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 	if err := passes(reset); !errors.Is(err, ceremony.ErrNotEnrolled) {
 		t.Error("an account that was reset:", err)
 	}
-	if err := w.MayEnrol(ctx, w.Stranger("never seen")); !errors.Is(err, ceremony.ErrInviteRequired) {
+	if err := w.MayEnroll(ctx, w.Stranger("never seen")); !errors.Is(err, ceremony.ErrInviteRequired) {
 		t.Error("a subject that was reset enrols as if for the first time:", err)
 	}
 	if err := passes(theirs); err == nil {
@@ -371,7 +371,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 			t.Errorf("%s has nothing that passes: %v", who.User, err)
 		}
 	}
-	if err := w.MayEnrol(ctx, w.Stranger("was reset and is back")); !errors.Is(err, ceremony.ErrManageRequired) {
+	if err := w.MayEnroll(ctx, w.Stranger("was reset and is back")); !errors.Is(err, ceremony.ErrManageRequired) {
 		t.Error("who was reset before was reset again:", err)
 	}
 	if _, err := w.AcceptFence(ctx, ceremony.Acceptance{Lost: events}); !errors.Is(err, ceremony.ErrNotFenced) {

@@ -31,7 +31,7 @@ func TestS04CodeIsOneCodeOnEveryKeyboard(t *testing.T) {
 	for name, write := range map[string]func(string) string{"wide": wide, "arabic": arabic, "marked": func(s string) string { return "\u2068" + s + "\u2069" }} {
 		t.Run(name, func(t *testing.T) {
 			w := ceremonytest.New(t, lax)
-			alice := w.Enrol("alice")
+			alice := w.Enroll("alice")
 			code := w.NextCode(alice.Key)
 			want(t, "an app's code", answer(w, t, alice.Principal, grants.TOTP, write(code)), nil)
 			want(t, "the same in ASCII", answer(w, t, alice.Principal, grants.TOTP, code), ceremony.ErrInvalidCode)
@@ -46,7 +46,7 @@ func TestS04CodeIsOneCodeOnEveryKeyboard(t *testing.T) {
 			want(t, "the same again", answer(w, t, alice.Principal, grants.RecoveryCode, write(recovery)), ceremony.ErrInvalidCode)
 
 			bob := w.Stranger("bob")
-			e, err := w.EnrolPhone(t.Context(), bob, "", number, "https://app.test", ceremony.Leave{})
+			e, err := w.EnrollPhone(t.Context(), bob, "", number, "https://app.test", ceremony.Leave{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ import (
 
 // answers are the errors that mean something else than a failing store.
 var answers = []error{ceremony.ErrNoGrant, ceremony.ErrNotFound, ceremony.ErrExpired, ceremony.ErrNotEnrolled, ceremony.ErrVoided, ceremony.ErrInvalidCode,
-	ceremony.ErrTooManyAttempts, ceremony.ErrInviteRequired, ceremony.ErrEnrolmentDenied, ceremony.ErrManageRequired, ceremony.ErrMethodNotAccepted,
+	ceremony.ErrTooManyAttempts, ceremony.ErrInviteRequired, ceremony.ErrEnrollmentDenied, ceremony.ErrManageRequired, ceremony.ErrMethodNotAccepted,
 	ceremony.ErrAuthenticatorTooNew, ceremony.ErrLimit, ceremony.ErrInvalid}
 
 // verbs does everything that p can with what is alice's.
@@ -41,7 +41,7 @@ func verbs(ctx context.Context, w *ceremonytest.World, p ceremony.Principal, cha
 // something else.
 func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	won := w.Win(alice, view)
 	c := w.Begin(alice.Principal, view)
 	ctx := t.Context()
@@ -50,16 +50,16 @@ func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 		t.Helper()
 		errs := verbs(ctx, w, p, c.ID, pending, won.Token.Text(), won.ID, alice.Authenticator.ID)
 		_, errs["Begin"] = w.Service.Begin(ctx, p, ceremony.Ask{Demand: view})
-		_, errs["Enrol"] = w.Service.Enrol(ctx, p, "", ceremony.Leave{})
+		_, errs["Enrol"] = w.Service.Enroll(ctx, p, "", ceremony.Leave{})
 		_, errs["Prove"] = w.Prove(ctx, p, view, ceremony.Answer{Method: grants.TOTP, Code: "123456"})
-		_, errs["EnrolPhone"] = w.EnrolPhone(ctx, p, "", "+4915123456789", "", ceremony.Leave{})
+		_, errs["EnrolPhone"] = w.EnrollPhone(ctx, p, "", "+4915123456789", "", ceremony.Leave{})
 		_, errs["FirstRecoveryCodes"] = w.FirstRecoveryCodes(ctx, p, ceremony.FirstOnly)
 		_, errs["Account"] = w.Account(ctx, p)
 		_, errs["Activity"] = w.Activity(ctx, p)
 		_, errs["Spend"] = w.Spend(ctx, &p, &ceremony.Pass{ID: won.ID, Grant: won.Grant})
 		_, errs["User"] = w.User(ctx, p.Subject)
 		_, errs["Revoke"] = w.Revoke(ctx, p.Subject, "")
-		errs["MayEnrol"], errs["Reset"], errs["Unlock"] = w.MayEnrol(ctx, p), w.Reset(ctx, p.Subject), w.Unlock(ctx, p.Subject)
+		errs["MayEnrol"], errs["Reset"], errs["Unlock"] = w.MayEnroll(ctx, p), w.Reset(ctx, p.Subject), w.Unlock(ctx, p.Subject)
 		for verb, err := range errs {
 			if err == nil {
 				t.Errorf("%s, %s: no error", who, verb)
@@ -89,7 +89,7 @@ func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 // locked or reset: whatever they try on it gets the same answers.
 func TestS18SubjectsLookAlikeToStrangers(t *testing.T) {
 	w := ceremonytest.New(t)
-	mallory := w.Enrol("mallory")
+	mallory := w.Enroll("mallory")
 	probe := func(name, challenge, pending, token string, id grants.ID, authenticator string) string {
 		t.Helper()
 		var told []string
@@ -111,7 +111,7 @@ func TestS18SubjectsLookAlikeToStrangers(t *testing.T) {
 	unknown := probe("unknown", nothing, nothing, never.Text(), never.ID(), "AAAAAAAAAAAAAAAA")
 
 	unenrolled := w.Stranger("unenrolled")
-	begun, err := w.Service.Enrol(t.Context(), unenrolled, "", ceremony.Leave{})
+	begun, err := w.Service.Enroll(t.Context(), unenrolled, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestS18SubjectsLookAlikeToStrangers(t *testing.T) {
 		}
 	}
 	same("unenrolled", probe("unenrolled", w.Begin(unenrolled, view).ID, begun.ID, never.Text(), never.ID(), "AAAAAAAAAAAAAAAA"))
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	won := w.Win(alice, view)
 	same("enrolled", probe("enrolled", w.Begin(alice.Principal, view).ID, begun.ID, won.Token.Text(), won.ID, alice.Authenticator.ID))
 	exhaust(w, t, alice.Principal, alice.Key)
@@ -146,7 +146,7 @@ func sorted(lines []string) string {
 
 func TestS19InputsHaveLimits(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	p, ctx := alice.Principal, t.Context()
 	c := w.Begin(p, view)
 	field := func(name string, err error, wanted string) {
@@ -165,7 +165,7 @@ func TestS19InputsHaveLimits(t *testing.T) {
 		t.Error("answers out of form were counted:", d.AttemptsLeft, err)
 	}
 	for _, label := range []string{strings.Repeat("ä", 65), "a\nb", "a\x00", "\xff", "a\u202eb", "a\u2066b", "a\u0085b", "a\u2028b"} {
-		_, err := w.Service.Enrol(ctx, p, label, ceremony.Leave{})
+		_, err := w.Service.Enroll(ctx, p, label, ceremony.Leave{})
 		field(fmt.Sprintf("label %q", label), err, "label")
 		_, err = w.Rename(ctx, p, alice.Authenticator.ID, label, "")
 		field(fmt.Sprintf("label %q", label), err, "label")
@@ -197,11 +197,11 @@ func TestS19InputsHaveLimits(t *testing.T) {
 	}
 }
 
-// Nobody fills the disk: old challenges and pending enrolments make room for new
+// Nobody fills the disk: old challenges and pending enrollments make room for new
 // ones, browsers are forgotten, and of the rest there is no more at some point.
 func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	ctx, h := t.Context(), w.DB.Holder(alice.Subject)
 	ask := func(p ceremony.Principal, n int) string {
 		c, err := w.Service.Begin(ctx, p, ceremony.Ask{Demand: view, ReturnTo: fmt.Sprintf("/%d", n)})
@@ -249,7 +249,7 @@ func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 
 	bob := w.Stranger("bob")
 	for range 30 {
-		if _, err := w.Service.Enrol(ctx, bob, "", ceremony.Leave{}); err != nil {
+		if _, err := w.Service.Enroll(ctx, bob, "", ceremony.Leave{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -282,18 +282,18 @@ func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 	for range 9 {
 		add(w, t, alice)
 	}
-	_, err = w.Service.Enrol(ctx, alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	_, err = w.Service.Enroll(ctx, alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	want(t, "authenticators", err, ceremony.ErrLimit)
 }
 
 func TestUsersArePaged(t *testing.T) {
 	w := ceremonytest.New(t)
 	for i := range 7 {
-		w.Enrol(fmt.Sprint("user", i))
+		w.Enroll(fmt.Sprint("user", i))
 	}
 	other := w.Stranger("elsewhere")
 	other.Tenant = "other"
-	w.EnrolAs(other, ceremony.Leave{})
+	w.EnrollAs(other, ceremony.Leave{})
 	for tenant, wanted := range map[string]int{"": 8, ceremonytest.Tenant: 7, "other": 1, "none": 0} {
 		seen := make(map[grants.Subject]bool)
 		for cursor, pages := []byte(nil), 0; ; pages++ {
@@ -323,7 +323,7 @@ func TestUsersArePaged(t *testing.T) {
 // the person is about to pass in a browser of their own.
 func TestS05StrangersDoNotCrowdOutTheOwner(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Win(alice, view) // so that the browser is known
 	c := w.Begin(alice.Principal, withdraw)
 	for n := range 450 {

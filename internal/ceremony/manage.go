@@ -199,7 +199,7 @@ func (s *Service) Rename(ctx context.Context, p Principal, id, label, token stri
 
 // Remove takes an authenticator away, and ends the grants that were won with it:
 // whoever removes a lost one means both. With the last one go all grants and the
-// recovery codes, and the subject may enrol again with an invite only. It spends
+// recovery codes, and the subject may enroll again with an invite only. It spends
 // the grant in token.
 func (s *Service) Remove(ctx context.Context, p Principal, id, token string) error {
 	ctx = store.Taking(ctx)
@@ -264,7 +264,7 @@ func dropsBut(ctx context.Context, db *records.DB, p Principal, but grants.ID, w
 
 // RenewRecoveryCodes replaces all recovery codes and gives the new ones, which
 // nobody is told again. It ends the grants that were won with the old ones, and
-// voids the enrolments that are pending, which one of them may have allowed:
+// voids the enrollments that are pending, which one of them may have allowed:
 // whoever renews codes because somebody has them means both. It spends the grant in
 // token.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token string) ([]string, error) {

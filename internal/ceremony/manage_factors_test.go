@@ -14,20 +14,20 @@ import (
 
 // kinds are the kinds of authenticators, each with how it is enrolled.
 var kinds = []struct {
-	name  string
-	enrol func(*ceremonytest.World, *testing.T, ceremony.Principal, ceremony.Leave) *ceremonytest.Person
+	name   string
+	enroll func(*ceremonytest.World, *testing.T, ceremony.Principal, ceremony.Leave) *ceremonytest.Person
 }{
 	{"app", func(w *ceremonytest.World, _ *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
-		return w.EnrolAs(p, l)
+		return w.EnrollAs(p, l)
 	}},
 	{"passkey", func(w *ceremonytest.World, t *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
-		return w.EnrolDevice(p, device(t), l)
+		return w.EnrollDevice(p, device(t), l)
 	}},
 	{"phone", func(w *ceremonytest.World, _ *testing.T, p ceremony.Principal, l ceremony.Leave) *ceremonytest.Person {
 		if l.Manage != "" {
-			return w.EnrolNumber(p, "+4915123456788", l)
+			return w.EnrollNumber(p, "+4915123456788", l)
 		}
-		return w.EnrolNumber(p, number, l)
+		return w.EnrollNumber(p, number, l)
 	}},
 }
 
@@ -38,10 +38,10 @@ func pairs(t *testing.T, f func(t *testing.T, w *ceremonytest.World, owner *cere
 		for _, gets := range kinds {
 			t.Run(has.name+" gets "+gets.name, func(t *testing.T) {
 				w := ceremonytest.New(t, lax)
-				owner := has.enrol(w, t, w.Stranger("alice"), ceremony.Leave{})
+				owner := has.enroll(w, t, w.Stranger("alice"), ceremony.Leave{})
 				w.Clock.Advance(48 * time.Hour)
 				f(t, w, owner, func(l ceremony.Leave) *ceremonytest.Person {
-					added := gets.enrol(w, t, owner.Principal, l)
+					added := gets.enroll(w, t, owner.Principal, l)
 					added.RecoveryCodes = nil
 					return added
 				})
@@ -105,7 +105,7 @@ func TestS14RecoveryCodeMayOnlyAddToAnyFactor(t *testing.T) {
 		for _, op := range refused {
 			want(t, string(op), tryManage(w, t, thief, op), ceremony.ErrAuthenticatorTooNew)
 		}
-		further := w.EnrolAs(owner.Principal, ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
+		further := w.EnrollAs(owner.Principal, ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
 		w.Clock.Advance(20 * time.Hour)
 		for _, op := range refused {
 			want(t, "20 h later "+string(op), tryManage(w, t, thief, op), ceremony.ErrAuthenticatorTooNew)
@@ -148,20 +148,20 @@ func TestS14OneGrantIsGoodForOneChangeByAnyFactor(t *testing.T) {
 	for _, has := range kinds {
 		t.Run(has.name, func(t *testing.T) {
 			w := ceremonytest.New(t, lax)
-			owner := has.enrol(w, t, w.Stranger("alice"), ceremony.Leave{})
+			owner := has.enroll(w, t, w.Stranger("alice"), ceremony.Leave{})
 			w.Clock.Advance(48 * time.Hour)
 			id := owner.Authenticator.ID
 			adds := []func(leave ceremony.Leave) error{
 				func(l ceremony.Leave) error {
-					_, err := w.Service.Enrol(t.Context(), owner.Principal, "", l)
+					_, err := w.Service.Enroll(t.Context(), owner.Principal, "", l)
 					return err
 				},
 				func(l ceremony.Leave) error {
-					_, err := w.Service.EnrolPasskey(t.Context(), owner.Principal, "", ceremonytest.Site, l)
+					_, err := w.Service.EnrollPasskey(t.Context(), owner.Principal, "", ceremonytest.Site, l)
 					return err
 				},
 				func(l ceremony.Leave) error {
-					e, err := w.EnrolPhone(t.Context(), owner.Principal, "", number, ceremonytest.Site, l)
+					e, err := w.EnrollPhone(t.Context(), owner.Principal, "", number, ceremonytest.Site, l)
 					if e.ID != "" {
 						return nil // it stands, also where no code can be sent yet
 					}
@@ -198,11 +198,11 @@ func TestS14OneGrantIsGoodForOneChangeByAnyFactor(t *testing.T) {
 }
 
 // Whoever was let in by a recovery code is out again when the owner renews the
-// codes, or the operator ends the grants: with an enrolment under way too, and with
+// codes, or the operator ends the grants: with an enrollment under way too, and with
 // a grant that was not used yet.
 func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	thief := *alice
 	thief.Principal = browser(alice.Principal, 1)
@@ -218,15 +218,15 @@ func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
 		}
 		return won.Token.Text()
 	}
-	begin := func(token string) ceremony.Enrolment {
+	begin := func(token string) ceremony.Enrollment {
 		t.Helper()
-		e, err := w.Service.Enrol(t.Context(), thief.Principal, "", ceremony.Leave{Manage: token})
+		e, err := w.Service.Enroll(t.Context(), thief.Principal, "", ceremony.Leave{Manage: token})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
-	confirm := func(e ceremony.Enrolment) error {
+	confirm := func(e ceremony.Enrollment) error {
 		_, err := w.Confirm(t.Context(), thief.Principal, e.ID, w.NextCode(e.Key), "")
 		return err
 	}
@@ -237,7 +237,7 @@ func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
 	}
 	alice.RecoveryCodes = codes
 	want(t, "begun before the renewal", confirm(e), ceremony.ErrVoided)
-	_, err = w.Service.Enrol(t.Context(), thief.Principal, "", ceremony.Leave{Manage: unused})
+	_, err = w.Service.Enroll(t.Context(), thief.Principal, "", ceremony.Leave{Manage: unused})
 	want(t, "won before the renewal", err, ceremony.ErrManageRequired)
 
 	for n, action := range []string{"", "step_up.manage"} {

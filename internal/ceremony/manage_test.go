@@ -25,10 +25,10 @@ func begin(w *ceremonytest.World, t *testing.T, p ceremony.Principal, op ceremon
 	return c
 }
 
-// add enrols a further authenticator app.
+// add enrolls a further authenticator app.
 func add(w *ceremonytest.World, t *testing.T, who *ceremonytest.Person) *ceremonytest.Person {
 	t.Helper()
-	more := w.EnrolAs(who.Principal, ceremony.Leave{Manage: w.Manage(who, ceremony.AddOp)})
+	more := w.EnrollAs(who.Principal, ceremony.Leave{Manage: w.Manage(who, ceremony.AddOp)})
 	if len(more.RecoveryCodes) != 0 {
 		t.Fatal("recovery codes came with a further authenticator")
 	}
@@ -41,7 +41,7 @@ func change(w *ceremonytest.World, t *testing.T, p ceremony.Principal, op ceremo
 	kind, id, _ := strings.Cut(string(op), ":")
 	switch kind {
 	case "add":
-		_, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{Manage: token})
+		_, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{Manage: token})
 		return err
 	case "remove":
 		return w.Remove(t.Context(), p, id, token)
@@ -60,7 +60,7 @@ func change(w *ceremonytest.World, t *testing.T, p ceremony.Principal, op ceremo
 // two minutes; no other grant is good for any.
 func TestS14ChangesNeedAGrantBoundToThem(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	second := add(w, t, alice)
 	ops := []ceremony.Operation{ceremony.AddOp, ceremony.RenewOp, ceremony.RenameOp(alice.Authenticator.ID), ceremony.RenameOp(second.Authenticator.ID),
@@ -93,7 +93,7 @@ func TestS14ChangesNeedAGrantBoundToThem(t *testing.T) {
 		w.Clock.Advance(2 * time.Minute)
 		want(t, "too late", change(w, t, alice.Principal, mine, late), ceremony.ErrManageRequired)
 	}
-	mallory := w.Enrol("mallory")
+	mallory := w.Enroll("mallory")
 	want(t, "another's grant", change(w, t, alice.Principal, ceremony.AddOp, w.Manage(mallory, ceremony.AddOp)), ceremony.ErrManageRequired)
 	want(t, "another's authenticator", change(w, t, mallory.Principal, ceremony.RemoveOp(alice.Authenticator.ID),
 		w.Manage(mallory, ceremony.RemoveOp(alice.Authenticator.ID))), ceremony.ErrNotFound)
@@ -106,7 +106,7 @@ func TestS14ChangesNeedAGrantBoundToThem(t *testing.T) {
 // Of 64 changes at once on one grant exactly one is made.
 func TestS14OneGrantIsGoodForOneChange(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	for _, op := range []ceremony.Operation{ceremony.AddOp, ceremony.RenewOp, ceremony.RenameOp(alice.Authenticator.ID)} {
 		token := w.Manage(alice, op)
@@ -129,7 +129,7 @@ func TestS14OneGrantIsGoodForOneChange(t *testing.T) {
 
 func TestS14RecoveryCodeMayOnlyAdd(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	for i, op := range []ceremony.Operation{ceremony.RenewOp, ceremony.RenameOp(alice.Authenticator.ID), ceremony.RemoveOp(alice.Authenticator.ID)} {
 		c := begin(w, t, alice.Principal, op)
@@ -156,7 +156,7 @@ func TestS14RecoveryCodeMayOnlyAdd(t *testing.T) {
 	}
 	// The thief of a recovery code has an authenticator now, and may neither
 	// remove the owner's nor take the recovery codes for 24 hours.
-	thief := w.EnrolAs(alice.Principal, ceremony.Leave{Manage: won.Token.Text()})
+	thief := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: won.Token.Text()})
 	refused := []ceremony.Operation{ceremony.RenewOp, ceremony.RemoveOp(alice.Authenticator.ID), ceremony.RemoveOp(thief.Authenticator.ID)}
 	for range 2 {
 		for _, op := range refused {
@@ -176,7 +176,7 @@ func TestS14RecoveryCodeMayOnlyAdd(t *testing.T) {
 // Where all authenticators are new, they do: there is no older one to ask.
 func TestS14NewAuthenticatorDoesWhereThereIsNoOlder(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	second := add(w, t, alice)
 	want(t, "renew", change(w, t, alice.Principal, ceremony.RenewOp, w.Manage(second, ceremony.RenewOp)), nil)
 	op := ceremony.RemoveOp(second.Authenticator.ID)
@@ -187,7 +187,7 @@ func TestS14NewAuthenticatorDoesWhereThereIsNoOlder(t *testing.T) {
 
 func TestRenewedRecoveryCodesReplaceTheOld(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	codes, err := w.RenewRecoveryCodes(t.Context(), alice.Principal, w.Manage(alice, ceremony.RenewOp))
 	if err != nil || len(codes) != 10 {
 		t.Fatal(len(codes), err)
@@ -200,7 +200,7 @@ func TestRenewedRecoveryCodesReplaceTheOld(t *testing.T) {
 // than one Apply takes; with the last one goes everything.
 func TestRemovalEndsTheGrants(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	second := add(w, t, alice)
 	var lost []string
 	for range store.MaxOps/2 + 10 {
@@ -236,7 +236,7 @@ func TestRemovalEndsTheGrants(t *testing.T) {
 // does one change undo another.
 func TestS04ChangesAtOnceLoseNothing(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	rename := ceremony.RenameOp(alice.Authenticator.ID)
 	for i := range 30 {
 		if i%10 == 0 {
@@ -267,7 +267,7 @@ func TestS04ChangesAtOnceLoseNothing(t *testing.T) {
 
 func TestChangesAtOnceAreBothMade(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	second := add(w, t, alice)
 	ids := [2]string{alice.Authenticator.ID, second.Authenticator.ID}
 	for i := range 30 {

@@ -21,7 +21,7 @@ func (s *Service) isOpen(c *records.Challenge) bool { return s.now().Before(c.Op
 // closing gives the ops by which a challenge ends that the grant in won answers:
 // the challenge goes, the request that it holds knows its grant, and what else
 // the proof has opened is told so. Whatever passes a challenge applies them with
-// the grant, a proof as well as a first enrolment.
+// the grant, a proof as well as a first enrollment.
 func (s *Service) closing(ctx context.Context, db *records.DB, p Principal, passed records.Row[records.Challenge], won *Won) ([]store.Op, error) {
 	ops := []store.Op{db.Challenges.Delete(passed)}
 	if passed.Value.Held && won.Grant.Use == grants.OneTimeUse {

@@ -15,7 +15,7 @@ import (
 // the code that they have: one answer passes, and the others are no guesses.
 func TestS05AnswersToWhatIsOpenAreNoGuesses(t *testing.T) {
 	w := ceremonytest.New(t)
-	who := w.Enrol("alice")
+	who := w.Enroll("alice")
 	reports := ceremonytest.Demand("VIEW", grants.TimeBased, 10*time.Minute)
 	begin := func(d grants.Demand, to string) string {
 		c, err := w.Service.Begin(t.Context(), who.Principal, ceremony.Ask{Demand: d, Site: ceremonytest.Site, ReturnTo: to})
@@ -77,7 +77,7 @@ func TestS05AnswersToWhatIsOpenAreNoGuesses(t *testing.T) {
 // one-time grants, other browsers and sites.
 func TestS02ProofOpensNoOtherChallenge(t *testing.T) {
 	w := ceremonytest.New(t)
-	who := w.Enrol("alice")
+	who := w.Enroll("alice")
 	other := who.Principal
 	other.Browser[0] ^= 1
 	reports := ceremonytest.Demand("VIEW", grants.TimeBased, 10*time.Minute)

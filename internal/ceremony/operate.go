@@ -91,8 +91,8 @@ func (s *Service) User(ctx context.Context, who grants.Subject) (User, error) {
 }
 
 // Reset takes all authenticators, recovery codes, grants, challenges, pending
-// enrolments, invites and remembered browsers from a subject, and unlocks it. A
-// mark stays: from now on it enrols with an invite only, also where it never
+// enrollments, invites and remembered browsers from a subject, and unlocks it. A
+// mark stays: from now on it enrolls with an invite only, also where it never
 // was enrolled.
 func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
 	return s.ResetBy(ctx, Principal{Subject: who})
@@ -183,7 +183,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 	return nil
 }
 
-// Invite lets a subject enrol once with the code whose hash is given, until
+// Invite lets a subject enroll once with the code whose hash is given, until
 // expires; see [NewInvite]. [ErrLimit] where it has too many invites already.
 func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte, expires time.Time) error {
 	if !expires.After(s.now()) {
@@ -223,7 +223,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 }
 
 // Revoke ends all of a subject's grants, or those for one action type, and
-// counts them. Challenges that are pending stay: they need a proof yet. Enrolments
+// counts them. Challenges that are pending stay: they need a proof yet. Enrollments
 // that a grant for step_up.manage allowed need none, and end with those.
 func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string) (int, error) {
 	ctx = store.Taking(ctx)
@@ -246,7 +246,7 @@ func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string)
 	return n, nil
 }
 
-// dropManaged drops the pending enrolments that a grant for step_up.manage allowed.
+// dropManaged drops the pending enrollments that a grant for step_up.manage allowed.
 func dropManaged(ctx context.Context, db *records.DB, h grants.Holder) error {
 	rows, err := db.Pendings.List(ctx, h, nil, maxListed)
 	if err != nil {

@@ -32,7 +32,7 @@ func TestS04PasskeyAnswerPassesItsChallengeOnce(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	d := device(t)
 	d.Step = 0 // so that only the challenge tells an answer from a replayed one
-	alice := w.EnrolDevice(w.Stranger("alice"), d, ceremony.Leave{})
+	alice := w.EnrollDevice(w.Stranger("alice"), d, ceremony.Leave{})
 	if len(alice.RecoveryCodes) != 10 || alice.Authenticator.Type != "passkey" {
 		t.Error(alice.Authenticator, len(alice.RecoveryCodes))
 	}
@@ -68,8 +68,8 @@ func TestS04PasskeyAnswerPassesItsChallengeOnce(t *testing.T) {
 
 func TestS02PasskeyOfAnotherPersonIsRefused(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.EnrolDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
-	mallory := w.EnrolDevice(w.Stranger("mallory"), device(t), ceremony.Leave{})
+	alice := w.EnrollDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
+	mallory := w.EnrollDevice(w.Stranger("mallory"), device(t), ceremony.Leave{})
 	hers, his := w.Begin(alice.Principal, view), w.Begin(mallory.Principal, view)
 	theirs := w.Asked(mallory.Principal, his)
 	want(t, "her passkey at his challenge", byPasskey(w, t, mallory.Principal, his.ID, alice.Device.Answer(theirs)), ceremony.ErrInvalidCode)
@@ -85,7 +85,7 @@ func TestS02PasskeyOfAnotherPersonIsRefused(t *testing.T) {
 // Wrong answers by passkeys count as all others do.
 func TestS05PasskeyAnswersAreCounted(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.EnrolDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
+	alice := w.EnrollDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
 	c := w.Begin(alice.Principal, view)
 	for range 5 {
 		want(t, "wrong", byPasskey(w, t, alice.Principal, c.ID, "{}"), ceremony.ErrInvalidCode)
@@ -100,9 +100,9 @@ func TestS05PasskeyAnswersAreCounted(t *testing.T) {
 // grant that was won with something else does not open it.
 func TestS02RuleForPasskeysTakesNothingElse(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
-	key := w.EnrolDevice(alice.Principal, device(t), ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
-	phone := w.EnrolNumber(alice.Principal, number, ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	alice := w.Enroll("alice")
+	key := w.EnrollDevice(alice.Principal, device(t), ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	phone := w.EnrollNumber(alice.Principal, number, ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	w.Clock.Advance(24 * time.Hour) // an app vouched for the passkey (S24)
 	only := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.Passkey)
 	c := w.Begin(alice.Principal, only)
@@ -126,7 +126,7 @@ func TestS02RuleForPasskeysTakesNothingElse(t *testing.T) {
 	want(t, "a grant by a passkey", check(w, t, alice.Principal, only, w.Win(key, any).Token.Text()), nil)
 	want(t, "won for it", check(w, t, alice.Principal, only, w.Win(key, only).Token.Text()), nil)
 	// Who has no passkey cannot pass it.
-	bob := w.Enrol("bob")
+	bob := w.Enroll("bob")
 	c = w.Begin(bob.Principal, only)
 	if _, err := w.PasskeyOptions(t.Context(), bob.Principal, c.ID); !errors.Is(err, ceremony.ErrMethodNotAccepted) {
 		t.Error(err)
@@ -138,7 +138,7 @@ func TestS02RuleForPasskeysTakesNothingElse(t *testing.T) {
 // told, also after a restart.
 func TestPasskeyThatWasCopiedIsRefusedAndTold(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.EnrolDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
+	alice := w.EnrollDevice(w.Stranger("alice"), device(t), ceremony.Leave{})
 	thief := *alice
 	stolen := *alice.Device
 	thief.Device = &stolen
@@ -167,11 +167,11 @@ func TestPasskeyThatWasCopiedIsRefusedAndTold(t *testing.T) {
 func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	alice := w.Stranger("alice")
-	one, err := w.Service.EnrolPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
+	one, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := w.Service.EnrolPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
+	two, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	if err != nil || string(shown.Options) != string(one.Options) {
 		t.Error("shown again:", string(shown.Options), err)
 	}
-	// What enrols a first passkey passes the challenge that led there.
+	// What enrolls a first passkey passes the challenge that led there.
 	c := w.Begin(alice, view)
 	done, err := w.Confirm(t.Context(), alice, one.ID, answer, c.ID)
 	if err != nil || done.Won == nil || done.Won.Grant.Methods != grants.BoundPasskey {
@@ -192,7 +192,7 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	_, err = w.Confirm(t.Context(), alice, one.ID, answer, "")
 	want(t, "replayed", err, ceremony.ErrNotFound)
 	person := &ceremonytest.Person{Principal: alice, Authenticator: done.Authenticator, Device: d}
-	again, err := w.Service.EnrolPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{Manage: w.Manage(person, ceremony.AddOp)})
+	again, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{Manage: w.Manage(person, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,13 +224,13 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 // Where there can be no passkey, nothing is spent on one.
 func TestPasskeyNeedsASiteThatCanHaveIt(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	token := w.Manage(alice, ceremony.AddOp)
 	for _, site := range []string{"", "http://app.test", "https://192.0.2.1"} {
-		_, err := w.Service.EnrolPasskey(t.Context(), alice.Principal, "", site, ceremony.Leave{Manage: token})
+		_, err := w.Service.EnrollPasskey(t.Context(), alice.Principal, "", site, ceremony.Leave{Manage: token})
 		want(t, fmt.Sprintf("%q", site), err, ceremony.ErrMethodNotAccepted)
 	}
-	key := w.EnrolDevice(alice.Principal, device(t), ceremony.Leave{Manage: token})
+	key := w.EnrollDevice(alice.Principal, device(t), ceremony.Leave{Manage: token})
 	// Elsewhere it is not asked for.
 	c, err := w.Service.Begin(t.Context(), alice.Principal, ceremony.Ask{Demand: view, Site: "https://other.test", ReturnTo: "/"})
 	if err != nil {

@@ -73,7 +73,7 @@ func TestPendingPhoneTellsWhetherACodeIsOnItsWay(t *testing.T) {
 	w.Clock.Tick()
 	bob := w.Stranger("bob")
 	w.Network(errors.New("down"))
-	e, err := w.EnrolPhone(t.Context(), bob, "", number, "", ceremony.Leave{})
+	e, err := w.EnrollPhone(t.Context(), bob, "", number, "", ceremony.Leave{})
 	want(t, "network down", err, ceremony.ErrNotSent)
 	look := func() ceremony.Sent {
 		t.Helper()

@@ -22,7 +22,7 @@ const recoveryAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 const recoveryLen = 10
 
 // replaceCodes replaces the account's recovery codes by new ones with the origin,
-// and ends what the old ones may have begun: it voids the enrolments that are
+// and ends what the old ones may have begun: it voids the enrollments that are
 // pending, and drops the grants that were won with a code, or by an authenticator
 // that one vouched for, all but the one of the id. The first ops go with the
 // change of the account, the late ones after it.
@@ -123,7 +123,7 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 			return ErrNotEnrolled
 		case len(row.Value.RecoveryCodes) > 0 && renew == FirstOnly:
 			return ErrHasCodes
-		case renew == FirstOnly && !slices.ContainsFunc(row.Value.Authenticators, func(a records.Authenticator) bool { return a.Enrolment != "" }):
+		case renew == FirstOnly && !slices.ContainsFunc(row.Value.Authenticators, func(a records.Authenticator) bool { return a.Enrollment != "" }):
 			return ErrManageRequired
 		}
 		account := cloneAccount(row.Value)
@@ -148,10 +148,10 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 }
 
 // serverOrigin is the origin of recovery codes that a server gives: where it
-// completes an enrolment, that of the authenticator; for others nothing vouches
+// completes an enrollment, that of the authenticator; for others nothing vouches
 // but its API key.
 func (s *Service) serverOrigin(a *records.Account) *records.Origin {
-	if len(a.RecoveryCodes) == 0 && len(a.Authenticators) == 1 && a.Authenticators[0].Enrolment != "" {
+	if len(a.RecoveryCodes) == 0 && len(a.Authenticators) == 1 && a.Authenticators[0].Enrollment != "" {
 		return a.Authenticators[0].Origin
 	}
 	return unvouched(s.now())

@@ -52,10 +52,10 @@ func (s *Service) Prove(ctx context.Context, p Principal, d grants.Demand, a Ans
 	return s.reportProof(ctx, p, d, a, won, err)
 }
 
-// ProveWith is [Service.Prove] by the authenticator that an enrolment became, and
+// ProveWith is [Service.Prove] by the authenticator that an enrollment became, and
 // by no other.
-func (s *Service) ProveWith(ctx context.Context, p Principal, d grants.Demand, enrolment string, a Answer) (Won, error) {
-	won, err := s.prove(ctx, p, d, enrolment, a)
+func (s *Service) ProveWith(ctx context.Context, p Principal, d grants.Demand, enrollment string, a Answer) (Won, error) {
+	won, err := s.prove(ctx, p, d, enrollment, a)
 	return s.reportProof(ctx, p, d, a, won, err)
 }
 
@@ -69,7 +69,7 @@ func (s *Service) reportProof(ctx context.Context, p Principal, d grants.Demand,
 	return won, err
 }
 
-func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrolment string, a Answer) (Won, error) {
+func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrollment string, a Answer) (Won, error) {
 	if err := a.check(); err != nil {
 		return Won{}, err
 	}
@@ -88,8 +88,8 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 	if fit := s.fit(db, &account, &c); !factor.Ready(&fit, "") {
 		return Won{}, s.blocked(db, &account, &c, a.Method)
 	}
-	if enrolment != "" {
-		factor = only{factor, enrolment}
+	if enrollment != "" {
+		factor = only{factor, enrollment}
 	}
 	attempt, err := s.count(ctx, db, p, db.Holder(p.Subject), a.Method)
 	if err != nil {
@@ -121,10 +121,10 @@ func (s *Service) enrolledAccount(ctx context.Context, db *records.DB, p Princip
 	return row.Value, nil
 }
 
-// only is a factor that takes the proof of one enrolment alone.
+// only is a factor that takes the proof of one enrollment alone.
 type only struct {
 	Factor
-	enrolment string
+	enrollment string
 }
 
 func (o only) Match(db *records.DB, a *records.Account, try Attempt) (Proof, error) {
@@ -132,7 +132,7 @@ func (o only) Match(db *records.DB, a *records.Account, try Attempt) (Proof, err
 	if err != nil {
 		return proof, err
 	}
-	if used := a.Find(proof.Authenticator); used == nil || used.Enrolment != o.enrolment {
+	if used := a.Find(proof.Authenticator); used == nil || used.Enrollment != o.enrollment {
 		return proof, ErrInvalidCode
 	}
 	return proof, nil

@@ -32,7 +32,7 @@ func prove(w *ceremonytest.World, t testing.TB, p ceremony.Principal, d grants.D
 // beyond the rule; what a browser wins proves to a server too.
 func TestS02GrantsOfServersAndOfBrowsers(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice, bob := w.Enrol("alice"), w.Enrol("bob")
+	alice, bob := w.Enroll("alice"), w.Enroll("bob")
 	token, err := prove(w, t, server(alice.Principal), view, w.NextCode(alice.Key))
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestS02GrantsOfServersAndOfBrowsers(t *testing.T) {
 // none; nor does one for managing authenticators.
 func TestS02BoundGrantsProveNothingToServers(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	c, err := w.Service.Begin(t.Context(), alice.Principal, ceremony.Ask{Demand: withdraw, Request: [32]byte{1}, Site: "https://app.test"})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestS02BoundGrantsProveNothingToServers(t *testing.T) {
 // Half of 64 use a one-time grant over the API, half at the route: one does.
 func TestS03OneTimeIsOnceForServersAndBrowsersTogether(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	d := withdraw
 	d.AcceptAPI = true
 	for _, mint := range []func() string{
@@ -140,7 +140,7 @@ func TestS03OneTimeIsOnceForServersAndBrowsersTogether(t *testing.T) {
 
 func TestS04CodeIsAcceptedOnceByServersAndBrowsersTogether(t *testing.T) {
 	w := ceremonytest.New(t, lax, func(s *ceremony.Settings) { s.Budgets.API = 1000 })
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	code := w.NextCode(alice.Key)
 	var passed atomic.Int64
 	atOnce(64, func(i int) {
@@ -163,7 +163,7 @@ func TestS04CodeIsAcceptedOnceByServersAndBrowsersTogether(t *testing.T) {
 
 func TestProveTellsWhatIsMissing(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	_, err := prove(w, t, server(w.Stranger("nobody")), view, "123456")
 	want(t, "unknown", err, ceremony.ErrNotFound)
 	if err := w.Reset(t.Context(), alice.Subject); err != nil {
@@ -176,10 +176,10 @@ func TestProveTellsWhatIsMissing(t *testing.T) {
 	want(t, "no app", err, ceremony.ErrMethodNotAccepted)
 }
 
-// enrolOverAPI enrols an app through a server.
-func enrolOverAPI(w *ceremonytest.World, t *testing.T, p ceremony.Principal, codes ceremony.GiveCodes) (ceremony.Enrolment, ceremony.Confirmed, totp.Key) {
+// enrollOverAPI enrolls an app through a server.
+func enrollOverAPI(w *ceremonytest.World, t *testing.T, p ceremony.Principal, codes ceremony.GiveCodes) (ceremony.Enrollment, ceremony.Confirmed, totp.Key) {
 	t.Helper()
-	e, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{})
+	e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,17 +193,17 @@ func enrolOverAPI(w *ceremonytest.World, t *testing.T, p ceremony.Principal, cod
 func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	alice := server(w.Stranger("alice"))
-	e, done, key := enrolOverAPI(w, t, alice, ceremony.CodesLater)
+	e, done, key := enrollOverAPI(w, t, alice, ceremony.CodesLater)
 	if len(done.RecoveryCodes) != 0 || done.Won == nil || !done.Won.Grant.API {
 		t.Fatalf("%+v", done)
 	}
-	_, err := w.Service.Enrol(t.Context(), alice, "", ceremony.Leave{})
+	_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
 	want(t, "again", err, ceremony.ErrEnrolled)
-	_, err = w.EnrolPhone(t.Context(), alice, "", number, "", ceremony.Leave{})
+	_, err = w.EnrollPhone(t.Context(), alice, "", number, "", ceremony.Leave{})
 	want(t, "a phone too", err, ceremony.ErrEnrolled)
 
 	// What it began it goes on to name, in both forms.
-	for _, id := range []string{e.ID, ceremony.EnrolmentUUID(e.ID)} {
+	for _, id := range []string{e.ID, ceremony.EnrollmentUUID(e.ID)} {
 		who, full, err := w.Enrolled(t.Context(), ceremonytest.Tenant, id)
 		if err != nil || who != alice.Subject || full != e.ID {
 			t.Error(id, who, full, err)
@@ -211,7 +211,7 @@ func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 		_, _, err = w.Enrolled(t.Context(), "another", id)
 		want(t, "another tenant", err, ceremony.ErrNotFound)
 	}
-	if u, err := uuid.Parse(ceremony.EnrolmentUUID(e.ID)); err != nil || u.Version() != 4 {
+	if u, err := uuid.Parse(ceremony.EnrollmentUUID(e.ID)); err != nil || u.Version() != 4 {
 		t.Error(u, err)
 	}
 	won, err := w.ProveWith(t.Context(), alice, view, e.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(key)})
@@ -239,18 +239,18 @@ func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 	}
 	_, _, err = w.Enrolled(t.Context(), ceremonytest.Tenant, e.ID)
 	want(t, "after a reset", err, ceremony.ErrNotFound)
-	enrolOverAPI(w, t, alice, ceremony.CodesNow)
+	enrollOverAPI(w, t, alice, ceremony.CodesNow)
 
 	w.Configure(policy(ceremony.Deny))
-	_, err = w.Service.Enrol(t.Context(), server(w.Stranger("bob")), "", ceremony.Leave{})
-	want(t, "deny", err, ceremony.ErrEnrolmentDenied)
+	_, err = w.Service.Enroll(t.Context(), server(w.Stranger("bob")), "", ceremony.Leave{})
+	want(t, "deny", err, ceremony.ErrEnrollmentDenied)
 }
 
-// A key that may enrol gives recovery codes to whom it enrolled. Somebody who did so
+// A key that may enroll gives recovery codes to whom it enrolled. Somebody who did so
 // in a browser, while nobody was given any, has none either, and is not the key's.
 func TestS14FirstCodesAreForWhomAServerEnrolled(t *testing.T) {
 	w := ceremonytest.New(t, func(s *ceremony.Settings) { s.RecoveryCodes = 0 })
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Configure(func(s *ceremony.Settings) { s.RecoveryCodes = 10 })
 	_, err := w.FirstRecoveryCodes(t.Context(), server(alice.Principal), ceremony.FirstOnly)
 	want(t, "of who enrolled in a browser", err, ceremony.ErrManageRequired)
@@ -262,10 +262,10 @@ func TestS14FirstCodesAreForWhomAServerEnrolled(t *testing.T) {
 func TestS15OwnTokenIsNoLeave(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	alice := ceremony.ServerPrincipal(w.Stranger("alice").Subject, ceremony.UserClient, "")
-	_, err := w.Service.Enrol(t.Context(), alice, "", ceremony.Leave{})
+	_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
 	want(t, "own token", err, ceremony.ErrInviteRequired)
 	// Nor does what a server began do without it.
-	e, err := w.Service.Enrol(t.Context(), server(alice), "", ceremony.Leave{})
+	e, err := w.Service.Enroll(t.Context(), server(alice), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,9 +279,9 @@ func TestS15OwnTokenIsNoLeave(t *testing.T) {
 // they chose.
 func TestS02AliasIsNotShadowed(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	alias := ceremony.UserUUID(alice.Subject)
-	mallory := w.Enrol(alias)
+	mallory := w.Enroll(alias)
 	for id, wanted := range map[string]grants.Subject{
 		alias: alice.Subject, strings.ToUpper(alias): alice.Subject, "alice": alice.Subject,
 		uuid.NewString()[:35]: {}, "{" + alias + "}": {},
@@ -324,7 +324,7 @@ func TestServersBeginAnew(t *testing.T) {
 // Without a race too: what was verified once opens nothing any more, on either side.
 func TestS03VerifiedOneTimeGrantIsUsedUp(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	d := withdraw
 	d.AcceptAPI = true
 	token, err := prove(w, t, server(alice.Principal), d, w.NextCode(alice.Key))

@@ -247,8 +247,8 @@ func (s *Service) text(code, label, site string) string {
 	return text
 }
 
-// SendFirstCode sends another code to the phone of p's pending enrolment.
-func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrolment string) (Sent, error) {
+// SendFirstCode sends another code to the phone of p's pending enrollment.
+func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrollment string) (Sent, error) {
 	if s.sms == nil {
 		return Sent{}, ErrNoSMS
 	}
@@ -256,14 +256,14 @@ func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrolment stri
 	if err != nil {
 		return Sent{}, err
 	}
-	return s.sendFirstCode(ctx, db, p, enrolment)
+	return s.sendFirstCode(ctx, db, p, enrollment)
 }
 
-func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrolment string) (Sent, error) {
+func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrollment string) (Sent, error) {
 	code := newCode()
 	var number, site string
 	sent, undo, err := s.reserve(ctx, db, p, s.sms.claimed(), func(now time.Time) (string, []store.Op, error) {
-		pending, err := s.findPending(ctx, db, p, enrolment)
+		pending, err := s.findPending(ctx, db, p, enrollment)
 		if err != nil {
 			return "", nil, err
 		}
@@ -272,11 +272,11 @@ func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal
 		}
 		next := pending.Value
 		next.Phone.Codes, number, site = nil, next.Phone.Number, next.Site
-		s.remind(db, &next.Phone, number, enrolment, code, now)
+		s.remind(db, &next.Phone, number, enrollment, code, now)
 		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
 		return number, []store.Op{put}, err
 	})
-	e := Event{Kind: "sms", Outcome: "sent", Cause: "enrolment", Method: grants.SMS.String(), Object: EnrolmentUUID(enrolment)}
+	e := Event{Kind: "sms", Outcome: "sent", Cause: "enrolment", Method: grants.SMS.String(), Object: EnrollmentUUID(enrollment)}
 	if err == nil {
 		if s.sms.Send(ctx, number, s.text(code, "", site)) != nil {
 			err = s.notSent(ctx, db, undo)

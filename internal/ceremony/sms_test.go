@@ -15,11 +15,11 @@ import (
 
 const number = "+4915123456789"
 
-// withPhone enrols a subject whose only authenticator is a phone.
+// withPhone enrolls a subject whose only authenticator is a phone.
 func withPhone(w *ceremonytest.World, t *testing.T, name, number string) ceremony.Principal {
 	t.Helper()
 	p := w.Stranger(name)
-	e, err := w.EnrolPhone(t.Context(), p, "", number, "https://app.test", ceremony.Leave{})
+	e, err := w.EnrollPhone(t.Context(), p, "", number, "https://app.test", ceremony.Leave{})
 	if err != nil {
 		t.Fatal("enrolling a phone:", err)
 	}
@@ -105,12 +105,12 @@ func TestS04SentCodeEndsAndIsReplaced(t *testing.T) {
 // the chance of a guess.
 func TestS05OneCodeAnswersAChallengeAtATime(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	numbers := []string{number, "+4915123456780"}
 	var phones []string
 	for _, n := range numbers {
 		w.Clock.Advance(10 * time.Minute)
-		e, err := w.EnrolPhone(t.Context(), alice.Principal, "", n, "https://app.test", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+		e, err := w.EnrollPhone(t.Context(), alice.Principal, "", n, "https://app.test", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 	// The same number, claimed by ever new subjects: half of what goes there in a
 	// day, and the owner has the other half.
 	for i := range 20 {
-		_, err := w.EnrolPhone(t.Context(), w.Stranger(fmt.Sprint("eve", i)), "", number, "", ceremony.Leave{})
+		_, err := w.EnrollPhone(t.Context(), w.Stranger(fmt.Sprint("eve", i)), "", number, "", ceremony.Leave{})
 		if refused := errors.Is(err, ceremony.ErrTooManySends); refused != (i >= 2) {
 			t.Fatal(i, err)
 		}
@@ -194,7 +194,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 	// Ever new numbers.
 	sent := 0
 	for i := range 60 {
-		_, err := w.EnrolPhone(t.Context(), w.Stranger(fmt.Sprint("mallory", i)), "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
+		_, err := w.EnrollPhone(t.Context(), w.Stranger(fmt.Sprint("mallory", i)), "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
 		if err == nil {
 			sent++
 		} else if !errors.Is(err, ceremony.ErrTooManySends) {
@@ -205,7 +205,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 		t.Error(sent, "of 60 numbers got a message; 40 may in an hour")
 	}
 	w.Clock.Advance(time.Hour)
-	if _, err := w.EnrolPhone(t.Context(), w.Stranger("bob"), "", "+49 1512 3456999", "", ceremony.Leave{}); err != nil {
+	if _, err := w.EnrollPhone(t.Context(), w.Stranger("bob"), "", "+49 1512 3456999", "", ceremony.Leave{}); err != nil {
 		t.Error("an hour later:", err)
 	}
 }
@@ -249,7 +249,7 @@ func TestFailureToSendBurnsNothing(t *testing.T) {
 	want(t, "the code", answerTo(w, t, alice, c.ID, lastCode(w, t, number)), nil)
 
 	w.Network(errors.New("down"))
-	e, err := w.EnrolPhone(t.Context(), w.Stranger("bob"), "", "+4915123456000", "", ceremony.Leave{})
+	e, err := w.EnrollPhone(t.Context(), w.Stranger("bob"), "", "+4915123456000", "", ceremony.Leave{})
 	if !errors.Is(err, ceremony.ErrNotSent) || e.ID == "" || e.Sent.Suffix != "6000" {
 		t.Fatal(e, err)
 	}
@@ -270,7 +270,7 @@ func TestS19FailingSendsAreCapped(t *testing.T) {
 	w.Network(errors.New("no such number"))
 	charged := 0
 	for i := range 60 {
-		_, err := w.EnrolPhone(t.Context(), mallory, "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
+		_, err := w.EnrollPhone(t.Context(), mallory, "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
 		if errors.Is(err, ceremony.ErrNotSent) {
 			charged++
 		} else if !errors.Is(err, ceremony.ErrTooManySends) {
@@ -282,11 +282,11 @@ func TestS19FailingSendsAreCapped(t *testing.T) {
 		t.Error(charged, "codes of one person were taken off what is for all")
 	}
 	w.Network(nil)
-	if _, err := w.EnrolPhone(t.Context(), w.Stranger("bob"), "", number, "", ceremony.Leave{}); err != nil {
+	if _, err := w.EnrollPhone(t.Context(), w.Stranger("bob"), "", number, "", ceremony.Leave{}); err != nil {
 		t.Error("somebody else:", err)
 	}
 	w.Clock.Advance(10 * time.Minute)
-	if _, err := w.EnrolPhone(t.Context(), mallory, "", number, "", ceremony.Leave{}); err != nil {
+	if _, err := w.EnrollPhone(t.Context(), mallory, "", number, "", ceremony.Leave{}); err != nil {
 		t.Error("ten minutes later:", err)
 	}
 }
@@ -295,7 +295,7 @@ func TestS19FailingSendsAreCapped(t *testing.T) {
 func TestS05CodeThatConfirmsAPhoneIsNotGuessed(t *testing.T) {
 	w := ceremonytest.New(t)
 	mallory := w.Stranger("mallory")
-	e, err := w.EnrolPhone(t.Context(), mallory, "", number, "", ceremony.Leave{})
+	e, err := w.EnrollPhone(t.Context(), mallory, "", number, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestS05CodeThatConfirmsAPhoneIsNotGuessed(t *testing.T) {
 
 func TestSendingNeedsAPhoneOfOnesOwn(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice, bob := withPhone(w, t, "alice", number), w.Enrol("bob")
+	alice, bob := withPhone(w, t, "alice", number), w.Enroll("bob")
 	ca, cb := w.Begin(alice, view), w.Begin(bob.Principal, view)
 	account, err := w.Account(t.Context(), alice)
 	if err != nil {

@@ -29,7 +29,7 @@ func (n *narrow) Apply(ctx context.Context, ops ...store.Op) error {
 // works, what gives it is refused, and a note of a read does not fail the read.
 func TestS27TakingGoesOn(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice, bob, carol := w.Enrol("alice"), w.Enrol("bob"), w.Enrol("carol")
+	alice, bob, carol := w.Enroll("alice"), w.Enroll("bob"), w.Enroll("carol")
 	for _, p := range []*ceremonytest.Person{alice, bob, carol} {
 		w.Win(p, view)
 	}

@@ -20,15 +20,15 @@ func add24(w *ceremonytest.World, t *testing.T, kind grants.Methods, p ceremony.
 	t.Helper()
 	switch kind {
 	case grants.Passkey:
-		return w.EnrolDevice(p, device(t), l)
+		return w.EnrollDevice(p, device(t), l)
 	case grants.SMS:
 		n := number
 		if l.Manage != "" {
 			n = otherNumber
 		}
-		return w.EnrolNumber(p, n, l)
+		return w.EnrollNumber(p, n, l)
 	}
-	return w.EnrolAs(p, l)
+	return w.EnrollAs(p, l)
 }
 
 // byRecovery wins the grant for the operation with a recovery code.
@@ -151,7 +151,7 @@ func chain(t *testing.T, proof, adds, takes grants.Methods) {
 // may use either to remove the other after a day.
 func TestS24OwnerWithTheOldPhoneGoesOnAtOnce(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	fresh := add(w, t, alice)
 	only := ceremonytest.Demand("WITHDRAW_FUNDS", grants.OneTimeUse, 2*time.Minute, grants.TOTP)
@@ -166,12 +166,12 @@ func TestS24OwnerWithTheOldPhoneGoesOnAtOnce(t *testing.T) {
 // good for that one authenticator.
 func TestS24StrongerOneVouches(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	leave := func(n int) ceremony.Leave {
 		return ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, alice.RecoveryCodes[n])}
 	}
-	one, two := w.EnrolAs(alice.Principal, leave(0)), w.EnrolAs(alice.Principal, leave(1))
+	one, two := w.EnrollAs(alice.Principal, leave(0)), w.EnrollAs(alice.Principal, leave(1))
 	only := ceremonytest.Demand("WITHDRAW_FUNDS", grants.OneTimeUse, 2*time.Minute, grants.TOTP)
 	closed := func(what string, who *ceremonytest.Person) {
 		t.Helper()
@@ -234,7 +234,7 @@ func TestS24WeakOriginNeverRemovesAnOlder(t *testing.T) {
 		} else {
 			token = w.Manage(alice, ceremony.AddOp)
 		}
-		one := w.EnrolAs(alice.Principal, ceremony.Leave{Manage: token})
+		one := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: token})
 		op := ceremony.RemoveOp(alice.Authenticator.ID)
 		for range 3 {
 			w.Clock.Advance(30 * time.Hour)
@@ -252,21 +252,21 @@ func TestS24WeakOriginNeverRemovesAnOlder(t *testing.T) {
 		if err := w.Invite(t.Context(), alice.Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		again := w.EnrolAs(alice.Principal, ceremony.Leave{Invite: code})
+		again := w.EnrollAs(alice.Principal, ceremony.Leave{Invite: code})
 		w.Win(again, ceremonytest.Demand("WITHDRAW_FUNDS", grants.OneTimeUse, 2*time.Minute, grants.TOTP))
 	}
 }
 
-// An API key is leave for an enrolment, but vouches for nothing once the account
+// An API key is leave for an enrollment, but vouches for nothing once the account
 // was reset; an invite does.
 func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Stranger("alice")
 	only := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.TOTP)
-	enrol := func() (ceremony.Confirmed, *ceremonytest.Person) {
+	enroll := func() (ceremony.Confirmed, *ceremonytest.Person) {
 		t.Helper()
 		p := server(alice)
-		e, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{})
+		e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 		}
 		return done, &ceremonytest.Person{Principal: alice, Authenticator: done.Authenticator, Key: e.Key, RecoveryCodes: done.RecoveryCodes}
 	}
-	done, person := enrol()
+	done, person := enroll()
 	if done.Won == nil {
 		t.Error("the first enrolment wins no grant")
 	}
@@ -284,7 +284,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	if err := w.Reset(t.Context(), alice.Subject); err != nil {
 		t.Fatal(err)
 	}
-	done, person = enrol()
+	done, person = enroll()
 	if done.Won != nil {
 		t.Error("an enrolment by a key after a reset wins a grant for a rule that names its methods")
 	}
@@ -293,7 +293,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	codes := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.RecoveryCode)
 	_, err := w.Verify(t.Context(), alice, w.Begin(alice, codes).ID, ceremony.Answer{Method: grants.RecoveryCode, Code: person.RecoveryCodes[0]})
 	want(t, "its recovery code", err, ceremony.ErrAuthenticatorTooNew)
-	more := w.EnrolAs(alice, ceremony.Leave{Manage: byRecovery(w, t, alice, ceremony.AddOp, person.RecoveryCodes[1])})
+	more := w.EnrollAs(alice, ceremony.Leave{Manage: byRecovery(w, t, alice, ceremony.AddOp, person.RecoveryCodes[1])})
 	want(t, "what that adds", tryPass(w, t, more, w.Begin(alice, only)), ceremony.ErrAuthenticatorTooNew)
 	w.Clock.Advance(24 * time.Hour)
 	w.Win(person, only)
@@ -302,7 +302,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 // Recovery codes are worth what renewed them.
 func TestS24RenewedCodesInherit(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.EnrolNumber(w.Stranger("alice"), number, ceremony.Leave{})
+	alice := w.EnrollNumber(w.Stranger("alice"), number, ceremony.Leave{})
 	only := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.RecoveryCode)
 	use := func(code string) error {
 		_, err := w.Verify(t.Context(), alice.Principal, w.Begin(alice.Principal, only).ID, ceremony.Answer{Method: grants.RecoveryCode, Code: code})
@@ -315,7 +315,7 @@ func TestS24RenewedCodesInherit(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "renewed by a text message", use(codes[0]), ceremony.ErrAuthenticatorTooNew)
-	more := w.EnrolAs(alice.Principal, ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, codes[1])})
+	more := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, codes[1])})
 	app := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.TOTP, grants.RecoveryCode)
 	want(t, "what that adds", tryPass(w, t, more, w.Begin(alice.Principal, app)), ceremony.ErrAuthenticatorTooNew)
 	w.Clock.Advance(24 * time.Hour)
@@ -330,10 +330,10 @@ func TestS24RenewedCodesInherit(t *testing.T) {
 // Whoever renews the recovery codes, what a stolen one began ends.
 func TestS14ServersRenewalEndsWhatARecoveryCodeBegan(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	thief := browser(alice.Principal, 1)
-	begun, err := w.Service.Enrol(t.Context(), thief, "", ceremony.Leave{Manage: byRecovery(w, t, thief, ceremony.AddOp, alice.RecoveryCodes[0])})
+	begun, err := w.Service.Enroll(t.Context(), thief, "", ceremony.Leave{Manage: byRecovery(w, t, thief, ceremony.AddOp, alice.RecoveryCodes[0])})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestS14ServersRenewalEndsWhatARecoveryCodeBegan(t *testing.T) {
 	want(t, "its grant", check(w, t, thief, view, won.Token.Text()), ceremony.ErrNoGrant)
 	_, err = w.Confirm(t.Context(), thief, begun.ID, w.NextCode(begun.Key), "")
 	want(t, "its enrolment", err, ceremony.ErrVoided)
-	_, err = w.Service.Enrol(t.Context(), thief, "", ceremony.Leave{Manage: unused})
+	_, err = w.Service.Enroll(t.Context(), thief, "", ceremony.Leave{Manage: unused})
 	want(t, "its grant for one more", err, ceremony.ErrManageRequired)
 	want(t, "the owner's grant", check(w, t, alice.Principal, view, kept.Token.Text()), nil)
 }

@@ -287,7 +287,7 @@ func causeOf(err error) string {
 		return "voided"
 	case errors.Is(err, ErrInviteRequired):
 		return "invite_required"
-	case errors.Is(err, ErrEnrolmentDenied):
+	case errors.Is(err, ErrEnrollmentDenied):
 		return "enrolment_denied"
 	case errors.Is(err, ErrManageRequired):
 		return "manage_required"

@@ -41,7 +41,7 @@ func TestS04CodeIsAcceptedOnce(t *testing.T) {
 	for name, budgets := range map[string]func(*ceremony.Settings){"default budgets": func(*ceremony.Settings) {}, "lax budgets": lax} {
 		t.Run(name, func(t *testing.T) {
 			w := ceremonytest.New(t, budgets)
-			alice := w.Enrol("alice")
+			alice := w.Enroll("alice")
 			for method, code := range map[grants.Methods]string{grants.TOTP: w.NextCode(alice.Key), grants.RecoveryCode: alice.RecoveryCodes[3]} {
 				var challenges [64]ceremony.Challenge
 				for i := range challenges {
@@ -81,7 +81,7 @@ func TestS04CodeIsAcceptedOnce(t *testing.T) {
 // these, too, one passes.
 func TestS04CodeIsAcceptedOnceAcrossBudgets(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Win(alice, view) // from now on her browser has a budget of its own
 	for range 40 {
 		code := w.NextCode(alice.Key)
@@ -97,11 +97,11 @@ func TestS04CodeIsAcceptedOnceAcrossBudgets(t *testing.T) {
 	}
 }
 
-// A code that confirmed an enrolment is used up, too, and so are those of
+// A code that confirmed an enrollment is used up, too, and so are those of
 // earlier steps; a challenge passed is gone.
 func TestS04OtherWaysToACode(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	want(t, "the confirming code", answer(w, t, alice.Principal, grants.TOTP, w.Code(alice.Key)), ceremony.ErrInvalidCode)
 	w.Clock.Advance(totp.Period)
 	earlier := w.Code(alice.Key)
@@ -114,7 +114,7 @@ func TestS04OtherWaysToACode(t *testing.T) {
 
 func TestRecoveryCodesAsTyped(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	for i, write := range []func(string) string{
 		strings.ToUpper,
 		func(s string) string { return strings.ReplaceAll(s, "-", "") },
@@ -123,7 +123,7 @@ func TestRecoveryCodesAsTyped(t *testing.T) {
 	} {
 		want(t, fmt.Sprint(i), answer(w, t, alice.Principal, grants.RecoveryCode, write(alice.RecoveryCodes[i])), nil)
 	}
-	bob := w.Enrol("bob")
+	bob := w.Enroll("bob")
 	want(t, "another's", answer(w, t, bob.Principal, grants.RecoveryCode, alice.RecoveryCodes[8]), ceremony.ErrInvalidCode)
 	want(t, "a part", answer(w, t, alice.Principal, grants.RecoveryCode, alice.RecoveryCodes[8][:10]), ceremony.ErrInvalidCode)
 	for _, code := range alice.RecoveryCodes {
@@ -147,7 +147,7 @@ func (f watching) Match(db *records.DB, a *records.Account, try ceremony.Attempt
 
 func TestS05CountsBeforeItCompares(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	var counts []int
 	factor := watching{totpapp.Factor{Skew: 1}, func(db *records.DB) {
 		row, err := db.Attempts.Find(t.Context(), db.Holder(alice.Subject), []byte("browser"))
@@ -178,7 +178,7 @@ func TestS05CountsBeforeItCompares(t *testing.T) {
 // wait too; restarts, new challenges, sessions and browsers do not help.
 func TestS05WaitsDoubleAndHoldForRightCodes(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	n := 0
 	wrong := func() error {
 		n++
@@ -216,7 +216,7 @@ func TestS05WaitsDoubleAndHoldForRightCodes(t *testing.T) {
 // answers are looked at.
 func TestS05ConcurrentGuessesAreAllCounted(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	code := w.WrongCode(alice.Key)
 	var challenges [64]ceremony.Challenge
 	for i := range challenges {
@@ -266,7 +266,7 @@ func exhaust(w *ceremonytest.World, t *testing.T, p ceremony.Principal, key totp
 // it stays, until an operator unlocks.
 func TestS05BudgetsAreApartAndEnd(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Win(alice, view) // from now on this browser is known
 	guesser := browser(alice.Principal, 1)
 	if n := exhaust(w, t, guesser, alice.Key); n != 60 {
@@ -299,7 +299,7 @@ func browserless(p ceremony.Principal) ceremony.Principal {
 // Who can pass by one means of proof gains no guesses at another.
 func TestS05OnlyTheSameMethodForgives(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	left := func() int {
 		t.Helper()
 		d, err := w.Describe(t.Context(), alice.Principal, w.Begin(alice.Principal, view).ID)
@@ -340,20 +340,20 @@ func TestS05OnlyTheSameMethodForgives(t *testing.T) {
 
 func TestS05ConfirmingAPendingSecretForgivesNothing(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	w.Win(alice, view)
 	token := w.Manage(alice, ceremony.AddOp)
 	for range 4 {
 		want(t, "wrong", answer(w, t, alice.Principal, grants.TOTP, w.WrongCode(alice.Key)), ceremony.ErrInvalidCode)
 	}
-	w.EnrolAs(alice.Principal, ceremony.Leave{Manage: token})
+	w.EnrollAs(alice.Principal, ceremony.Leave{Manage: token})
 	d, err := w.Describe(t.Context(), alice.Principal, w.Begin(alice.Principal, view).ID)
 	if err != nil || d.AttemptsLeft != 16 {
 		t.Error("left:", d.AttemptsLeft, err)
 	}
 }
 
-// A subject that removed its last authenticator and enrols again passes no
+// A subject that removed its last authenticator and enrolls again passes no
 // challenge by that where no answer is looked at.
 func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -362,7 +362,7 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 	}{"in the known browser": {false, true}, "where the budget is used up": {true, false}} {
 		t.Run(name, func(t *testing.T) {
 			w := ceremonytest.New(t)
-			alice := w.Enrol("alice")
+			alice := w.Enroll("alice")
 			w.Win(alice, view)
 			p := alice.Principal
 			if test.other {
@@ -376,7 +376,7 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 			if err := w.Invite(t.Context(), alice.Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			begun, err := w.Service.Enrol(t.Context(), p, "", ceremony.Leave{Invite: code})
+			begun, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{Invite: code})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -392,13 +392,13 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 	}
 }
 
-// A challenge or a pending enrolment is found in the browser in which it was
+// A challenge or a pending enrollment is found in the browser in which it was
 // begun only, a challenge in its session only, and both for their time only.
 func TestChallengesStayWhereTheyWereBegun(t *testing.T) {
 	w := ceremonytest.New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	c := w.Begin(alice.Principal, view)
-	pending, err := w.Service.Enrol(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}

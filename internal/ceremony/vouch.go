@@ -60,7 +60,7 @@ func mayDisown(a *records.Account, x *records.Authenticator, now time.Time) bool
 
 // Disown is what "this was not me" does to a new authenticator: it is suspended
 // with all that were added by it, recovery codes that it renewed are void, every
-// grant of the subject ends, and so does every pending enrolment.
+// grant of the subject ends, and so does every pending enrollment.
 //
 // It needs no proof, since it only takes away (S29). So that a thief of the first
 // factor who uses it against the owner's new telephone wins nothing, it suspends

@@ -261,7 +261,7 @@ func TestS12PlainHTTP(t *testing.T) {
 func TestS18SubjectsLookAlike(t *testing.T) {
 	s := newSite(t)
 	s.token("alice", admin)
-	locked := s.EnrolAs(ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "locked"}, Browser: [32]byte{9}}, ceremony.Leave{})
+	locked := s.EnrollAs(ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "locked"}, Browser: [32]byte{9}}, ceremony.Leave{})
 	c := s.Begin(locked.Principal, admin)
 	for range 10 {
 		_, _ = s.Verify(t.Context(), locked.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: s.WrongCode(locked.Key)})

@@ -180,7 +180,7 @@ func newPerson(s *site) *person {
 	p := &person{s: s, browser: browserCookie()}
 	if s.people["alice"] == nil {
 		principal := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: sha256.Sum256([]byte("alice"))}
-		s.people["alice"] = s.EnrolAs(principal, ceremony.Leave{})
+		s.people["alice"] = s.EnrollAs(principal, ceremony.Leave{})
 	}
 	who := *s.people["alice"]
 	who.Browser, _ = cookies.BrowserID(&http.Request{Header: http.Header{"Cookie": {p.browser}}}, true)

@@ -185,7 +185,7 @@ func (s *site) token(user string, d grants.Demand) string {
 	who := s.people[user]
 	if who == nil {
 		p := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: user}, Browser: sha256.Sum256([]byte(user))}
-		who = s.EnrolAs(p, ceremony.Leave{})
+		who = s.EnrollAs(p, ceremony.Leave{})
 		s.people[user] = who
 	}
 	return s.Win(who, d).Token.Text()

@@ -6,16 +6,16 @@ import (
 	"html/template"
 	"strings"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 )
 
 // Brand is how the operator wants the pages to look. The zero Brand changes
 // nothing.
 type Brand struct {
-	Name   string          // in place of Page.Issuer
-	Logo   Logo            // beside the name
-	Accent *colour.Accents // nil: our own
-	Links  []BrandLink     // at the foot of every page
+	Name   string         // in place of Page.Issuer
+	Logo   Logo           // beside the name
+	Accent *color.Accents // nil: our own
+	Links  []BrandLink    // at the foot of every page
 }
 
 // BrandLink is one link of the operator's, checked by package config.
@@ -63,7 +63,7 @@ func (b *Brand) style() template.CSS {
 	if b == nil || b.Accent == nil {
 		return ""
 	}
-	set := func(s colour.Scheme) string {
+	set := func(s color.Scheme) string {
 		return fmt.Sprintf(":root{--accent:%s;--on-accent:%s;--link:%s}", s.Accent, s.OnAccent, s.Link)
 	}
 	return template.CSS(set(b.Accent.Light) + "\n@media screen and (prefers-color-scheme:dark){" + set(b.Accent.Dark) + "}\n")

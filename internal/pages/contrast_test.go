@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages/pagestest"
 )
 
-// rule is one of the style sheet, with the properties that give colours.
+// rule is one of the style sheet, with the properties that give colors.
 type rule struct {
 	selector string
 	declared map[string]string
@@ -23,7 +23,7 @@ type rule struct {
 func rules(t *testing.T, sheet string) []rule {
 	t.Helper()
 	sheet = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(sheet, "")
-	// What is printed is black on white, and forced colours are the person's.
+	// What is printed is black on white, and forced colors are the person's.
 	sheet = regexp.MustCompile(`(?s)@media (?:print|\(forced-colors: active\)) \{.*?\n\}`).ReplaceAllString(sheet, "")
 	var all []rule
 	for _, m := range regexp.MustCompile(`([^{}]+)\{([^{}]*)\}`).FindAllStringSubmatch(sheet, -1) {
@@ -43,21 +43,21 @@ func rules(t *testing.T, sheet string) []rule {
 	return all
 }
 
-// schemes are the custom properties that are colours, by day and by night.
-func schemes(t *testing.T) (day, night map[string]colour.RGB) {
+// schemes are the custom properties that are colors, by day and by night.
+func schemes(t *testing.T) (day, night map[string]color.RGB) {
 	t.Helper()
 	blocks := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(pages.StyleSheet, 2)
 	if len(blocks) != 2 {
 		t.Fatal("no two schemes")
 	}
-	day = map[string]colour.RGB{}
-	read := func(into map[string]colour.RGB, block string) {
+	day = map[string]color.RGB{}
+	read := func(into map[string]color.RGB, block string) {
 		for _, m := range regexp.MustCompile(`--([a-z-]+): (#[0-9a-f]+);`).FindAllStringSubmatch(block, -1) {
 			hex := m[2]
 			if len(hex) == 4 {
 				hex = "#" + strings.Repeat(hex[1:2], 2) + strings.Repeat(hex[2:3], 2) + strings.Repeat(hex[3:4], 2)
 			}
-			c, err := colour.Parse(hex)
+			c, err := color.Parse(hex)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,21 +127,21 @@ func TestEveryTextIsReadableOnItsGround(t *testing.T) {
 	branded := pagestest.Samples(pagestest.Everyday("en"))
 	i := slices.IndexFunc(branded, func(s pagestest.Sample) bool { return s.Name == "challenge-branded" })
 	accents := branded[i].View.(pages.Challenge).Brand.Accent
-	with := func(scheme map[string]colour.RGB, s colour.Scheme) map[string]colour.RGB {
+	with := func(scheme map[string]color.RGB, s color.Scheme) map[string]color.RGB {
 		scheme = maps.Clone(scheme)
 		scheme["accent"], scheme["on-accent"], scheme["link"] = s.Accent, s.OnAccent, s.Link
 		return scheme
 	}
-	for scheme, colours := range map[string]map[string]colour.RGB{
+	for scheme, colors := range map[string]map[string]color.RGB{
 		"day": day, "night": night, "day with a brand": with(day, accents.Light), "night with a brand": with(night, accents.Dark),
 	} {
-		for least, pairs := range map[float64]map[[2]string]string{colour.MinText: texts, colour.MinShape: shapes} {
+		for least, pairs := range map[float64]map[[2]string]string{color.MinText: texts, color.MinShape: shapes} {
 			for pair, selector := range pairs {
-				a, known := colours[pair[0]]
-				b, knownToo := colours[pair[1]]
+				a, known := colors[pair[0]]
+				b, knownToo := colors[pair[1]]
 				if !known || !knownToo {
 					t.Errorf("%s: %v are not both colours", selector, pair)
-				} else if got := colour.Contrast(a, b); got < least {
+				} else if got := color.Contrast(a, b); got < least {
 					t.Errorf("%s, %s: --%s on --%s has a contrast of %.2f, and needs %.1f", scheme, selector, pair[0], pair[1], got, least)
 				}
 			}
@@ -149,17 +149,17 @@ func TestEveryTextIsReadableOnItsGround(t *testing.T) {
 	}
 }
 
-// TestAccentsStandOnTheSheetsColours holds the grounds that package colour
+// TestAccentsStandOnTheSheetsColors holds the grounds that package color
 // reckons with against the style sheet.
 func TestAccentsStandOnTheSheetsColours(t *testing.T) {
 	day, night := schemes(t)
 	for _, c := range []struct {
-		in   map[string]colour.RGB
+		in   map[string]color.RGB
 		name string
-		want colour.RGB
+		want color.RGB
 	}{
-		{day, "sheet", colour.LightPage}, {day, "tint", colour.LightTint},
-		{night, "sheet", colour.DarkPage}, {night, "tint", colour.DarkTint},
+		{day, "sheet", color.LightPage}, {day, "tint", color.LightTint},
+		{night, "sheet", color.DarkPage}, {night, "tint", color.DarkTint},
 	} {
 		if got := c.in[c.name]; got != c.want {
 			t.Errorf("--%s is %s, and accents are made for %s", c.name, got, c.want)

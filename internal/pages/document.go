@@ -22,7 +22,7 @@ type document struct {
 func newDocument(v View) document {
 	d := document{View: v, Page: v.page(), Nonce: rand.Text(), Words: wordsFor(v.page().Lang)}
 	d.Page.Lang = d.Words.lang
-	// Our own files, and a brand's colours, which are numbers: nothing of a
+	// Our own files, and a brand's colors, which are numbers: nothing of a
 	// request is in them.
 	d.Style = template.CSS(compactStyle) + d.Page.Brand.style()
 	_, once := v.(interface{ once() })

@@ -232,7 +232,7 @@ func TestS11PagesEscapeWhatTheyAreGiven(t *testing.T) {
 		}
 	}
 	for _, u := range []string{"javascript:alert(1)", "data:text/html,x", "otpauth://hotp/x", "https://evil.example/"} {
-		e := pages.Enrol{Page: pages.Page{Now: pagestest.Now}, OTPAuthURI: u}
+		e := pages.Enroll{Page: pages.Page{Now: pagestest.Now}, OTPAuthURI: u}
 		if body := draw(e).Body.String(); strings.Contains(body, u) {
 			t.Errorf("otpauth link to %q", u)
 		}

@@ -17,7 +17,7 @@ const quietZone = 4
 type QR struct{ svg string }
 
 // NewQR draws text with error correction level M, black on white whatever the
-// page's colours are: many scanners do not read inverted codes. It fails where
+// page's colors are: many scanners do not read inverted codes. It fails where
 // text is longer than a QR code can hold.
 func NewQR(text string) (QR, error) {
 	code, err := qr.Encode(text, qr.M)

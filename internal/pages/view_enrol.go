@@ -2,10 +2,10 @@ package pages
 
 import "time"
 
-// EnrolStart explains enrolment and asks for what is needed to begin: which
+// EnrollStart explains enrollment and asks for what is needed to begin: which
 // kind of authenticator ("kind", a Method constant), its name ("label"), and the
 // invite where one is needed ("invite").
-type EnrolStart struct {
+type EnrollStart struct {
 	Page
 	For         string   // the action that sent the person here; may be empty
 	Kinds       []string // Method constants that may be enrolled, the best first; empty: MethodTOTP alone
@@ -20,7 +20,7 @@ type EnrolStart struct {
 }
 
 // Only is the kind where there is nothing to choose.
-func (e EnrolStart) Only() string {
+func (e EnrollStart) Only() string {
 	switch len(e.Kinds) {
 	case 0:
 		return MethodTOTP
@@ -32,7 +32,7 @@ func (e EnrolStart) Only() string {
 
 // Chosen is the kind that is marked before the person, or a script that finds
 // passkeys, chooses: one that works everywhere.
-func (e EnrolStart) Chosen() string {
+func (e EnrollStart) Chosen() string {
 	if e.Kind != "" {
 		return e.Kind
 	}
@@ -44,8 +44,8 @@ func (e EnrolStart) Chosen() string {
 	return e.Only()
 }
 
-// Enrol shows a pending authenticator's secret and asks for the first code.
-type Enrol struct {
+// Enroll shows a pending authenticator's secret and asks for the first code.
+type Enroll struct {
 	Page
 	QR           QR
 	Secret       string // base32 without padding
@@ -62,9 +62,9 @@ type Enrol struct {
 	CancelURL    string // a link; empty hides it
 }
 
-// EnrolPhone asks for a phone's number ("number"), and once a code was sent
+// EnrollPhone asks for a phone's number ("number"), and once a code was sent
 // there for the code ("code").
-type EnrolPhone struct {
+type EnrollPhone struct {
 	Page
 	Number       string // what was typed, to be mended
 	SentTo       string // the number's last digits; empty: the number is asked for
@@ -84,15 +84,15 @@ type EnrolPhone struct {
 }
 
 // CodeDigits is how many digits make a code complete.
-func (e EnrolPhone) CodeDigits() int {
+func (e EnrollPhone) CodeDigits() int {
 	if e.Digits == 0 {
 		return 6
 	}
 	return e.Digits
 }
 
-// EnrolPasskey has the browser make a passkey. It takes a script.
-type EnrolPasskey struct {
+// EnrollPasskey has the browser make a passkey. It takes a script.
+type EnrollPasskey struct {
 	Page
 	// CreationOptions is what navigator.credentials.create takes, as JSON
 	// (WebAuthn Level 3, PublicKeyCredentialCreationOptionsJSON); the answer
@@ -126,21 +126,21 @@ func (r RecoveryCodes) AddedKey() string {
 	return "codes.added." + r.Kind
 }
 
-func (EnrolStart) template() string    { return "enrol_start" }
-func (Enrol) template() string         { return "enrol" }
-func (EnrolPhone) template() string    { return "enrol_phone" }
-func (EnrolPasskey) template() string  { return "enrol_passkey" }
+func (EnrollStart) template() string   { return "enrol_start" }
+func (Enroll) template() string        { return "enrol" }
+func (EnrollPhone) template() string   { return "enrol_phone" }
+func (EnrollPasskey) template() string { return "enrol_passkey" }
 func (RecoveryCodes) template() string { return "recovery_codes" }
 
-func (e EnrolStart) titleKey() string {
+func (e EnrollStart) titleKey() string {
 	if only := e.Only(); only != "" {
 		return "enrol.title." + only
 	}
 	return "enrol.title"
 }
-func (Enrol) titleKey() string        { return "enrol.title." + MethodTOTP }
-func (EnrolPhone) titleKey() string   { return "enrol.title." + MethodSMS }
-func (EnrolPasskey) titleKey() string { return "enrol.title." + MethodPasskey }
+func (Enroll) titleKey() string        { return "enrol.title." + MethodTOTP }
+func (EnrollPhone) titleKey() string   { return "enrol.title." + MethodSMS }
+func (EnrollPasskey) titleKey() string { return "enrol.title." + MethodPasskey }
 func (r RecoveryCodes) titleKey() string {
 	if len(r.Codes) == 0 {
 		return "codes.title_added"
@@ -148,15 +148,15 @@ func (r RecoveryCodes) titleKey() string {
 	return "codes.title"
 }
 
-func (e EnrolStart) hasError() bool   { return e.Error != NoError }
-func (e Enrol) hasError() bool        { return e.Error != NoError || e.RetryAfter > 0 }
-func (e EnrolPhone) hasError() bool   { return e.Error != NoError || e.RetryAfter > 0 }
-func (e EnrolPasskey) hasError() bool { return e.Error != NoError }
+func (e EnrollStart) hasError() bool   { return e.Error != NoError }
+func (e Enroll) hasError() bool        { return e.Error != NoError || e.RetryAfter > 0 }
+func (e EnrollPhone) hasError() bool   { return e.Error != NoError || e.RetryAfter > 0 }
+func (e EnrollPasskey) hasError() bool { return e.Error != NoError }
 
-func (EnrolStart) scripted() bool    { return true }
-func (Enrol) scripted() bool         { return true }
-func (EnrolPhone) scripted() bool    { return true }
-func (EnrolPasskey) scripted() bool  { return true }
+func (EnrollStart) scripted() bool   { return true }
+func (Enroll) scripted() bool        { return true }
+func (EnrollPhone) scripted() bool   { return true }
+func (EnrollPasskey) scripted() bool { return true }
 func (RecoveryCodes) scripted() bool { return true }
 
 // once marks a page that cannot be had again in another language.

@@ -27,7 +27,7 @@ type MessageKind string
 // Every reason for which a person is told something instead of served.
 const (
 	NotFound         MessageKind = "message.not_found"
-	Expired          MessageKind = "message.expired"        // challenge or enrolment is over
+	Expired          MessageKind = "message.expired"        // challenge or enrollment is over
 	NoIdentity       MessageKind = "message.no_identity"    // nobody is signed in
 	HTTPSRequired    MessageKind = "message.https_required" // plain HTTP without the option for it
 	Ambiguous        MessageKind = "message.ambiguous"      // an address that can be read in more than one way
@@ -49,7 +49,7 @@ const (
 	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
 	NotYet           MessageKind = "message.young"        // all that would do is too new (S24)
 	WeakOrigin       MessageKind = "message.weak_origin"  // never removes an older one (S24)
-	EnrolDenied      MessageKind = "message.enrol_denied" // policy lets nobody enrol alone
+	EnrollDenied     MessageKind = "message.enrol_denied" // policy lets nobody enroll alone
 	Unavailable      MessageKind = "message.unavailable"
 	RolledBack       MessageKind = "message.rolled_back" // data of before, until an operator accepts it
 )

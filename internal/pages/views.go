@@ -34,7 +34,7 @@ type FieldError string
 const (
 	NoError         FieldError = ""
 	WrongCode       FieldError = "error.wrong_code"       // not accepted: wrong, used or too old
-	WrongClock      FieldError = "error.wrong_clock"      // right, but for another time: see Enrol.ClockOff
+	WrongClock      FieldError = "error.wrong_clock"      // right, but for another time: see Enroll.ClockOff
 	WrongRecovery   FieldError = "error.wrong_recovery"   // recovery code not accepted
 	WrongSMS        FieldError = "error.wrong_sms"        // code sent by message not accepted
 	WrongPasskey    FieldError = "error.wrong_passkey"    // passkey not accepted
@@ -46,17 +46,17 @@ const (
 	PhoneNotAllowed FieldError = "error.phone_refused"    // a number, but nothing is sent there
 	NotSent         FieldError = "error.not_sent"         // the sender failed: nothing was used up
 	TooManySends    FieldError = "error.too_many_sends"   // messages sent in the last minutes
-	TooManyPending  FieldError = "error.too_many_pending" // enrolments begun and not finished
+	TooManyPending  FieldError = "error.too_many_pending" // enrollments begun and not finished
 )
 
 var (
 	_ View = Challenge{}
 	_ View = Passed{}
 	_ View = Left{}
-	_ View = EnrolStart{}
-	_ View = Enrol{}
-	_ View = EnrolPhone{}
-	_ View = EnrolPasskey{}
+	_ View = EnrollStart{}
+	_ View = Enroll{}
+	_ View = EnrollPhone{}
+	_ View = EnrollPasskey{}
 	_ View = RecoveryCodes{}
 	_ View = Security{}
 	_ View = Confirm{}

@@ -13,7 +13,7 @@ import (
 func TestActivityNamesTheKey(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	who := grants.Subject{Tenant: "staff", User: "alice"}
 	for _, client := range []string{"key_7Qm2xT", ceremony.UserClient} {
 		answer := ceremony.Answer{Method: grants.TOTP, Code: p.code(c)}

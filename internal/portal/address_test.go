@@ -33,7 +33,7 @@ func TestReadable(t *testing.T) {
 func TestS09PageSaysWhereTheProofLeads(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	const target = "/transfer?to=mallory&amount=1000&memo=<b>"
 	for from, wants := range map[string][]string{
 		"":                     nil,

@@ -51,9 +51,9 @@ func (v *visit) apiBegin() error {
 	if action.RequestBound {
 		return &refusal{problem.Problem{Code: problem.RequestRequired, Detail: "Such a grant is bound to one request: send that."}}
 	}
-	// Who may not simply enrol because they have is the one we want.
-	if err := v.service().MayEnrol(v.r.Context(), v.who); !errors.Is(err, ceremony.ErrManageRequired) {
-		if err == nil || errors.Is(err, ceremony.ErrInviteRequired) || errors.Is(err, ceremony.ErrEnrolmentDenied) {
+	// Who may not simply enroll because they have is the one we want.
+	if err := v.service().MayEnroll(v.r.Context(), v.who); !errors.Is(err, ceremony.ErrManageRequired) {
+		if err == nil || errors.Is(err, ceremony.ErrInviteRequired) || errors.Is(err, ceremony.ErrEnrollmentDenied) {
 			err = ceremony.ErrNotEnrolled
 		}
 		return err

@@ -24,12 +24,12 @@ type (
 	}
 )
 
-func (v *visit) apiEnrol() error {
+func (v *visit) apiEnroll() error {
 	in, err := v.fields("label", "invite")
 	if err != nil {
 		return err
 	}
-	e, err := v.service().Enrol(v.r.Context(), v.who, in["label"], v.leave(in["invite"]))
+	e, err := v.service().Enroll(v.r.Context(), v.who, in["label"], v.leave(in["invite"]))
 	if err != nil {
 		return v.orStepUp(err, ceremony.AddOp, "")
 	}
@@ -45,7 +45,7 @@ func (v *visit) apiEnrol() error {
 
 func (v *visit) apiConfirm() error { return v.apiConfirmCode(grants.TOTP) }
 
-// apiConfirmCode finishes an enrolment with a code.
+// apiConfirmCode finishes an enrollment with a code.
 func (v *visit) apiConfirmCode(kind grants.Methods) error {
 	in, err := v.fields("code")
 	if err != nil {
@@ -57,7 +57,7 @@ func (v *visit) apiConfirmCode(kind grants.Methods) error {
 	return v.apiFinish(kind, in["code"])
 }
 
-// apiFinish finishes an enrolment of the kind that the path names.
+// apiFinish finishes an enrollment of the kind that the path names.
 func (v *visit) apiFinish(kind grants.Methods, answer string) error {
 	e, err := v.service().Pending(v.r.Context(), v.who, v.id())
 	if err != nil {
@@ -73,7 +73,7 @@ func (v *visit) apiFinish(kind grants.Methods, answer string) error {
 	return v.reply(http.StatusOK, apiConfirmed{Authenticator: shapeAuthenticator(done.Authenticator), RecoveryCodes: done.RecoveryCodes})
 }
 
-// offered refuses to enrol what is not offered here.
+// offered refuses to enroll what is not offered here.
 func (v *visit) offered(kind grants.Methods) error {
 	if v.service().Offers(v.site.Origin)&kind != kind {
 		return &refusal{problem.Problem{Code: problem.Forbidden, Detail: "Authenticators of this kind are not set up here."}}
@@ -81,7 +81,7 @@ func (v *visit) offered(kind grants.Methods) error {
 	return nil
 }
 
-// leave is what allows an enrolment.
+// leave is what allows an enrollment.
 func (v *visit) leave(invite string) ceremony.Leave {
 	return ceremony.Leave{Invite: invite, Manage: v.manageToken()}
 }

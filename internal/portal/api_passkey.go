@@ -22,7 +22,7 @@ type (
 	}
 )
 
-func (v *visit) apiEnrolPasskey() error {
+func (v *visit) apiEnrollPasskey() error {
 	in, err := v.fields("label", "invite")
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (v *visit) apiEnrolPasskey() error {
 	if err := v.offered(grants.Passkey); err != nil {
 		return err
 	}
-	e, err := v.service().EnrolPasskey(v.r.Context(), v.who, in["label"], v.site.Origin, v.leave(in["invite"]))
+	e, err := v.service().EnrollPasskey(v.r.Context(), v.who, in["label"], v.site.Origin, v.leave(in["invite"]))
 	if err != nil {
 		return v.orStepUp(err, ceremony.AddOp, "")
 	}

@@ -23,9 +23,9 @@ type (
 	}
 )
 
-// apiEnrolPhone begins to enrol a phone, and sends it a code. Where that fails
-// the enrolment stands, and the refusal names it: what allowed it is spent.
-func (v *visit) apiEnrolPhone() error {
+// apiEnrollPhone begins to enroll a phone, and sends it a code. Where that fails
+// the enrollment stands, and the refusal names it: what allowed it is spent.
+func (v *visit) apiEnrollPhone() error {
 	in, err := v.fields("phone_number", "label", "invite")
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (v *visit) apiEnrolPhone() error {
 	if in["phone_number"] == "" {
 		return invalid("phone_number", "is required")
 	}
-	e, err := v.service().EnrolPhone(v.r.Context(), v.who, in["label"], in["phone_number"], v.site.Origin, v.leave(in["invite"]))
+	e, err := v.service().EnrollPhone(v.r.Context(), v.who, in["label"], in["phone_number"], v.site.Origin, v.leave(in["invite"]))
 	if notSent(err) {
 		v.forgetManage()
 		p := problemOf(err)

@@ -85,7 +85,7 @@ func TestAPIEnrolsAndPassesChallenges(t *testing.T) {
 	if again := c.call("GET", "/challenges/"+id, nil).want(t, 200); again.str("challenge_id") != id {
 		t.Errorf("challenge: %v", again.json)
 	}
-	// The code that confirmed the enrolment is used up.
+	// The code that confirmed the enrollment is used up.
 	wrong := c.call("POST", "/challenges/"+id+"/verify", obj{"method": "totp", "code": code}).wantCode(t, 422, "invalid_code")
 	if wrong.json["attempts_left"] != 59.0 {
 		t.Errorf("attempts_left: %v", wrong.json)
@@ -112,7 +112,7 @@ func TestAPIEnrolsAndPassesChallenges(t *testing.T) {
 func TestAPIRefusesWhatCannotBegin(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	c.enrol()
+	c.enroll()
 	c.call("POST", "/challenges", obj{"action_type": "NO_SUCH_ACTION"}).wantCode(t, 404, "not_found")
 	c.call("POST", "/challenges", obj{"action_type": grants.ManageAction}).wantCode(t, 404, "not_found")
 	c.call("POST", "/challenges", obj{"action_type": "PAY"}).wantCode(t, 409, "request_required")
@@ -122,7 +122,7 @@ func TestAPIRefusesWhatCannotBegin(t *testing.T) {
 func TestAPIChallengeExpires(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	id := c.call("POST", "/challenges", obj{"action_type": "VIEW_REPORTS"}).want(t, 201).str("challenge_id")
 	s.clock.Add(6 * time.Minute)
 	c.call("GET", "/challenges/"+id, nil).wantCode(t, 410, "challenge_expired")
@@ -138,7 +138,7 @@ func (c *client) program2() *client { return c.site.program("bob") }
 func TestAPIWaitsAfterWrongAnswers(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	id := c.call("POST", "/challenges", obj{"action_type": "VIEW_REPORTS"}).want(t, 201).str("challenge_id")
 	for range 5 {
 		c.call("POST", "/challenges/"+id+"/verify", obj{"method": "totp", "code": "000000"}).wantCode(t, 422, "invalid_code")
@@ -155,7 +155,7 @@ func TestAPIWaitsAfterWrongAnswers(t *testing.T) {
 func TestAPIRecoveryCodePasses(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	for _, want := range []int{200, 422} {
 		id := c.call("POST", "/challenges", obj{"action_type": "VIEW_REPORTS"}).want(t, 201).str("challenge_id")
 		c.call("POST", "/challenges/"+id+"/verify", obj{"method": "recovery_code", "code": strings.ToUpper(p.codes[0])}).want(t, want)
@@ -189,7 +189,7 @@ func TestAPIInviteAndDenyPolicies(t *testing.T) {
 func TestS14ManagingNeedsAGrantBoundToTheOperation(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	s.clock.Add(48 * time.Hour)
 	type op struct {
 		method, path string
@@ -236,7 +236,7 @@ func TestS14ManagingNeedsAGrantBoundToTheOperation(t *testing.T) {
 func TestS14RecoveryCodeOnlyAdds(t *testing.T) {
 	s := newSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	s.clock.Add(48 * time.Hour)
 	id := c.call("DELETE", "/authenticators/"+p.id, nil).wantCode(t, 401, "insufficient_user_authentication").str("challenge_id")
 	c.call("POST", "/challenges/"+id+"/verify", obj{"method": "recovery_code", "code": p.codes[0]}).wantCode(t, 422, "invalid_request")
@@ -287,7 +287,7 @@ func TestS19APIBodiesAreLimitedAndUnmistakable(t *testing.T) {
 			t.Errorf("%.40q: %v", body, got.json)
 		}
 	}
-	p := c.enrol()
+	p := c.enroll()
 	id := c.call("POST", "/challenges", obj{"action_type": "VIEW_REPORTS"}).want(t, 201).str("challenge_id")
 	for _, in := range []obj{{}, {"method": "totp"}, {"code": "1"}, {"method": "sms", "code": "1"}, {"method": "totp", "code": strings.Repeat("1", 129)}} {
 		c.call("POST", "/challenges/"+id+"/verify", in).wantCode(t, 422, "invalid_request")

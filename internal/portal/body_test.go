@@ -9,7 +9,7 @@ import (
 func TestS19ObjectsInBodiesAreLimitedAndUnmistakable(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.program("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	id := c.call("POST", "/challenges", obj{"action_type": "WITHDRAW_FUNDS"}).str("challenge_id")
 	deep := strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9)
 	many := ""

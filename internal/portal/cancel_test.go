@@ -18,7 +18,7 @@ func TestCancelLeadsOut(t *testing.T) {
 		}
 	})
 	c := s.browser("alice")
-	c.enrol()
+	c.enroll()
 	for from, want := range map[string]string{"/reports?q=1": Prefix + "?done=cancelled", "/other": "/other"} {
 		id := c.begin(withdraw, "/transfer")
 		c.get(Prefix + "challenge/" + id)

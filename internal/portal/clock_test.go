@@ -29,7 +29,7 @@ func TestAWrongClockIsToldAndNotAccepted(t *testing.T) {
 	if !strings.Contains(told.str("detail"), "about 4 min slow") {
 		t.Errorf("told: %v", told.json)
 	}
-	p := c.enrol()
+	p := c.enroll()
 	code, _ = totp.Code(p.key, s.clock.Now().Add(5*time.Minute))
 	wrong := c.call("POST", "/challenges/"+c.begin(withdraw, "/")+"/verify", obj{"method": "totp", "code": code}).wantCode(t, 422, "invalid_code")
 	if wrong.str("detail") != "" {

@@ -9,7 +9,7 @@ import (
 func TestPeopleChooseTheirLanguage(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	c.enrol()
+	c.enroll()
 	id := c.begin(withdraw, "/transfer")
 	page := c.get(Prefix+"challenge/"+id, "Accept-Language", "tlh;q=1, en-GB;q=0.5").wantPage(t, 200, "Confirm it’s you")
 	if !strings.Contains(page.body, `<html lang="en" dir="ltr">`) || page.Header.Get("Content-Language") != "en" {
@@ -40,7 +40,7 @@ func TestPeopleChooseTheirLanguage(t *testing.T) {
 func TestS09TheLanguageLeadsToOurOwnPagesOnly(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	c.enrol()
+	c.enroll()
 	c.get(Prefix + "challenge/" + c.begin(withdraw, "/"))
 	for path, want := range map[string]string{
 		"": "", "enroll": "enroll", "enroll?challenge=abc": "enroll?challenge=abc", "challenge/abc?method=totp&x=y#z": "challenge/abc?method=totp",
@@ -57,7 +57,7 @@ func TestS09TheLanguageLeadsToOurOwnPagesOnly(t *testing.T) {
 func TestCancelLeadsBackToWhereOneCameFrom(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	c.enrol()
+	c.enroll()
 	for referer, want := range map[string]string{
 		s.origin + "/transfer?to=bob": "/transfer?to=bob", s.origin + "/a#b": "/a", s.origin + "//evil.example/x": "/.//evil.example/x",
 		"": "", "https://evil.example/transfer": "", s.origin + ".evil.example/": "", s.origin + Prefix: "", s.origin + "/%2estep-up/enroll": "",

@@ -17,7 +17,7 @@ import (
 func TestS05WindowsOfWhatIsOpenSendOn(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	var paths []string
 	target := func(i int) string { return "/reports?page=" + string(rune('a'+i)) }
 	for i := range 7 {
@@ -60,7 +60,7 @@ func TestS05WindowsOfWhatIsOpenSendOn(t *testing.T) {
 func TestS02WindowsOfWhatIsClosedAsk(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	foreign := Prefix + "challenge/" + c.beginAsk(ceremony.Ask{Demand: reports, Site: s.origin, ReturnTo: "/reports?to=mallory", Foreign: true, From: "https://evil.example"})
 	first := Prefix + "challenge/" + c.begin(reports, "/reports")
 	c.get(first)

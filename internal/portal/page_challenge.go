@@ -15,7 +15,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
-// showChallenge asks for a proof, or sends on to enrolment who has none.
+// showChallenge asks for a proof, or sends on to enrollment who has none.
 func (v *visit) showChallenge() error {
 	return v.challengePage(outcome{status: http.StatusOK, kind: v.r.URL.Query().Get("method")})
 }
@@ -33,7 +33,7 @@ func (v *visit) challengePage(o outcome) error {
 	case v.isOpen(&d.Challenge):
 		return v.onward(&d.Challenge)
 	case !d.Enrolled:
-		return v.redirect(v.enrolFor("enroll", d.ID))
+		return v.redirect(v.enrollFor("enroll", d.ID))
 	case d.Wait != nil && d.Wait.Disabled:
 		return d.Wait
 	case len(d.Methods) == 0 && len(d.Young) > 0:

@@ -13,13 +13,13 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
-// challengeField carries the id of the challenge that sent the person to enrol,
+// challengeField carries the id of the challenge that sent the person to enroll,
 // in addresses and forms. The id opens nothing: only its own subject and browser
 // find the challenge, and where that leads to is in it.
 const challengeField = "challenge"
 
-// enrolFor is a page of enrolment that goes back to the challenge afterwards.
-func (v *visit) enrolFor(path, challenge string) string {
+// enrollFor is a page of enrollment that goes back to the challenge afterwards.
+func (v *visit) enrollFor(path, challenge string) string {
 	if challenge == "" {
 		return v.url(path)
 	}
@@ -68,10 +68,10 @@ type outcome struct {
 
 var fresh = outcome{status: http.StatusOK}
 
-// mayAdd tells whether the person may go on to enrol, and whether it would be
+// mayAdd tells whether the person may go on to enroll, and whether it would be
 // the first time; if not, everything is answered or err tells why.
 func (v *visit) mayAdd() (first, may bool, err error) {
-	err = v.service().MayEnrol(v.r.Context(), v.who)
+	err = v.service().MayEnroll(v.r.Context(), v.who)
 	if errors.Is(err, ceremony.ErrManageRequired) {
 		may, err = v.proved(ceremony.AddOp, "", "enroll")
 		return false, may, err
@@ -79,16 +79,16 @@ func (v *visit) mayAdd() (first, may bool, err error) {
 	return true, err == nil, err
 }
 
-// showEnrolStart explains, and asks for what is needed to begin.
-func (v *visit) showEnrolStart() error { return v.enrolStart(fresh) }
+// showEnrollStart explains, and asks for what is needed to begin.
+func (v *visit) showEnrollStart() error { return v.enrollStart(fresh) }
 
-func (v *visit) enrolStart(o outcome) error {
+func (v *visit) enrollStart(o outcome) error {
 	first, may, err := v.mayAdd()
 	needsInvite := errors.Is(err, ceremony.ErrInviteRequired)
 	if !may && !needsInvite {
 		return err
 	}
-	view := pages.EnrolStart{
+	view := pages.EnrollStart{
 		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers(v.site.Origin)), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
 		FormURL: v.url("enroll"), CancelURL: v.url(""),
 	}
@@ -110,8 +110,8 @@ func (v *visit) enrolStart(o outcome) error {
 	return nil
 }
 
-// beginEnrol begins the chosen kind.
-func (v *visit) beginEnrol() error {
+// beginEnroll begins the chosen kind.
+func (v *visit) beginEnroll() error {
 	kind := cmp.Or(v.form["kind"], pages.MethodTOTP)
 	if !slices.Contains(namesOf(v.service().Offers(v.site.Origin)), kind) {
 		return invalid("kind", "is none of those offered")
@@ -121,37 +121,37 @@ func (v *visit) beginEnrol() error {
 	case pages.MethodSMS:
 		return v.numberPage(fresh) // which has the rest of the form with it
 	case pages.MethodPasskey:
-		e, err := v.service().EnrolPasskey(ctx, v.who, label, v.site.Origin, leave)
+		e, err := v.service().EnrollPasskey(ctx, v.who, label, v.site.Origin, leave)
 		return v.begun(kind, e, err)
 	}
-	e, err := v.service().Enrol(ctx, v.who, label, leave)
+	e, err := v.service().Enroll(ctx, v.who, label, leave)
 	return v.begun(kind, e, err)
 }
 
-// begun sends on to the page that shows the enrolment, so that loading that page
+// begun sends on to the page that shows the enrollment, so that loading that page
 // again does not begin anew.
-func (v *visit) begun(kind string, e ceremony.Enrolment, err error) error {
+func (v *visit) begun(kind string, e ceremony.Enrollment, err error) error {
 	switch {
 	case err == nil:
 		v.forgetManage()
 		d, _ := v.waiting()
-		return v.redirect(v.enrolFor("enroll/"+e.ID, d.ID))
+		return v.redirect(v.enrollFor("enroll/"+e.ID, d.ID))
 	case errors.Is(err, ceremony.ErrInviteRequired) && v.form["invite"] == "":
-		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.MissingInvite})
+		return v.enrollStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.MissingInvite})
 	case errors.Is(err, ceremony.ErrInviteRequired):
-		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.WrongInvite})
+		return v.enrollStart(outcome{status: http.StatusForbidden, kind: kind, wrong: pages.WrongInvite})
 	case errors.Is(err, ceremony.ErrInvalid):
-		return v.enrolStart(outcome{status: http.StatusUnprocessableEntity, kind: kind, wrong: pages.BadLabel})
+		return v.enrollStart(outcome{status: http.StatusUnprocessableEntity, kind: kind, wrong: pages.BadLabel})
 	case errors.Is(err, ceremony.ErrManageRequired):
-		return v.enrolStart(outcome{status: http.StatusForbidden, kind: kind})
+		return v.enrollStart(outcome{status: http.StatusForbidden, kind: kind})
 	}
 	return err
 }
 
-// showEnrol shows a pending enrolment, to the browser that began it.
-func (v *visit) showEnrol() error { return v.enrolPage(v.id(), fresh) }
+// showEnroll shows a pending enrollment, to the browser that began it.
+func (v *visit) showEnroll() error { return v.enrollPage(v.id(), fresh) }
 
-func (v *visit) enrolPage(id string, o outcome) error {
+func (v *visit) enrollPage(id string, o outcome) error {
 	e, err := v.service().Pending(v.r.Context(), v.who, id)
 	if err != nil {
 		return err
@@ -165,9 +165,9 @@ func (v *visit) enrolPage(id string, o outcome) error {
 	case grants.SMS:
 		return v.phonePage(e, o, waiting.ID, confirm)
 	case grants.Passkey:
-		v.render(o.status, pages.EnrolPasskey{
+		v.render(o.status, pages.EnrollPasskey{
 			Page: v.page(), CreationOptions: string(e.Options), Label: e.Label, Expires: e.Expires, Challenge: waiting.ID,
-			Error: o.wrong, FormURL: confirm, OtherURL: v.enrolFor("enroll", waiting.ID), CancelURL: v.url(""),
+			Error: o.wrong, FormURL: confirm, OtherURL: v.enrollFor("enroll", waiting.ID), CancelURL: v.url(""),
 		})
 		return nil
 	}
@@ -175,7 +175,7 @@ func (v *visit) enrolPage(id string, o outcome) error {
 	if err != nil {
 		return err
 	}
-	v.render(o.status, pages.Enrol{
+	v.render(o.status, pages.Enroll{
 		Page: v.page(), QR: qr, Secret: e.Key.Base32(), OTPAuthURI: e.URI, Label: e.Label, Digits: e.Key.Digits,
 		Expires: e.Expires, AttemptsLeft: -1, Challenge: waiting.ID, Error: o.wrong, ClockOff: o.clockOff,
 		FormURL: confirm, CancelURL: v.url(""),
@@ -196,9 +196,9 @@ func wrongAnswer(method grants.Methods) pages.FieldError {
 	return pages.WrongCode
 }
 
-// confirmEnrol takes the first proof. Recovery codes are shown in the answer to
+// confirmEnroll takes the first proof. Recovery codes are shown in the answer to
 // the form and nowhere else: they are not kept anywhere to be shown again.
-func (v *visit) confirmEnrol() error {
+func (v *visit) confirmEnroll() error {
 	waiting, waits := v.waiting()
 	done, err := v.service().Confirm(v.r.Context(), v.who, v.id(), v.form["code"], waiting.ID)
 	if errors.Is(err, ceremony.ErrInvalidCode) {
@@ -238,7 +238,7 @@ func (v *visit) notConfirmed(wrong error) error {
 	if clock := (*ceremony.ClockOff)(nil); errors.As(wrong, &clock) {
 		o.wrong, o.clockOff = pages.WrongClock, wholeMinutes(clock.By)
 	}
-	return v.enrolPage(e.ID, o)
+	return v.enrollPage(e.ID, o)
 }
 
 // pageKind is what the pages call a type of authenticator.

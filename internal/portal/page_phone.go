@@ -27,7 +27,7 @@ func (v *visit) numberPage(o outcome) error {
 	case errors.Is(err, ceremony.ErrInviteRequired) && v.form == nil:
 		return v.redirect(v.url("enroll"))
 	case errors.Is(err, ceremony.ErrInviteRequired) && v.form["invite"] == "":
-		return v.enrolStart(outcome{status: http.StatusForbidden, kind: pages.MethodSMS, wrong: pages.MissingInvite})
+		return v.enrollStart(outcome{status: http.StatusForbidden, kind: pages.MethodSMS, wrong: pages.MissingInvite})
 	case !may && !errors.Is(err, ceremony.ErrInviteRequired):
 		return err
 	}
@@ -35,25 +35,25 @@ func (v *visit) numberPage(o outcome) error {
 		return err
 	}
 	waiting, _ := v.waiting()
-	v.render(o.status, pages.EnrolPhone{
+	v.render(o.status, pages.EnrollPhone{
 		Page: v.page(), Number: v.form["number"], Label: v.form["label"], Invite: v.form["invite"], Challenge: waiting.ID,
 		SendURL: v.url("phone"), AttemptsLeft: -1, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
 }
 
-// beginPhone sends the first code to the number. Where that fails the enrolment
+// beginPhone sends the first code to the number. Where that fails the enrollment
 // stands, since what allowed it is spent, and its page offers to send another.
 func (v *visit) beginPhone() error {
 	if err := v.offered(grants.SMS); err != nil {
 		return err
 	}
-	e, err := v.service().EnrolPhone(v.r.Context(), v.who, v.form["label"], v.form["number"], v.site.Origin, v.leave(v.form["invite"]))
+	e, err := v.service().EnrollPhone(v.r.Context(), v.who, v.form["label"], v.form["number"], v.site.Origin, v.leave(v.form["invite"]))
 	field := (*ceremony.Field)(nil)
 	switch {
 	case notSent(err):
 		v.forgetManage()
-		return v.enrolPage(e.ID, v.unsent(err))
+		return v.enrollPage(e.ID, v.unsent(err))
 	case errors.Is(err, ceremony.ErrNumberRefused):
 		return v.numberPage(outcome{status: http.StatusUnprocessableEntity, wrong: pages.PhoneNotAllowed})
 	case errors.As(err, &field) && field.Name != "label":
@@ -74,10 +74,10 @@ func (v *visit) unsent(err error) outcome {
 }
 
 // phonePage asks for the code that was sent to a phone.
-func (v *visit) phonePage(e ceremony.Enrolment, o outcome, challenge, confirm string) error {
-	v.render(o.status, pages.EnrolPhone{
+func (v *visit) phonePage(e ceremony.Enrollment, o outcome, challenge, confirm string) error {
+	v.render(o.status, pages.EnrollPhone{
 		Page: v.page(), SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
-		FormURL: confirm, ChangeURL: v.enrolFor("phone", challenge), Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
+		FormURL: confirm, ChangeURL: v.enrollFor("phone", challenge), Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
 }
@@ -87,17 +87,17 @@ func (v *visit) resendAfter(at time.Time, o outcome) time.Duration {
 	return max(at.Sub(v.portal.o.Now()), o.resend, 0)
 }
 
-// sendFirst sends another code to the phone of a pending enrolment.
+// sendFirst sends another code to the phone of a pending enrollment.
 func (v *visit) sendFirst() error {
 	_, err := v.service().SendFirstCode(v.r.Context(), v.who, v.id())
 	if notSent(err) {
-		return v.enrolPage(v.id(), v.unsent(err))
+		return v.enrollPage(v.id(), v.unsent(err))
 	}
 	if err != nil {
 		return err
 	}
 	waiting, _ := v.waiting()
-	return v.redirect(v.enrolFor("enroll/"+v.id(), waiting.ID))
+	return v.redirect(v.enrollFor("enroll/"+v.id(), waiting.ID))
 }
 
 // sendCode sends a code for a challenge, to the phone that was picked.

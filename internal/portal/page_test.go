@@ -20,7 +20,7 @@ func nobody(*http.Request) (ceremony.Principal, error) { return ceremony.Princip
 func noSite(*http.Request) Site                        { return Site{} }
 func noReport(context.Context, error)                  {}
 
-// secretOn reads the key from an enrolment page as a scanner would.
+// secretOn reads the key from an enrollment page as a scanner would.
 func secretOn(t *testing.T, body string) string {
 	t.Helper()
 	m := regexp.MustCompile(`href="(otpauth://totp/[^"]*)"`).FindStringSubmatch(body)
@@ -84,7 +84,7 @@ func TestPeopleEnrolOnTheWayToTheAction(t *testing.T) {
 func TestPeoplePassAChallenge(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	id := c.begin(withdraw, "/transfer")
 	path := Prefix + "challenge/" + id
 	page := c.get(path).wantPage(t, 200, "Confirm it’s you")
@@ -128,7 +128,7 @@ func TestPeoplePassAChallenge(t *testing.T) {
 func TestPeopleWaitAfterWrongAnswers(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
 	c.get(path)
 	for range 5 {
@@ -154,7 +154,7 @@ func TestPeopleWaitAfterWrongAnswers(t *testing.T) {
 func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	s.clock.Add(48 * time.Hour)
 	// through passes the challenge that guards a page and gives that page.
 	through := func(path, what string) answer {
@@ -225,7 +225,7 @@ func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
 func TestRevokingNeedsNoProof(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	c.prove(p, c.begin(reports, "/")).want(t, 200)
 	home := c.get(Prefix).want(t, 200)
 	m := regexp.MustCompile(`action="([^"]*/revoke)"`).FindStringSubmatch(home.body)
@@ -243,7 +243,7 @@ func TestRevokingNeedsNoProof(t *testing.T) {
 func TestS09ReturnTargetsAreOurOwnAndOnTheSite(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	for to, want := range map[string]string{
 		"/a//b?next=https://evil.example": "/a//b?next=https://evil.example",
 		"//evil.example/x":                "/.//evil.example/x",
@@ -448,7 +448,7 @@ func TestS13NoSecretsInAddressesErrorsOrHeaders(t *testing.T) {
 func TestS18OthersAreToldNothing(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	pending := s.browser("carol").call("POST", "/totp", obj{}).want(t, 201).str("id")
 	c.prove(p, c.begin(reports, "/")).want(t, 200)
 	challenge := c.begin(withdraw, "/transfer")
@@ -498,7 +498,7 @@ func TestS19FormsAreLimited(t *testing.T) {
 	c.post(Prefix+"enroll", url.Values{"label": {strings.Repeat("x", 65)}}).wantPage(t, 422, "Error: Set up")
 	c.post(Prefix+"enroll", url.Values{"label": {"a\x00b"}}).wantPage(t, 422, "Error: Set up")
 	c.post(Prefix+"enroll", url.Values{"label": {"a\xff"}}).want(t, 422)
-	p := c.enrol()
+	p := c.enroll()
 	path := Prefix + "challenge/" + c.begin(withdraw, "/")
 	c.post(path, url.Values{"method": {"totp"}, "code": {strings.Repeat("1", 129)}}).want(t, 422)
 	c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}}).onward(t)
@@ -508,7 +508,7 @@ func TestS19FormsAreLimited(t *testing.T) {
 // with every redirect of the application that follows.
 func TestBrowsersLeaveThePolicyOfOurFormBehind(t *testing.T) {
 	s := newSite(t)
-	p := s.browser("alice").enrol()
+	p := s.browser("alice").enroll()
 	for browser, want := range map[bool]int{true: http.StatusOK, false: http.StatusSeeOther} {
 		c := s.client("alice", browser)
 		path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
@@ -541,7 +541,7 @@ func TestEnrolmentByInviteAndDenied(t *testing.T) {
 func TestLinksKeepThePrefixOfAnOuterHandlePath(t *testing.T) {
 	s := newSite(t, func(_ *ceremony.Settings, _ *Options, where *Site) { where.Base = "/app" })
 	c := s.browser("alice")
-	c.enrol()
+	c.enroll()
 	home := c.get(Prefix).want(t, 200)
 	for _, m := range regexp.MustCompile(`(?:href|action)="([^"]*)"`).FindAllStringSubmatch(home.body, -1) {
 		if !strings.HasPrefix(m[1], "/app/") {

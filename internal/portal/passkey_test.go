@@ -56,9 +56,9 @@ func (a answer) options(t *testing.T) json.RawMessage {
 
 func credential(answer string) string { return `{"credential":` + answer + `}` }
 
-// enrolPasskey gives the client's user a passkey; a further one where prove is
+// enrollPasskey gives the client's user a passkey; a further one where prove is
 // not nil.
-func (c *client) enrolPasskey(d *ceremonytest.Device, prove func(challenge string)) string {
+func (c *client) enrollPasskey(d *ceremonytest.Device, prove func(challenge string)) string {
 	c.t.Helper()
 	if prove != nil {
 		prove(c.call("POST", "/passkeys", obj{}).want(c.t, 401).str("challenge_id"))
@@ -127,10 +127,10 @@ func TestPeopleEnrolAPasskeyAndStepUpWithIt(t *testing.T) {
 func TestPasskeysArePreferred(t *testing.T) {
 	s := newPasskeySite(t)
 	c := s.browser("alice")
-	p := c.enrol()
+	p := c.enroll()
 	d := newDevice(t)
 	d.Options.BackupEligible, d.Options.BackupState = true, true
-	c.enrolPasskey(d, func(challenge string) { c.prove(p, challenge).want(t, 200) })
+	c.enrollPasskey(d, func(challenge string) { c.prove(p, challenge).want(t, 200) })
 	path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
 	page := c.get(path).want(t, 200)
 	if asked(t, page); !strings.Contains(page.body, path+"?method=totp") || !strings.Contains(page.body, path+"?method=recovery_code") {
@@ -182,8 +182,8 @@ func TestS04PasskeyAnswersAreForOneChallengeOfOneUserOnOneSite(t *testing.T) {
 	s := newPasskeySite(t)
 	c, bob := s.program("alice"), s.program("bob")
 	d, ofBob := newDevice(t), newDevice(t)
-	c.enrolPasskey(d, nil)
-	bob.enrolPasskey(ofBob, nil)
+	c.enrollPasskey(d, nil)
+	bob.enrollPasskey(ofBob, nil)
 	begin := func() string {
 		return c.call("POST", "/challenges", obj{"action_type": "VIEW_REPORTS"}).want(t, 201).str("challenge_id")
 	}
@@ -228,7 +228,7 @@ func TestClonedPasskeyIsRefusedAndTold(t *testing.T) {
 	s := newPasskeySite(t)
 	c := s.program("alice")
 	d := newDevice(t)
-	c.enrolPasskey(d, nil)
+	c.enrollPasskey(d, nil)
 	d.Key.Counter = 10
 	c.provePasskey(d, c.beginWithdrawal()).want(t, 200)
 	d.Key.Counter = 3
@@ -252,13 +252,13 @@ func TestPasskeysOnlyExcludesEverythingElse(t *testing.T) {
 	if strings.Contains(start.body, `value="totp"`) {
 		t.Error("an app is offered that does not do")
 	}
-	p := c.enrol()
+	p := c.enroll()
 	id := c.begin(d, "/transfer")
 	c.get(Prefix+"challenge/"+id).want(t, 403)
 	c.prove(p, id).wantCode(t, 422, "invalid_request")
 	c.call("POST", "/challenges/"+id+"/verify", obj{"method": "recovery_code", "code": p.codes[0]}).wantCode(t, 422, "invalid_request")
 	key := newDevice(t)
-	c.enrolPasskey(key, func(challenge string) { c.prove(p, challenge).want(t, 200) })
+	c.enrollPasskey(key, func(challenge string) { c.prove(p, challenge).want(t, 200) })
 	// An app vouched for it: the rule takes it after a day (S24).
 	s.clock.Add(24 * time.Hour)
 	id = c.begin(d, "/transfer")
@@ -279,7 +279,7 @@ func TestS14PasskeysAreAddedRenamedAndRemovedByProof(t *testing.T) {
 	recovery := done.json["recovery_codes"].([]any)[0].(string)
 	s.clock.Add(48 * time.Hour)
 	// A recovery code adds, and that is all.
-	added := c.enrolPasskey(second, func(challenge string) {
+	added := c.enrollPasskey(second, func(challenge string) {
 		c.call("POST", "/challenges/"+challenge+"/verify", obj{"method": "recovery_code", "code": recovery}).want(t, 200)
 	})
 	for _, call := range [][2]string{{"DELETE", "/authenticators/" + old}, {"POST", "/recovery-codes"}} {
@@ -328,7 +328,7 @@ func TestS18PasskeysOfOthersDoNotExist(t *testing.T) {
 	s := newPasskeySite(t)
 	c := s.browser("alice")
 	d := newDevice(t)
-	c.enrolPasskey(d, nil)
+	c.enrollPasskey(d, nil)
 	challenge := c.begin(withdraw, "/")
 	begun := s.browser("carol").call("POST", "/passkeys", obj{}).want(t, 201)
 	made := credential(newDevice(t).Create(begun.options(t)))

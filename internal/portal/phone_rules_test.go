@@ -16,7 +16,7 @@ import (
 func TestS05CodesToPhonesAreNotGuessed(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.browser("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
 	c.get(path)
 	c.get(c.post(path+"/send", nil).to(t))
@@ -47,7 +47,7 @@ func TestS05CodesToPhonesAreNotGuessed(t *testing.T) {
 func TestS10MessagesAreSentByOurOwnFormsOnly(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.browser("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	id := c.begin(withdraw, "/transfer")
 	path := Prefix + "challenge/" + id
 	c.get(path)
@@ -130,7 +130,7 @@ func TestS13NoNumberOrCodeInAddressesErrorsOrEvents(t *testing.T) {
 func TestS14PhonesAreAddedRenamedAndRemovedByProof(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	s.clock.Add(48 * time.Hour)
 	refused := c.call("POST", "/phones", obj{"phone_number": number}).wantCode(t, 401, "insufficient_user_authentication")
 	if s.sentTexts() != 0 {
@@ -183,7 +183,7 @@ func TestS14PhonesAreAddedRenamedAndRemovedByProof(t *testing.T) {
 func TestS14OneGrantAddsOnePhone(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.program("alice")
-	p := c.enrol()
+	p := c.enroll()
 	c.prove(p, c.call("POST", "/phones", obj{"phone_number": number}).want(t, 401).str("challenge_id")).want(t, 200)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -213,7 +213,7 @@ func TestS14OneGrantAddsOnePhone(t *testing.T) {
 func TestS18PhonesAndChallengesOfOthersDoNotExist(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.browser("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	challenge := c.begin(withdraw, "/transfer")
 	pending := s.browser("carol").call("POST", "/phones", obj{"phone_number": number}).want(t, 201).str("id")
 	before := s.sentTexts()
@@ -251,7 +251,7 @@ func TestS18PhonesAndChallengesOfOthersDoNotExist(t *testing.T) {
 func TestS19MessagesAreCappedForAll(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.program("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	id := c.call("POST", "/challenges", obj{"action_type": "WITHDRAW_FUNDS"}).str("challenge_id")
 	for i := range 4 {
 		got := c.call("POST", "/challenges/"+id+"/send", nil)

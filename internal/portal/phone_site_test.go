@@ -65,8 +65,8 @@ func (s *site) sentTexts() int {
 
 const number = "+49 1512 3456789"
 
-// enrolPhone gives the client's user a phone as first authenticator.
-func (c *client) enrolPhone() *person {
+// enrollPhone gives the client's user a phone as first authenticator.
+func (c *client) enrollPhone() *person {
 	c.t.Helper()
 	begun := c.call("POST", "/phones", obj{"phone_number": number, "label": "Mobile"}).want(c.t, 201)
 	done := c.call("POST", "/phones/"+begun.str("id")+"/confirm", obj{"code": c.lastCode()}).want(c.t, 200)

@@ -116,7 +116,7 @@ func TestEnrolmentOffersWhatDoesForTheAction(t *testing.T) {
 func TestPeoplePassAChallengeByMessage(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.browser("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	before := s.sentTexts()
 	id := c.begin(withdraw, "/transfer")
 	path := Prefix + "challenge/" + id
@@ -165,7 +165,7 @@ func TestPeoplePassAChallengeByMessage(t *testing.T) {
 func TestCancelLeadsBackAfterAMessageToo(t *testing.T) {
 	s := newPhoneSite(t)
 	c := s.browser("alice")
-	c.enrolPhone()
+	c.enrollPhone()
 	path := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
 	c.get(path)
 	shown := c.post(path+"/send", url.Values{"from": {"/account?tab=2"}}).to(t)
@@ -202,7 +202,7 @@ func TestAPIEnrolsAPhoneAndPassesByMessage(t *testing.T) {
 		t.Errorf("Retry-After %q", got.Header.Get("Retry-After"))
 	}
 	c.call("POST", "/phones/"+id+"/confirm", obj{"code": other(s.lastCode())}).wantCode(t, 422, "invalid_code")
-	// An enrolment answers under the path of its own kind only.
+	// An enrollment answers under the path of its own kind only.
 	c.call("POST", "/totp/"+id+"/confirm", obj{"code": s.lastCode()}).wantCode(t, 404, "not_found")
 	c.call("POST", "/passkeys/"+id+"/confirm", `{"credential":{}}`).wantCode(t, 404, "not_found")
 	c.call("POST", "/phones/"+c.call("POST", "/totp", obj{}).str("id")+"/send", nil).wantCode(t, 404, "not_found")
@@ -251,7 +251,7 @@ func TestAPIEnrolsAPhoneAndPassesByMessage(t *testing.T) {
 	}
 }
 
-// What allowed an enrolment is spent when it begins, so a code that cannot be
+// What allowed an enrollment is spent when it begins, so a code that cannot be
 // sent must not end it.
 func TestAPhoneThatCannotBeReachedStaysPending(t *testing.T) {
 	s := newPhoneSite(t)
@@ -318,6 +318,6 @@ func TestPhonesAreNotOfferedWithoutASender(t *testing.T) {
 	c.get(Prefix+"phone").want(t, 403)
 	c.post(Prefix+"phone", url.Values{"number": {number}}).want(t, 403)
 	c.call("POST", "/phones", obj{"phone_number": number}).wantCode(t, 403, "forbidden")
-	c.enrol()
+	c.enroll()
 	c.call("POST", "/challenges/"+c.begin(withdraw, "/")+"/send", nil).wantCode(t, 403, "forbidden")
 }

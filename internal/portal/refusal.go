@@ -108,7 +108,7 @@ func problemOf(err error) problem.Problem {
 		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: "method", Detail: "is not accepted for this action"}}}
 	case errors.Is(err, ceremony.ErrInviteRequired):
 		return problem.Problem{Code: problem.Forbidden, Detail: "A valid invite is needed to enrol."}
-	case errors.Is(err, ceremony.ErrEnrolmentDenied):
+	case errors.Is(err, ceremony.ErrEnrollmentDenied):
 		return problem.Problem{Code: problem.Forbidden, Detail: "Enrolment is not open here."}
 	case errors.Is(err, ceremony.ErrWeakOrigin):
 		return problem.Problem{Code: problem.Forbidden, Detail: "This authenticator was added with a recovery code or a text message, so it does not remove older ones. Use one of those, or ask the operator for a reset."}
@@ -140,8 +140,8 @@ func wholeMinutes(by time.Duration) time.Duration {
 func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, next string) {
 	site, home := v.site.Base+"/", v.url("")
 	switch {
-	case errors.Is(err, ceremony.ErrEnrolmentDenied):
-		return pages.EnrolDenied, site
+	case errors.Is(err, ceremony.ErrEnrollmentDenied):
+		return pages.EnrollDenied, site
 	case errors.Is(err, ceremony.ErrWeakOrigin):
 		return pages.WeakOrigin, home
 	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):

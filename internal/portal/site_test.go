@@ -396,8 +396,8 @@ func (p *person) code(c *client) string {
 	return code
 }
 
-// enrol gives the client's user an authenticator, over the API.
-func (c *client) enrol() *person {
+// enroll gives the client's user an authenticator, over the API.
+func (c *client) enroll() *person {
 	c.t.Helper()
 	begun := c.call("POST", "/totp", map[string]string{"label": "Phone"}).want(c.t, 201)
 	p := &person{key: keyOf(c.t, begun.str("secret"))}

@@ -26,7 +26,7 @@ func (c *client) recovered(code string) *person {
 func TestS24PagesTellTheWaitAndLetTheOldOneVouch(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	old := c.enrol()
+	old := c.enroll()
 	s.clock.Add(48 * time.Hour)
 	fresh := c.recovered(old.codes[0])
 	rule := withdraw
@@ -80,7 +80,7 @@ func TestS24PagesTellTheWaitAndLetTheOldOneVouch(t *testing.T) {
 func TestS24ThisWasNotMe(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
-	old := c.enrol()
+	old := c.enroll()
 	s.clock.Add(8 * 24 * time.Hour)
 	thief := c.recovered(old.codes[0])
 	id := c.begin(withdraw, "/transfer")

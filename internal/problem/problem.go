@@ -30,7 +30,7 @@ const (
 	NotFound             Code = "not_found"                        // no such thing of this subject
 	MethodNotAllowed     Code = "method_not_allowed"               // see the Allow field
 	NotEnrolled          Code = "not_enrolled"                     // no authenticator yet; see enroll_url
-	AlreadyEnrolled      Code = "already_enrolled"                 // another enrolment came first
+	AlreadyEnrolled      Code = "already_enrolled"                 // another enrollment came first
 	RequestRequired      Code = "request_required"                 // the grant is bound to a request: send that
 	ChallengeExpired     Code = "challenge_expired"                // begin again
 	RequestTooLarge      Code = "request_too_large"                // over the limit
@@ -97,7 +97,7 @@ type Problem struct {
 	// RetryAfter is sent with TooManyAttempts, TooManySends and RolledBack, rounded
 	// up to seconds, where it is above zero.
 	RetryAfter time.Duration
-	// ID names the enrolment that was begun all the same, with TooManySends and
+	// ID names the enrollment that was begun all the same, with TooManySends and
 	// NotSent.
 	ID        string
 	EnrollURL string    // with NotEnrolled

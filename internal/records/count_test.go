@@ -13,7 +13,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
-func enrol(t testing.TB, db *records.DB, user string) {
+func enroll(t testing.TB, db *records.DB, user string) {
 	t.Helper()
 	apply(t, db, must[store.Op](t)(db.Accounts.Put(db.Holder(subject(user)), nil, records.Account{User: user, State: records.StateEnrolled}, 0, time.Time{})))
 }
@@ -45,7 +45,7 @@ func TestS25DeletedAccountIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db, s, key := create(t)
 			for i := range 3 {
-				enrol(t, db, fmt.Sprint("user", i))
+				enroll(t, db, fmt.Sprint("user", i))
 			}
 			if _, err := records.Open(t.Context(), s, key); err != nil {
 				t.Fatal("an untouched database:", err)
@@ -84,7 +84,7 @@ func TestAccountsCreatedAtOnce(t *testing.T) {
 	// Another gateway on the same database.
 	other := must[*records.DB](t)(records.Open(t.Context(), s, key))
 	for i := range people {
-		enrol(t, other, fmt.Sprint("other", i))
+		enroll(t, other, fmt.Sprint("other", i))
 	}
 	group.Wait()
 	// What changes or replaces an account creates none, and a deletion counts.
@@ -105,7 +105,7 @@ func TestAccountsCreatedAtOnce(t *testing.T) {
 // opened, keeps what its meta holds, and is refused to that version from then on.
 func TestDatabaseOfTheVersionBefore(t *testing.T) {
 	db, s, key := create(t)
-	enrol(t, db, "alice")
+	enroll(t, db, "alice")
 	ring := must[*seal.Ring](t)(seal.NewRing(key))
 	var m map[string]any
 	e := must[store.Entry](t)(s.Get(t.Context(), []byte("meta")))

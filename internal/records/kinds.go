@@ -11,13 +11,13 @@ import (
 // can be used once as the byte 2, their generation and their JSON. A change of
 // their form gets a new first byte and a reader for the old one.
 
-// State tells where a subject stands with enrolment.
+// State tells where a subject stands with enrollment.
 type State string
 
 // The states. That a subject has no account at all is [StateNew] too: nobody of
 // that name ever enrolled. A reset, or the removal of the last authenticator,
 // leaves [StateReset] for good, so that absence never lets a thief of the first
-// factor enrol as if for the first time.
+// factor enroll as if for the first time.
 const (
 	StateNew      State = ""
 	StateEnrolled State = "enrolled"
@@ -30,7 +30,7 @@ type Account struct {
 	Tenant string `json:"tenant"`
 	User   string `json:"user"`
 	State  State  `json:"state"`
-	// Set counts the changes to the set of authenticators. A pending enrolment
+	// Set counts the changes to the set of authenticators. A pending enrollment
 	// remembers it and is void once it has changed.
 	Set            uint64          `json:"set"`
 	Authenticators []Authenticator `json:"authenticators,omitempty"`
@@ -52,7 +52,7 @@ const OriginAge = 24 * time.Hour
 //
 //	{"methods":1,"ever":3,"by":"dGhlIG90aGVy","at":"2027-01-15T12:00:00Z"}
 //
-// A nil one is full strength: a first enrolment under the policy in force, by an
+// A nil one is full strength: a first enrollment under the policy in force, by an
 // invite, and whatever was stored before there were origins. It is replaced and
 // never changed, since copies of an account share it.
 type Origin struct {
@@ -107,9 +107,9 @@ type Authenticator struct {
 	TOTP    *TOTP    `json:"totp,omitempty"`
 	Phone   *Phone   `json:"phone,omitempty"`
 	Passkey *Passkey `json:"passkey,omitempty"`
-	// Enrolment is the id of the pending enrolment that it was, by which
+	// Enrollment is the id of the pending enrollment that it was, by which
 	// servers go on to name it.
-	Enrolment string `json:"enrolment,omitempty"`
+	Enrollment string `json:"enrolment,omitempty"`
 }
 
 // TOTP is what an authenticator app's codes are checked with.
@@ -258,7 +258,7 @@ type Shown struct {
 	Cut   bool   `json:"cut,omitempty"` // Value is only its beginning
 }
 
-// Pending is an enrolment that waits for its first proof, stored under "p/"
+// Pending is an enrollment that waits for its first proof, stored under "p/"
 // holder id.
 type Pending struct {
 	// Type is the type that the authenticator will have.
@@ -274,7 +274,7 @@ type Pending struct {
 	Tries int   `json:"tries,omitempty"`
 	// Site is the site that a passkey is made for.
 	Site string `json:"site,omitempty"`
-	// Set is Account.Set as it was when the enrolment began.
+	// Set is Account.Set as it was when the enrollment began.
 	Set uint64 `json:"set"`
 	// Invite is the hash of the invite that allowed it, if one did.
 	Invite []byte `json:"invite,omitempty"`
@@ -287,7 +287,7 @@ type Pending struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Invite is leave to enrol, stored under "i/" holder SHA-256-of-code.
+// Invite is leave to enroll, stored under "i/" holder SHA-256-of-code.
 type Invite struct {
 	CreatedAt time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires"`

@@ -2,15 +2,15 @@ package records
 
 import "github.com/stepup-gateway/caddy-stepup/grants"
 
-// Name leads from what a server calls a subject, or an enrolment of it, to the
+// Name leads from what a server calls a subject, or an enrollment of it, to the
 // subject. It is stored under "n/" and the digest of what it is called; see
 // [DB.NameKey].
 type Name struct {
 	Tenant string `json:"tenant"`
 	User   string `json:"user"`
-	// Enrolment is the id of the pending enrolment, and later of the
+	// Enrollment is the id of the pending enrollment, and later of the
 	// authenticator, that is named; empty where the subject is.
-	Enrolment string `json:"enrolment,omitempty"`
+	Enrollment string `json:"enrolment,omitempty"`
 }
 
 // NameKey is what the record of a name of some kind is filed under.

@@ -11,7 +11,7 @@ import (
 type Appearance struct {
 	Width, Height int64 // of the window, in CSS pixels
 	Dark          bool  // they prefer dark pages
-	ForcedColours bool  // they have colours of their own for all pages
+	ForcedColors  bool  // they have colours of their own for all pages
 	StillPictures bool  // they prefer that nothing moves
 }
 
@@ -28,7 +28,7 @@ func (w *Window) Appear(a Appearance) {
 	w.run("changing the appearance", chromedp.EmulateViewport(a.Width, a.Height),
 		tell(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 			choose("prefers-color-scheme", a.Dark, "dark", "light"),
-			choose("forced-colors", a.ForcedColours, "active", "none"),
+			choose("forced-colors", a.ForcedColors, "active", "none"),
 			choose("prefers-reduced-motion", a.StillPictures, "reduce", "no-preference"),
 		}}))
 	w.Settle()

@@ -41,7 +41,7 @@ func TestAlertmanager(t *testing.T) {
 	auth.Header = make(http.Header)
 	auth.SetBasicAuth("alice", "wonderland")
 	p.Client.Transport = signed{auth.Header.Get("Authorization"), p.Client.Transport}
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 
 	// Not as any library would write it.
 	silence := fmt.Sprintf("{ \"matchers\":[ {\"name\":\"alertname\",\"value\":\"Disk\\u0046ull\",\"isRegex\":false,\"isEqual\":true} ],\r\n\t"+

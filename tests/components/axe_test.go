@@ -37,8 +37,8 @@ func newInspector(t *testing.T, b *browser.Browser) *inspector {
 // What axe-core is to look for. Of a page that is only shown in other colours it
 // need not look for anything else again.
 const (
-	allRules    = `{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}`
-	colourRules = `{type: 'rule', values: ['color-contrast', 'link-in-text-block']}`
+	allRules   = `{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}`
+	colorRules = `{type: 'rule', values: ['color-contrast', 'link-in-text-block']}`
 )
 
 // violations are what axe-core finds on the page as it is shown now: each rule
@@ -92,7 +92,7 @@ func (i *inspector) inspect(t *testing.T, name string) {
 	t.Helper()
 	i.OpenAll()
 	for _, window := range []browser.Appearance{onPhone, onScreen} {
-		for rules, a := range map[string]browser.Appearance{allRules: window, colourRules: dark(window)} {
+		for rules, a := range map[string]browser.Appearance{allRules: window, colorRules: dark(window)} {
 			i.Appear(a)
 			for _, fault := range i.violations(t, rules) {
 				t.Errorf("%s, %+v: %s", name, a, fault)
@@ -130,9 +130,9 @@ func (i *inspector) inspectRoom(t *testing.T, name string, windows ...browser.Ap
 func (i *inspector) inspectForced(t *testing.T, name string) {
 	t.Helper()
 	a := onPhone
-	a.ForcedColours, a.StillPictures = true, true
+	a.ForcedColors, a.StillPictures = true, true
 	i.Appear(a)
-	for _, fault := range append(i.violations(t, colourRules), i.unreadable()...) {
+	for _, fault := range append(i.violations(t, colorRules), i.unreadable()...) {
 		t.Errorf("%s, %+v: %s", name, a, fault)
 	}
 	// Grounds are gone: what is to be pressed or filled in has an edge instead.

@@ -26,7 +26,7 @@ func TestS13WhatIsShownOnceIsNotShownByGoingBack(t *testing.T) {
 	}
 	views := map[string]pages.View{
 		"/codes":  pages.RecoveryCodes{Page: p, Codes: []string{"abcde-fghjk", "mnpqr-stuvw"}, ContinueURL: "/done"},
-		"/secret": pages.Enrol{Page: p, QR: qr, Secret: secret, OTPAuthURI: uri, Digits: 6, Expires: time.Now().Add(time.Minute), FormURL: "/done", CancelURL: "/done"},
+		"/secret": pages.Enroll{Page: p, QR: qr, Secret: secret, OTPAuthURI: uri, Digits: 6, Expires: time.Now().Add(time.Minute), FormURL: "/done", CancelURL: "/done"},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, ok := views[r.URL.Path]

@@ -61,7 +61,7 @@ func (c *customer) signIn(user, password string) {
 
 // enrol finishes an enrolment that has begun: from the page with the QR code to
 // the recovery codes.
-func (c *customer) enrol() {
+func (c *customer) enroll() {
 	c.t.Helper()
 	c.Sees("Scan this with your app")
 	c.Toggle("Cannot scan it?")
@@ -131,7 +131,7 @@ func (c *customer) setUp() {
 	c.Go(c.site + "/.step-up/")
 	c.Click("Set up an authenticator")
 	c.picksApp()
-	c.enrol()
+	c.enroll()
 	c.saveCodes()
 	c.keeps()
 	c.Click("I have saved them, continue")
@@ -172,7 +172,7 @@ func TestBankInBrowser(t *testing.T) {
 	var old gateway.App
 	site := gateway.StartOldBank(t, gateway.OldBankOptions{
 		Plain:  []string{"plain", "scripts", "keys", "own", "codes", "aged", "wrong"},
-		Before: func(b *gateway.OldBank) { old = b.EnrolEarlier("aged", "alice", 30*time.Hour) },
+		Before: func(b *gateway.OldBank) { old = b.EnrollEarlier("aged", "alice", 30*time.Hour) },
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -192,7 +192,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.Click(statement)
 			c.Sees("Set up an authenticator", "Account statements")
 			c.picksApp()
-			c.enrol()
+			c.enroll()
 			c.saveCodes()
 			c.Sees("Then you go on with: Account statements")
 			c.keeps()
@@ -328,7 +328,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.proves()
 		c.Fill("Name for this device", "Tablet")
 		c.Click("Continue")
-		c.enrol()
+		c.enroll()
 		second := c.app
 		c.Sees("The authenticator is added.", "Tablet")
 		if n := len(c.Texts(".rows div b")); n < 2 {
@@ -412,7 +412,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.Fill("Invite", regexp.MustCompile(`"invite": ?"([^"]+)"`).FindStringSubmatch(out)[1])
 		}
 		c.Click("Continue")
-		c.enrol()
+		c.enroll()
 		c.saveCodes()
 	})
 
@@ -427,7 +427,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.proves()
 		c.Fill("Name for this device", "New phone")
 		c.Click("Continue")
-		c.enrol()
+		c.enroll()
 		for _, change := range []string{"Remove Old phone", "Make new codes"} {
 			c.Go(c.site + "/.step-up/")
 			c.Click(change)
@@ -544,7 +544,7 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		c.Click("Look at the customers")
 		c.Sees("Set up an authenticator", "Administration")
 		c.picksApp()
-		c.enrol()
+		c.enroll()
 		c.saveCodes()
 		c.Sees("sent you here", "nothing has been opened yet", c.site+"/admin/")
 		c.keeps()
@@ -618,7 +618,7 @@ http://framed.localhost:GW_PORT {
 		t.Fatalf("the link leads to %s", c.URL())
 	}
 	c.picksApp()
-	c.enrol()
+	c.enroll()
 	c.saveCodes()
 	c.keeps()
 	c.Click("I have saved them, continue")

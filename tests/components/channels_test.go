@@ -60,7 +60,7 @@ func startChannels(t *testing.T) *channels {
 	}
 	c.g = gateway.Start(t, channelsSite(c.addrs), gateway.Options{})
 	p := c.g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "LIVE")
 	c.cookie = cookieHeader(c.g, p)
 	return c

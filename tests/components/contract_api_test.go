@@ -114,7 +114,7 @@ func TestAPIKeepsItsContract(t *testing.T) {
 	// What a server does for users enrolled in the browser.
 	{
 		ann := g.NewPerson(uuid.NewString())
-		ann.Enrol(t, "")
+		ann.Enroll(t, "")
 		proof := func(code string) string {
 			return fmt.Sprintf(`{"action_type":"WIRE","user_id":%q,"code":%q,"grant_type":"ONE_TIME_USE","valid_for_seconds":60}`, ann.Name, code)
 		}
@@ -142,7 +142,7 @@ func TestAPIKeepsItsContract(t *testing.T) {
 
 		bob := g.NewPerson(uuid.NewString())
 		outbox := filepath.Join(g.Dir, "outbox")
-		enrolPhone(t, bob, outbox)
+		enrollPhone(t, bob, outbox)
 		setup := call(200, "GET", "/api/backend/v1/user/"+bob.Name+"/mfa", "")["mfa_setup"].(map[string]any)
 		phone := setup["phone_numbers"].([]any)[0].(map[string]any)["mfa_phone_id"]
 		ask := fmt.Sprintf(`{"action_type":"WIRE","user_id":%q,"mfa_phone_id":%q,"grant_type":"TIME_BASED","valid_for_seconds":60}`, bob.Name, phone)

@@ -122,7 +122,7 @@ func TestPortalKeepsItsContract(t *testing.T) {
 
 	// The last authenticator, of somebody else.
 	bob := g.NewPerson("bob")
-	bob.Enrol(t, "")
+	bob.Enroll(t, "")
 	ann, app = bob, bob.App
 	var phoneOfBob struct{ Authenticators []struct{ ID string } }
 	if _, err := bob.API("GET", "/me", nil, &phoneOfBob); err != nil {

@@ -82,7 +82,7 @@ func TestKill9(t *testing.T) {
 func live(t *testing.T, g *gateway.Gateway, name string, f *facts) bool {
 	p := g.NewPerson(name)
 	add := func(do func()) { f.mu.Lock(); defer f.mu.Unlock(); do() }
-	if p.TryEnrol(t, "") != nil {
+	if p.TryEnroll(t, "") != nil {
 		return false
 	}
 	add(func() { f.enrolled = append(f.enrolled, p) })
@@ -169,7 +169,7 @@ func TestSyncBeforeAcknowledgement(t *testing.T) {
 	g := gateway.New(t, gateway.Options{Upstream: up.addr, Wrap: []string{program(t, "strace"), "-f", "-s", "400", "-o", trace, "-e", "trace=read,write,msync,fsync,fdatasync"}})
 	g.Run(bank(""))
 	p := g.NewPerson("traced")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "WIRE")
 	if status, body := get(t, p, "/wire/of-the-traced"); status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)

@@ -100,7 +100,7 @@ func TestApplicationsOwnProtectionInBrowser(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := gateway.Start(t, annsBank(""), gateway.Options{Upstream: start(t)})
 			p := g.NewPerson("ann")
-			p.Enrol(t, "")
+			p.Enroll(t, "")
 			_, port, _ := strings.Cut(g.Host, ":")
 			c := newCustomer(t, b, "http://notes.localhost:"+port, browser.Options{NoScripts: true})
 			c.app = &p.App

@@ -165,7 +165,7 @@ func TestDokuWiki(t *testing.T) {
 	g := gateway.Start(t, example(t, "dokuwiki", "localhost:9000"), gateway.Options{Upstream: up.addr})
 	p := g.NewPerson("alice")
 	signIn(t, p, "alice", "wonderland")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	up.take()
 
 	// The editor's own form, with all that it hides.
@@ -250,7 +250,7 @@ func TestS06DokuWikiSpellings(t *testing.T) {
 	g := gateway.Start(t, example(t, "dokuwiki", "localhost:9000"), gateway.Options{Upstream: up.addr})
 	p := g.NewPerson("alice")
 	signIn(t, p, "alice", "wonderland")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	form := fieldsOf(t, visit(t, p, "/doku.php?id=kept&do=edit"), "dw__editform")
 	form.Del("date") // each is to change the page, whatever the one before it did
 	form.Set("do[save]", "1")
@@ -348,7 +348,7 @@ func TestS21DokuWikiSignsInAnywhere(t *testing.T) {
 	g := gateway.Start(t, example(t, "dokuwiki", "localhost:9000"), gateway.Options{Upstream: w.addr})
 	alice, bob := g.NewPerson("alice"), g.NewPerson("bob")
 	signIn(t, alice, "alice", "wonderland")
-	alice.Enrol(t, "")
+	alice.Enroll(t, "")
 	alice.StepUp(t, "EDIT_WIKI")
 	signIn(t, bob, "bob", "builder")
 	session := func(p *gateway.Person) string {

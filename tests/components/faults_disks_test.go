@@ -154,7 +154,7 @@ func (d *onDisk) hangs() {
 	for n := range 8 { // changes, which wait for the disk
 		wg.Go(func() {
 			began := time.Now()
-			if err := d.NewPerson(fmt.Sprint("hung-", n)).TryEnrol(d.t, ""); err == nil {
+			if err := d.NewPerson(fmt.Sprint("hung-", n)).TryEnroll(d.t, ""); err == nil {
 				d.t.Error("a change was acknowledged by a disk that does not answer")
 			}
 			if took := time.Since(began); took > slowest {

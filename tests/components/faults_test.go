@@ -83,7 +83,7 @@ func (d *onDisk) start() {
 	d.t.Helper()
 	d.Run(d.text)
 	d.alice = d.NewPerson("alice")
-	d.alice.Enrol(d.t, "")
+	d.alice.Enroll(d.t, "")
 	d.win(d.alice)
 }
 
@@ -160,7 +160,7 @@ func (d *onDisk) heals(pid int) {
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		status := d.timely(d.alice, "/view/x")
 		if status == 200 {
-			if err := d.NewPerson(fmt.Sprint("new-", time.Now().UnixNano())).TryEnrol(d.t, ""); err == nil {
+			if err := d.NewPerson(fmt.Sprint("new-", time.Now().UnixNano())).TryEnroll(d.t, ""); err == nil {
 				break
 			}
 		}
@@ -196,7 +196,7 @@ func (d *onDisk) busy(round int) (stop func() []*gateway.Person) {
 				}
 				p := d.NewPerson(fmt.Sprintf("user-%d-%d-%d", round, w, n))
 				began := time.Now()
-				err := p.TryEnrol(d.t, "")
+				err := p.TryEnroll(d.t, "")
 				if took := time.Since(began); took > 2*slowest { // two requests
 					d.t.Errorf("enrolling took %s: %v", took, err)
 				}

@@ -69,7 +69,7 @@ func TestS03HeldFormRaceDuringReloads(t *testing.T) {
 			path := fmt.Sprintf("/%s/%d", kind, round)
 			var resume string
 			reloads.quietly(func() {
-				p.Enrol(t, "")
+				p.Enroll(t, "")
 				id, err := sendForm(p, path, "amount=1")
 				if err != nil {
 					t.Fatal(err)
@@ -111,7 +111,7 @@ func TestKill9KeepsHeldForms(t *testing.T) {
 	g := gateway.New(t, gateway.Options{Upstream: up.addr})
 	g.Run(bank(""))
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	killed := func() {
 		t.Helper()
 		g.Kill()
@@ -185,7 +185,7 @@ func TestHeldFormsOfEveryShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := g.NewPerson("alice of " + name)
-			p.Enrol(t, "")
+			p.Enroll(t, "")
 			// One browser all along: its cookie for the gateway, and the application's.
 			head := func(method, target string) string {
 				return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\nCookie: %s\r\nAccept: text/html\r\nUser-Agent: test\r\n"+

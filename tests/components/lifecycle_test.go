@@ -40,7 +40,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	defer up.Close()
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: strings.TrimPrefix(up.URL, "http://")})
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "VIEW")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	ask := func(path, cookie string) (int, error) {
@@ -112,7 +112,7 @@ func TestRevocationReachesTheOtherGeneration(t *testing.T) {
 	up := newCounter(t)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: up.addr})
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "VIEW")
 	// A form may hide a method, so the gate reads it before it asks for the
 	// grant: until the body comes the request waits in the old generation.
@@ -154,7 +154,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	up := newCounter(t)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: up.addr})
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "VIEW")
 	for _, bad := range []string{
 		bank("protect VIEW /again/* {\n grant time_based 9m\n }"),
@@ -194,7 +194,7 @@ func TestValidateAndSecondProcess(t *testing.T) {
 		}
 	}
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 }
 
 // TestStoreAndKeyNeedEachOther: data without its key, and a key without its
@@ -202,7 +202,7 @@ func TestValidateAndSecondProcess(t *testing.T) {
 func TestStoreAndKeyNeedEachOther(t *testing.T) {
 	up := newCounter(t)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: up.addr})
-	g.NewPerson("alice").Enrol(t, "")
+	g.NewPerson("alice").Enroll(t, "")
 	g.Stop()
 	refused := func(what string, words ...string) {
 		t.Helper()
@@ -267,7 +267,7 @@ func TestUpstreamDown(t *testing.T) {
 	addr := "127.0.0.1:" + freeport.Find(t)
 	g := gateway.Start(t, bank(""), gateway.Options{Upstream: addr})
 	p := g.NewPerson("alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "WIRE")
 	if status, body := get(t, p, "/wire/1"); status != http.StatusBadGateway {
 		t.Fatalf("with the upstream down: %d %s", status, body)

@@ -97,7 +97,7 @@ func TestS06RealUpstreams(t *testing.T) {
 		t.Run(u.name, func(t *testing.T) {
 			g := gateway.Start(t, pathsSite, gateway.Options{Upstream: u.addr})
 			p := g.NewPerson("mallory")
-			p.Enrol(t, "")
+			p.Enroll(t, "")
 			p.StepUp(t, "REPORTS")
 			cookie := cookieHeader(g, p)
 

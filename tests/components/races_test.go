@@ -90,7 +90,7 @@ func TestS03OneTimeGrantRaceDuringReloads(t *testing.T) {
 	for round := range rounds {
 		p := g.NewPerson(fmt.Sprintf("racer-%d", round))
 		reloads.quietly(func() {
-			p.Enrol(t, "")
+			p.Enroll(t, "")
 			p.StepUp(t, "WIRE")
 		})
 		cookie, path := cookieHeader(g, p), fmt.Sprintf("/wire/%d", round)
@@ -136,7 +136,7 @@ func TestS04CodeRaceDuringReloads(t *testing.T) {
 	reloads := reloading(t, g)
 	for round := range rounds {
 		p := g.NewPerson(fmt.Sprintf("racer-%d", round))
-		reloads.quietly(func() { p.Enrol(t, "") })
+		reloads.quietly(func() { p.Enroll(t, "") })
 		for _, method := range []string{"totp", "recovery_code"} {
 			id := quietBegin(t, reloads, p, "VIEW")
 			code := p.RecoveryCodes[0]

@@ -149,7 +149,7 @@ func (a attempt) send(t *testing.T, base string, issue int, cookie string) int {
 func TestS21RedmineSecondCredential(t *testing.T) {
 	r := newRedmine(t)
 	mallory := r.signIn(t, "mallory")
-	mallory.Enrol(t, "")
+	mallory.Enroll(t, "")
 	mallory.StepUp(t, "CHANGE")
 	cookie := cookieHeader(r.g, mallory)
 	if !strings.Contains(cookie, "autologin=") {
@@ -240,7 +240,7 @@ func (r *redmine) honest(t *testing.T) {
 
 	// A form, held until there is a proof: Rails accepts its own token afterwards.
 	p := r.signIn(t, "alice")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	form := url.Values{"authenticity_token": {tokenOn(t, p, at(0))}, "_method": {"delete"}}
 	challenge, err := sendForm(p, at(0), form.Encode())
 	if err != nil {

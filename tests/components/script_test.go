@@ -102,8 +102,8 @@ func TestScript(t *testing.T) {
 		"waits":   challenge(pages.MethodTOTP, func(c *pages.Challenge) { c.RetryAfter = 2 * time.Second }),
 		"sms":     challenge(pages.MethodSMS, func(c *pages.Challenge) { c.SentTo, c.ResendAfter = c.Phones[0], 2*time.Second }),
 		"passkey": challenge(pages.MethodPasskey, func(c *pages.Challenge) { c.PasskeyOptions = options }),
-		"create":  pages.EnrolPasskey{Page: p, CreationOptions: creation, Expires: time.Now().Add(time.Minute), FormURL: "/create"},
-		"kinds":   pages.EnrolStart{Page: p, Kinds: []string{pages.MethodPasskey, pages.MethodTOTP}, FormURL: "/start"},
+		"create":  pages.EnrollPasskey{Page: p, CreationOptions: creation, Expires: time.Now().Add(time.Minute), FormURL: "/create"},
+		"kinds":   pages.EnrollStart{Page: p, Kinds: []string{pages.MethodPasskey, pages.MethodTOTP}, FormURL: "/start"},
 		"codes":   pages.RecoveryCodes{Page: p, Codes: []string{"abcde-fghjk", "mnpqr-stuvw"}, ContinueURL: "/go"},
 	}}
 	server := httptest.NewServer(d)

@@ -78,26 +78,26 @@ func TestPropelAuthSDK(t *testing.T) {
 		Secret string `json:"secret"`
 	}
 	users := map[string]user{}
-	enrol := func(name string) *gateway.Person {
+	enroll := func(name string) *gateway.Person {
 		p := g.NewPerson(name)
-		p.Enrol(t, "")
+		p.Enroll(t, "")
 		return p
 	}
 	for _, name := range []string{"plain", "race", "timed", "expiry", "wronged", "acting", "mistaken", "locked", "leaving"} {
-		p := enrol(uuid.NewString())
+		p := enroll(uuid.NewString())
 		users[name] = user{ID: p.Name, Secret: p.Key.Base32()}
 	}
-	named := enrol("łucja van der Berg")
+	named := enroll("łucja van der Berg")
 	// As clients that know only UUIDs compute it, of the id as it is kept: folded.
 	namespace := uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:step-up:tenant:t"))
 	users["named"] = user{Name: named.Name, Alias: uuid.NewSHA1(namespace, []byte(strings.ToLower(named.Name))).String(), Secret: named.Key.Base32()}
-	reset := enrol(uuid.NewString())
+	reset := enroll(uuid.NewString())
 	if out, err := g.StepUp("reset", reset.Name, "--tenant", "t"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	caller := g.NewPerson(uuid.NewString())
 	outbox := filepath.Join(g.Dir, "outbox")
-	enrolPhone(t, caller, outbox)
+	enrollPhone(t, caller, outbox)
 
 	printed, complaints, err := sealed(t, g, s, "sdk.mjs", map[string]any{
 		"key":    newKey(t, g, []string{"enroll", "verify", "grants", "read", "reset"}, "WIRE", "VIEW"),
@@ -147,7 +147,7 @@ func TestPropelAuthSDK(t *testing.T) {
 }
 
 // enrolPhone enrols a phone whose messages are written to a file.
-func enrolPhone(t *testing.T, p *gateway.Person, outbox string) {
+func enrollPhone(t *testing.T, p *gateway.Person, outbox string) {
 	t.Helper()
 	var begun struct{ ID string }
 	if _, err := p.API("POST", "/phones", map[string]string{"phone_number": "+4915112345678"}, &begun); err != nil {

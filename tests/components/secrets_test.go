@@ -293,7 +293,7 @@ func (j *journey) cookies(p *gateway.Person) {
 }
 
 // enrol sets an authenticator app up, after a wrong code.
-func (j *journey) enrol(p *gateway.Person, invite string) {
+func (j *journey) enroll(p *gateway.Person, invite string) {
 	j.t.Helper()
 	in := map[string]string{"label": "Pixel"}
 	if invite != "" {
@@ -338,7 +338,7 @@ func (j *journey) proves(p *gateway.Person, action, method, code string) {
 // program uses the JSON API.
 func (j *journey) program() {
 	p := j.g.NewPerson("ann")
-	j.enrol(p, "")
+	j.enroll(p, "")
 	j.proves(p, "VIEW", "totp", j.code(p.Code(j.t)))
 	j.proves(p, "WIRE", "recovery_code", p.RecoveryCodes[0])
 	for range 2 { // the grant, and a second time none
@@ -402,7 +402,7 @@ func (j *journey) program() {
 		j.recovery(code)
 	}
 	manage("POST", "/totp", map[string]string{"label": "tablet"})
-	j.enrol(p, "")
+	j.enroll(p, "")
 	for _, path := range []string{"/me", "/activity"} {
 		_, err = p.API("GET", path, nil, nil)
 		j.check(path, err)
@@ -495,7 +495,7 @@ func (j *journey) browser() {
 // operator invites, resets, unlocks and revokes, and makes and revokes keys.
 func (j *journey) operator() {
 	p := j.g.NewPerson("dora")
-	j.enrol(p, "")
+	j.enroll(p, "")
 	for range 6 {
 		id, err := p.Begin("VIEW")
 		if err != nil {
@@ -516,7 +516,7 @@ func (j *journey) operator() {
 	invite := regexp.MustCompile(`sui_[A-Za-z0-9_-]+`).FindString(run("invite", "dora", "--json"))
 	j.add("invite", invite)
 	_, _ = p.API("POST", "/totp", map[string]string{"invite": j.add("invite", "sui_bm90LWFuLWludml0ZS1vZi1vdXJz")}, nil)
-	j.enrol(p, invite)
+	j.enroll(p, invite)
 	run("users", "dora")
 	run("explain", "GET", j.g.URL+"/view/1")
 
@@ -631,7 +631,7 @@ func (j *journey) servers() {
 	b := j.newServer()
 	const stepUp = "/api/backend/v1/mfa/step-up"
 	p := j.g.NewPerson("hal")
-	j.enrol(p, "")
+	j.enroll(p, "")
 	proof := func(code string) map[string]any {
 		return map[string]any{"action_type": "WIRE", "user_id": "hal", "code": j.code(code), "grant_type": "ONE_TIME_USE", "valid_for_seconds": 60}
 	}
@@ -649,7 +649,7 @@ func (j *journey) servers() {
 
 	o := &owner{Person: j.g.NewPerson("ida"), t: j.t, carrier: j.carrier, number: "+4915117161803"}
 	j.secrets.phone(o.number)
-	o.enrols()
+	o.enrolls()
 	j.code(j.carrier.code(j.t, o.number))
 	_, _, me := b.call("GET", "/api/backend/v1/user/ida/mfa", nil)
 	phone := regexp.MustCompile(`mfa_phone_id:([0-9a-f-]{36})`).FindStringSubmatch(fmt.Sprint(me))

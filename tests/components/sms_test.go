@@ -74,7 +74,7 @@ func (o *owner) wants(status int, method, path string, in any, field string) str
 }
 
 // enrols sets the phone up.
-func (o *owner) enrols() {
+func (o *owner) enrolls() {
 	o.t.Helper()
 	id := o.wants(201, "POST", "/phones", map[string]string{"phone_number": o.number, "label": "Phone"}, "id")
 	o.wants(200, "POST", "/phones/"+id+"/confirm", map[string]string{"code": o.carrier.code(o.t, o.number)}, "recovery_codes")
@@ -132,7 +132,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 
 	// Set up, the third one while the carrier is down.
 	ann, bob, cy := person("ann"), person("bob"), person("cy")
-	ann.enrols()
+	ann.enrolls()
 	c.suffer(t, fails)
 	pending := cy.wants(503, "POST", "/phones", map[string]string{"phone_number": cy.number}, "id")
 	c.suffer(t, noFault)

@@ -72,7 +72,7 @@ func uploading(t *testing.T, o browser.Options) (up *socket, c *customer) {
 	up = newSocket(t, func(target string) string { return uploadForm(strings.TrimPrefix(target, "/form")) })
 	g := gateway.Start(t, annsBank(""), gateway.Options{Upstream: up.addr})
 	p := g.NewPerson("ann")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	_, port, _ := strings.Cut(g.Host, ":")
 	c = newCustomer(t, browser.Start(t), "http://upload.localhost:"+port, o)
 	c.app = &p.App

@@ -218,7 +218,7 @@ func (w *wordpress) plainCookies(t *testing.T, name string) map[string]string {
 func TestS21WordPress(t *testing.T) {
 	w := newWordpress(t)
 	alice, mallory := w.signIn(t, "alice"), w.signIn(t, "mallory")
-	mallory.Enrol(t, "")
+	mallory.Enroll(t, "")
 	mallory.StepUp(t, "CHANGE")
 	hers, his := w.cookies(t, alice), w.cookies(t, mallory)
 	var sec, in string
@@ -329,7 +329,7 @@ echo 'secret ', WP_Application_Passwords::create_new_application_password(get_us
 // honest does what people and programs do with credentials of their own.
 func (w *wordpress) honest(t *testing.T, alice, mallory *gateway.Person, secret string) {
 	// A form, held until there is a proof: WordPress accepts its own nonce afterwards.
-	alice.Enrol(t, "")
+	alice.Enroll(t, "")
 	form, _ := w.profileForm(t, joined(w.cookies(t, alice)), "Älice & co")
 	challenge, err := sendForm(alice, "/wp-admin/profile.php", form.Encode())
 	if err != nil {

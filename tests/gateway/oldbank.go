@@ -97,7 +97,7 @@ func (b *OldBank) caddyfile(o OldBankOptions) string {
 
 // EnrolEarlier writes an authenticator into the database that was enrolled so
 // long ago. The gateway must not be running.
-func (b *OldBank) EnrolEarlier(tenant, user string, ago time.Duration) App {
+func (b *OldBank) EnrollEarlier(tenant, user string, ago time.Duration) App {
 	b.t.Helper()
 	ctx, then := context.Background(), func() time.Time { return time.Now().Add(-ago) }
 	s, err := badgerstore.Open(badgerstore.Options{Dir: filepath.Join(b.Dir, "data"), Now: then})
@@ -123,7 +123,7 @@ func (b *OldBank) EnrolEarlier(tenant, user string, ago time.Duration) App {
 		b.t.Fatal(err)
 	}
 	who := ceremony.Principal{Subject: grants.Subject{Tenant: tenant, User: user}}
-	begun, err := service.Enrol(ctx, who, "Old phone", ceremony.Leave{})
+	begun, err := service.Enroll(ctx, who, "Old phone", ceremony.Leave{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

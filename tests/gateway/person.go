@@ -95,15 +95,15 @@ func (p *Person) API(method, path string, in, out any) (int, error) {
 }
 
 // Enrol enrols an authenticator app, with an invite where one is given.
-func (p *Person) Enrol(t T, invite string) {
+func (p *Person) Enroll(t T, invite string) {
 	t.Helper()
-	if err := p.TryEnrol(t, invite); err != nil {
+	if err := p.TryEnroll(t, invite); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TryEnrol is Enrol where it may fail.
-func (p *Person) TryEnrol(t T, invite string) error {
+func (p *Person) TryEnroll(t T, invite string) error {
 	in := map[string]string{"label": "test"}
 	if invite != "" {
 		in["invite"] = invite

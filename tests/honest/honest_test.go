@@ -105,7 +105,7 @@ func outcomes(t *testing.T, all []honest.Request) [][]string {
 		out[i] = make([]string, len(sites))
 	}
 	for n, s := range sites {
-		credentials, clients := s.enrol(t), 4
+		credentials, clients := s.enroll(t), 4
 		if s.every > 0 {
 			clients = 1 // what is asked depends on what was asked before
 		}
@@ -128,7 +128,7 @@ func outcomes(t *testing.T, all []honest.Request) [][]string {
 
 // enrol gives alice what she needs on a site: cookies in order to be her, with
 // a proof.
-func (s *site) enrol(t *testing.T) string {
+func (s *site) enroll(t *testing.T) string {
 	t.Helper()
 	if !s.signedIn {
 		return ""
@@ -145,7 +145,7 @@ func (s *site) enrol(t *testing.T) string {
 	case "password":
 		p.Client.Transport = password{p.Client.Transport}
 	}
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	if s.proved {
 		p.StepUp(t, "ALL")
 	}

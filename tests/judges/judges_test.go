@@ -111,7 +111,7 @@ func open(t *testing.T) *court {
 	c.g = gateway.Start(t, config, gateway.Options{})
 	c.front[c.judges[0].name] = c.g.Host
 	p := c.g.NewPerson("mallory")
-	p.Enrol(t, "")
+	p.Enroll(t, "")
 	p.StepUp(t, "VIEW")
 	req, err := http.NewRequest("GET", c.g.URL, nil)
 	if err != nil {

@@ -155,7 +155,7 @@ http://framed.localhost:GW_PORT {
 	site := gateway.StartOldBank(s, gateway.OldBankOptions{
 		Plain:  []string{"bank", "aged"},
 		Edit:   func(caddyfile string) string { return caddyfile + invited },
-		Before: func(g *gateway.OldBank) { old = g.EnrolEarlier("aged", "alice", 30*time.Hour) },
+		Before: func(g *gateway.OldBank) { old = g.EnrollEarlier("aged", "alice", 30*time.Hour) },
 	})
 	c := &camera{Window: b.Open(s, browser.Options{NoScripts: true}), s: s, dir: dir}
 	signIn := func(at string) {

@@ -1,8 +1,8 @@
 // Package ceremonytest gives tests a ceremony.Service over a real database and
-// a clock that stands still, and people who enrol in it.
+// a clock that stands still, and people who enroll in it.
 //
 //	w := ceremonytest.New(t)
-//	alice := w.Enrol("alice")
+//	alice := w.Enroll("alice")
 //	won := w.Win(alice, demand)
 //	w.Clock.Advance(11 * time.Minute)
 //
@@ -84,7 +84,7 @@ type World struct {
 }
 
 // New makes a service over an empty database. Unlike the defaults everybody may
-// enrol at the first use; the edits change that and other settings.
+// enroll at the first use; the edits change that and other settings.
 func New(t testing.TB, edits ...func(*ceremony.Settings)) *World {
 	t.Helper()
 	w := &World{
@@ -224,10 +224,10 @@ func (w *World) Stranger(name string) ceremony.Principal {
 	}
 }
 
-// Enrol enrols the subject of the name, whom the policy must let in.
-func (w *World) Enrol(name string) *Person {
+// Enroll enrolls the subject of the name, whom the policy must let in.
+func (w *World) Enroll(name string) *Person {
 	w.t.Helper()
-	return w.EnrolAs(w.Stranger(name), ceremony.Leave{})
+	return w.EnrollAs(w.Stranger(name), ceremony.Leave{})
 }
 
 // setup is p in another browser, in which their authenticators are set up: the
@@ -237,10 +237,10 @@ func setup(p ceremony.Principal) ceremony.Principal {
 	return p
 }
 
-// EnrolAs enrols an authenticator app for p, in another browser than p's.
-func (w *World) EnrolAs(p ceremony.Principal, leave ceremony.Leave) *Person {
+// EnrollAs enrolls an authenticator app for p, in another browser than p's.
+func (w *World) EnrollAs(p ceremony.Principal, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	begun, err := w.Service.Enrol(w.t.Context(), setup(p), "phone", leave)
+	begun, err := w.Service.Enroll(w.t.Context(), setup(p), "phone", leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestWorld(t *testing.T) {
 	w := New(t)
-	alice := w.Enrol("alice")
+	alice := w.Enroll("alice")
 	d := Demand("WITHDRAW_FUNDS", grants.TimeBased, 10*time.Minute)
 	won := w.Win(alice, d)
 	w.Reopen()

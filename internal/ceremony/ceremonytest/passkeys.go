@@ -155,11 +155,11 @@ func decode(t testing.TB, s string) []byte {
 	return b
 }
 
-// EnrolDevice enrols the device's passkey for p, who passes challenges with it
+// EnrollDevice enrolls the device's passkey for p, who passes challenges with it
 // from then on.
-func (w *World) EnrolDevice(p ceremony.Principal, d *Device, leave ceremony.Leave) *Person {
+func (w *World) EnrollDevice(p ceremony.Principal, d *Device, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	begun, err := w.Service.EnrolPasskey(w.t.Context(), setup(p), "key", Site, leave)
+	begun, err := w.Service.EnrollPasskey(w.t.Context(), setup(p), "key", Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}

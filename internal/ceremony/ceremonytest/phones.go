@@ -63,12 +63,12 @@ func (w *World) Texts(number string) []Text {
 	return got
 }
 
-// EnrolNumber enrols the phone of the number for p, who passes challenges with
+// EnrollNumber enrolls the phone of the number for p, who passes challenges with
 // the codes that it gets.
-func (w *World) EnrolNumber(p ceremony.Principal, number string, leave ceremony.Leave) *Person {
+func (w *World) EnrollNumber(p ceremony.Principal, number string, leave ceremony.Leave) *Person {
 	w.t.Helper()
 	w.Clock.Advance(w.phones.settings().ResendAfter)
-	begun, err := w.EnrolPhone(w.t.Context(), setup(p), "phone", number, Site, leave)
+	begun, err := w.EnrollPhone(w.t.Context(), setup(p), "phone", number, Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // timeout is how long a browser waits for the authenticator. It is a hint; what
-// ends a ceremony is the end of its challenge or enrolment.
+// ends a ceremony is the end of its challenge or enrollment.
 const timeout = 5 * time.Minute
 
 // algorithms are the kinds of keys that are taken, the preferred one first (RFC
@@ -44,12 +44,12 @@ func (f Factor) Ask(db *records.DB, a *records.Account, challenge, site string) 
 // Create gives PublicKeyCredentialCreationOptions that exclude the account's
 // passkeys for the site: an authenticator that has one makes no second. It fails
 // with ceremony.ErrMethodNotAccepted where the site can have no passkeys.
-func (f Factor) Create(db *records.DB, a *records.Account, enrolment, site string) (json.RawMessage, error) {
+func (f Factor) Create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error) {
 	rp, ok := f.relyingParty(site)
 	if !ok {
 		return nil, ceremony.ErrMethodNotAccepted
 	}
-	asked, handle := challengeFor(db, a, protocol.CreateCeremony, enrolment, site), userHandle(db, a)
+	asked, handle := challengeFor(db, a, protocol.CreateCeremony, enrollment, site), userHandle(db, a)
 	named := func(name string) protocol.CredentialEntity { return protocol.CredentialEntity{Name: name} }
 	options := protocol.PublicKeyCredentialCreationOptions{
 		RelyingParty: protocol.RelyingPartyEntity{CredentialEntity: named(cmp.Or(f.Name, rp)), ID: rp},
@@ -78,7 +78,7 @@ func (f Factor) Create(db *records.DB, a *records.Account, enrolment, site strin
 
 // challengeFor is the WebAuthn challenge of a ceremony: 256 bits that nobody
 // without the database's key can foretell, although they follow from the id of
-// the step-up's challenge, or of the pending enrolment. That id is random and is
+// the step-up's challenge, or of the pending enrollment. That id is random and is
 // deleted in the Apply that a right answer leads to. So an answer is good for no
 // other challenge, person, site or kind of ceremony, and after it passed, for
 // nothing: a replayed one finds no challenge to answer.

@@ -8,7 +8,7 @@
 // them here, check by check, in the order of WebAuthn sections 7.1 and 7.2.
 //
 // The WebAuthn challenge is stored nowhere. It is derived from the id of the
-// step-up's challenge, or of the pending enrolment, which is random and ends with
+// step-up's challenge, or of the pending enrollment, which is random and ends with
 // the first right answer: so an answer is good for one challenge only, and only
 // once.
 //

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	site      = ceremonytest.Site
-	challenge = "challenge-1"
-	enrolment = "enrolment-1"
+	site       = ceremonytest.Site
+	challenge  = "challenge-1"
+	enrollment = "enrolment-1"
 )
 
 // bed is a factor with a database under it.
@@ -40,10 +40,10 @@ func person(name string) *records.Account {
 	return &records.Account{Tenant: ceremonytest.Tenant, User: name, State: records.StateEnrolled}
 }
 
-// creation and request are the options for the enrolment and the challenge above.
+// creation and request are the options for the enrollment and the challenge above.
 func (b *bed) creation(a *records.Account) json.RawMessage {
 	b.t.Helper()
-	options, err := b.Create(b.db, a, enrolment, site)
+	options, err := b.Create(b.db, a, enrollment, site)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -59,10 +59,10 @@ func (b *bed) request(a *records.Account) json.RawMessage {
 	return options
 }
 
-// enrol gives the account the device's passkey.
-func (b *bed) enrol(a *records.Account, d *ceremonytest.Device) *records.Passkey {
+// enroll gives the account the device's passkey.
+func (b *bed) enroll(a *records.Account, d *ceremonytest.Device) *records.Passkey {
 	b.t.Helper()
-	key, err := b.Register(b.db, a, enrolment, site, d.Create(b.creation(a)))
+	key, err := b.Register(b.db, a, enrollment, site, d.Create(b.creation(a)))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestPasskeyProves(t *testing.T) {
 		for _, synced := range []bool{false, true} {
 			d := ceremonytest.NewDevice(t, kind)
 			d.Options.BackupEligible, d.Options.BackupState = synced, synced
-			key := b.enrol(a, d)
+			key := b.enroll(a, d)
 			if key.Synced != synced || !key.UserVerified || key.RelyingParty != "app.test" || !bytes.Equal(key.AAGUID, d.Aaguid[:]) {
 				t.Errorf("%s: %+v", kind, key)
 			}
@@ -146,7 +146,7 @@ func TestPasskeyOfAnotherOrigin(t *testing.T) {
 	b := newBed(t, passkey.Factor{})
 	a := person("alice")
 	d := ceremonytest.NewDevice(t, kinds[0])
-	b.enrol(a, d)
+	b.enroll(a, d)
 	other := ceremonytest.NewDevice(t, kinds[0])
 	for _, origin := range []string{
 		"", "null", "https://evil.test", "https://app.test.evil.test", "https://sub.app.test", "http://app.test", "https://app.test:8443", "https://app.test:443",
@@ -154,7 +154,7 @@ func TestPasskeyOfAnotherOrigin(t *testing.T) {
 	} {
 		d.Origin, other.Origin = origin, origin
 		b.refuses(origin, a, ceremony.Attempt{Challenge: challenge, Site: site, Answer: d.Answer(b.request(a))})
-		if _, err := b.Register(b.db, person("bob"), enrolment, site, other.Create(b.creation(person("bob")))); err != ceremony.ErrInvalidCode {
+		if _, err := b.Register(b.db, person("bob"), enrollment, site, other.Create(b.creation(person("bob")))); err != ceremony.ErrInvalidCode {
 			t.Errorf("registration at %q: %v", origin, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestPasskeyAnswersThatDoNotFit(t *testing.T) {
 	b := newBed(t, passkey.Factor{})
 	a := person("alice")
 	d := ceremonytest.NewDevice(t, kinds[0])
-	b.enrol(a, d)
+	b.enroll(a, d)
 	random := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
 	for name, edit := range map[string]func(*ceremonytest.Said){
 		"wrong challenge":               said("challenge", random),
@@ -237,7 +237,7 @@ func TestPasskeySignature(t *testing.T) {
 	for _, kind := range kinds {
 		a := person("alice" + string(kind))
 		d, other := ceremonytest.NewDevice(t, kind), ceremonytest.NewDevice(t, kind)
-		b.enrol(a, d)
+		b.enroll(a, d)
 		good := d.Answer(b.request(a))
 		for field := range map[string]bool{"signature": true, "authenticatorData": true, "clientDataJSON": true} {
 			var whole struct {
@@ -280,8 +280,8 @@ func TestPasskeyOfAnotherUser(t *testing.T) {
 	b := newBed(t, passkey.Factor{})
 	alice, bob := person("alice"), person("bob")
 	mine, his := ceremonytest.NewDevice(t, kinds[0]), ceremonytest.NewDevice(t, kinds[0])
-	b.enrol(alice, mine)
-	b.enrol(bob, his)
+	b.enroll(alice, mine)
+	b.enroll(bob, his)
 	try := func(answer string) ceremony.Attempt {
 		return ceremony.Attempt{Challenge: challenge, Site: site, Answer: answer}
 	}
@@ -296,10 +296,10 @@ func TestPasskeyOfAnotherUser(t *testing.T) {
 	// both have the id (they never do).
 	b.refuses("own passkey, another's challenge", bob, try(his.Answer(b.request(alice))))
 
-	// Who enrols another's credential id in their own account gets nothing of it.
+	// Who enrolls another's credential id in their own account gets nothing of it.
 	mallory, copied := person("mallory"), ceremonytest.NewDevice(t, kinds[0])
 	copied.Key.ID = mine.Key.ID
-	b.enrol(mallory, copied)
+	b.enroll(mallory, copied)
 	b.refuses("the copied id at the other's account", alice, try(copied.Answer(b.request(alice))))
 	mine.Options.UserHandle = nil
 	b.refuses("the other's key at the copied id", mallory, try(mine.Answer(b.request(mallory))))
@@ -320,7 +320,7 @@ func TestPasskeyWithClonedCounter(t *testing.T) {
 		a := person(fmt.Sprint(tt))
 		d := ceremonytest.NewDevice(t, kinds[0])
 		d.Key.Counter, d.Step = tt.stored, 0
-		b.enrol(a, d)
+		b.enroll(a, d)
 		key := a.Authenticators[0].Passkey
 		if key.SignCount != tt.stored {
 			t.Fatal(key.SignCount)
@@ -348,7 +348,7 @@ func TestPasskeyWithClonedCounter(t *testing.T) {
 	// Who has no key cannot raise a suspicion.
 	a, d := person("alice"), ceremonytest.NewDevice(t, kinds[0])
 	d.Key.Counter = 9
-	b.enrol(a, d)
+	b.enroll(a, d)
 	thief := ceremonytest.NewDevice(t, kinds[0])
 	thief.Key.ID, thief.Options.UserHandle = d.Key.ID, d.Options.UserHandle
 	b.refuses("counter by another key", a, ceremony.Attempt{Challenge: challenge, Site: site, Answer: thief.Answer(b.request(a))})
@@ -359,12 +359,12 @@ func TestPasskeyUserVerification(t *testing.T) {
 		b := newBed(t, passkey.Factor{UserVerification: word})
 		a, d := person("alice"), ceremonytest.NewDevice(t, kinds[0])
 		d.Options.UserNotVerified = true
-		key, err := b.Register(b.db, a, enrolment, site, d.Create(b.creation(a)))
+		key, err := b.Register(b.db, a, enrollment, site, d.Create(b.creation(a)))
 		if required != (err == ceremony.ErrInvalidCode) || key.UserVerified {
 			t.Errorf("%q: registered %+v, %v", word, key, err)
 		}
 		d.Options.UserNotVerified = false
-		b.enrol(a, d)
+		b.enroll(a, d)
 		d.Options.UserNotVerified = true
 		if _, err := b.match(a, d.Answer(b.request(a))); required != (err == ceremony.ErrInvalidCode) || !required && err != nil {
 			t.Errorf("%q: %v", word, err)
@@ -418,12 +418,12 @@ func TestPasskeyRelyingParty(t *testing.T) {
 		if b.Serves(tt.site) != (tt.id != "") {
 			t.Errorf("%+v: serves %t", tt, b.Serves(tt.site))
 		}
-		options, err := b.Create(b.db, person("alice"), enrolment, tt.site)
+		options, err := b.Create(b.db, person("alice"), enrollment, tt.site)
 		if tt.id == "" {
 			if err != ceremony.ErrMethodNotAccepted {
 				t.Errorf("%+v: %v", tt, err)
 			}
-			if _, err := b.Register(b.db, person("alice"), enrolment, tt.site, "{}"); err != ceremony.ErrInvalidCode {
+			if _, err := b.Register(b.db, person("alice"), enrollment, tt.site, "{}"); err != ceremony.ErrInvalidCode {
 				t.Errorf("%+v: %v", tt, err)
 			}
 			continue
@@ -439,7 +439,7 @@ func TestPasskeyRelyingParty(t *testing.T) {
 func TestPasskeyOfAnotherRelyingParty(t *testing.T) {
 	wide := newBed(t, passkey.Factor{RelyingParty: "app.test"})
 	a, d := person("alice"), ceremonytest.NewDevice(t, kinds[0])
-	wide.enrol(a, d)
+	wide.enroll(a, d)
 	const sub = "https://pay.app.test"
 	options, err := wide.Ask(wide.db, a, challenge, sub)
 	if err != nil {

@@ -18,7 +18,7 @@ const maxPublicKey = 2 << 10
 
 // Register reads the browser's answer to Create (WebAuthn section 7.1): what
 // AuthenticatorAttestationResponse.toJSON gives.
-func (f Factor) Register(db *records.DB, a *records.Account, enrolment, site, answer string) (records.Passkey, error) {
+func (f Factor) Register(db *records.DB, a *records.Account, enrollment, site, answer string) (records.Passkey, error) {
 	rp, ok := f.relyingParty(site)
 	if !ok {
 		return records.Passkey{}, ceremony.ErrInvalidCode
@@ -30,7 +30,7 @@ func (f Factor) Register(db *records.DB, a *records.Account, enrolment, site, an
 	}
 	said, object := &parsed.Response.CollectedClientData, &parsed.Response.AttestationObject
 	data := &object.AuthData
-	if !saysSo(said, protocol.CreateCeremony, challengeFor(db, a, protocol.CreateCeremony, enrolment, site), site) ||
+	if !saysSo(said, protocol.CreateCeremony, challengeFor(db, a, protocol.CreateCeremony, enrollment, site), site) ||
 		!f.vouches(data, rp) ||
 		!bytes.Equal(parsed.RawID, data.AttData.CredentialID) ||
 		hasCredential(a, data.AttData.CredentialID) {

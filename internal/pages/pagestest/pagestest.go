@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
@@ -105,7 +105,7 @@ func page(f Fill) pages.Page {
 
 // brand is an operator's.
 func brand(name string) *pages.Brand {
-	accents, err := colour.NewAccents(colour.RGB{R: 0x9c, G: 0x1f, B: 0x5b})
+	accents, err := color.NewAccents(color.RGB{R: 0x9c, G: 0x1f, B: 0x5b})
 	if err != nil {
 		panic(err)
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 )
 
-// Samples are all pages. They follow a person's way: the challenge, enrolment,
+// Samples are all pages. They follow a person's way: the challenge, enrollment,
 // recovery codes, the security page, and what is told instead.
 func Samples(f Fill) []Sample {
 	p := page(f)
-	return slices.Concat(challenges(f, p), enrolments(f, p), settings(f, p), messages(f, p))
+	return slices.Concat(challenges(f, p), enrollments(f, p), settings(f, p), messages(f, p))
 }
 
 // edit gives a changed copy.
@@ -92,24 +92,24 @@ const (
 	keyURI    = "otpauth://totp/Old%20Bank:alice?secret=" + keySecret + "&issuer=Old%20Bank&algorithm=SHA1&digits=6&period=30"
 )
 
-func enrolments(f Fill, p pages.Page) []Sample {
+func enrollments(f Fill, p pages.Page) []Sample {
 	code, err := pages.NewQR(keyURI)
 	if err != nil {
 		panic(err)
 	}
-	start := pages.EnrolStart{Page: p, First: true, For: f.Action, FormURL: "/.step-up/enroll", Challenge: f.ID, CancelURL: "/.step-up/"}
-	begin := func(change func(*pages.EnrolStart)) pages.View { return edit(start, change) }
-	totp := pages.Enrol{
+	start := pages.EnrollStart{Page: p, First: true, For: f.Action, FormURL: "/.step-up/enroll", Challenge: f.ID, CancelURL: "/.step-up/"}
+	begin := func(change func(*pages.EnrollStart)) pages.View { return edit(start, change) }
+	totp := pages.Enroll{
 		Page: p, QR: code, Secret: keySecret, OTPAuthURI: keyURI, Label: f.Label, Digits: 6, Expires: Now.Add(15 * time.Minute),
 		AttemptsLeft: -1, Challenge: f.ID, FormURL: "/.step-up/enroll/abc/confirm", CancelURL: "/.step-up/",
 	}
-	app := func(change func(*pages.Enrol)) pages.View { return edit(totp, change) }
-	phone := pages.EnrolPhone{
+	app := func(change func(*pages.Enroll)) pages.View { return edit(totp, change) }
+	phone := pages.EnrollPhone{
 		Page: p, SendURL: "/send", FormURL: "/.step-up/enroll/abc/confirm", CancelURL: "/.step-up/", AttemptsLeft: -1,
 		Label: f.Label, Invite: f.ID, Challenge: f.ID,
 	}
-	sms := func(change func(*pages.EnrolPhone)) pages.View { return edit(phone, change) }
-	passkey := pages.EnrolPasskey{
+	sms := func(change func(*pages.EnrollPhone)) pages.View { return edit(phone, change) }
+	passkey := pages.EnrollPasskey{
 		Page: p, CreationOptions: `{"challenge":"AAAA"}`, Label: f.Label, Expires: Now.Add(15 * time.Minute), Challenge: f.ID,
 		FormURL: "/.step-up/enroll/abc/confirm", OtherURL: "/.step-up/enroll", CancelURL: "/.step-up/",
 	}
@@ -119,20 +119,20 @@ func enrolments(f Fill, p pages.Page) []Sample {
 	}
 	return []Sample{
 		{"enrol-start", start},
-		{"enrol-invite", begin(func(e *pages.EnrolStart) {
+		{"enrol-invite", begin(func(e *pages.EnrollStart) {
 			e.NeedsInvite, e.Error, e.Label, e.For = true, pages.WrongInvite, f.Label, ""
 		})},
-		{"enrol-kinds", begin(func(e *pages.EnrolStart) {
+		{"enrol-kinds", begin(func(e *pages.EnrollStart) {
 			e.Kinds = []string{pages.MethodPasskey, pages.MethodTOTP, pages.MethodSMS}
 		})},
-		{"enrol-only-passkey", begin(func(e *pages.EnrolStart) { e.Kinds, e.Brand = []string{pages.MethodPasskey}, brand(f.Label) })},
+		{"enrol-only-passkey", begin(func(e *pages.EnrollStart) { e.Kinds, e.Brand = []string{pages.MethodPasskey}, brand(f.Label) })},
 		{"enrol", totp},
-		{"enrol-wrong", app(func(e *pages.Enrol) { e.Error, e.AttemptsLeft = pages.WrongCode, 1 })},
-		{"enrol-clock", app(func(e *pages.Enrol) { e.Error, e.ClockOff = pages.WrongClock, 7*time.Minute })},
-		{"enrol-waits", app(func(e *pages.Enrol) { e.RetryAfter = time.Minute })},
+		{"enrol-wrong", app(func(e *pages.Enroll) { e.Error, e.AttemptsLeft = pages.WrongCode, 1 })},
+		{"enrol-clock", app(func(e *pages.Enroll) { e.Error, e.ClockOff = pages.WrongClock, 7*time.Minute })},
+		{"enrol-waits", app(func(e *pages.Enroll) { e.RetryAfter = time.Minute })},
 		{"enrol-phone", phone},
-		{"enrol-phone-bad", sms(func(e *pages.EnrolPhone) { e.Number, e.Error, e.ResendAfter = f.Value, pages.BadPhone, 30*time.Second })},
-		{"enrol-phone-sent", sms(func(e *pages.EnrolPhone) {
+		{"enrol-phone-bad", sms(func(e *pages.EnrollPhone) { e.Number, e.Error, e.ResendAfter = f.Value, pages.BadPhone, 30*time.Second })},
+		{"enrol-phone-sent", sms(func(e *pages.EnrollPhone) {
 			e.SentTo, e.ResendAfter, e.ChangeURL = "42", 30*time.Second, "/.step-up/number"
 		})},
 		{"enrol-passkey", passkey},
@@ -214,5 +214,5 @@ func messages(f Fill, p pages.Page) []Sample {
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.Busy, pages.TooManyForms, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
-	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrolDenied, pages.Unavailable, pages.RolledBack,
+	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
 }

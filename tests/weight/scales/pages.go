@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
-	"github.com/stepup-gateway/caddy-stepup/internal/colour"
+	"github.com/stepup-gateway/caddy-stepup/internal/color"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages/pagestest"
 	"github.com/stepup-gateway/caddy-stepup/tests/browser"
@@ -46,11 +46,11 @@ func brand() (*pages.Brand, error) {
 	if err != nil {
 		return nil, err
 	}
-	accent, err := colour.Parse("#9c1f5b")
+	accent, err := color.Parse("#9c1f5b")
 	if err != nil {
 		return nil, err
 	}
-	accents, err := colour.NewAccents(accent)
+	accents, err := color.NewAccents(accent)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package colour
+package color
 
 import "fmt"
 
@@ -19,7 +19,7 @@ const (
 	MinShape = 3.0 // a button or focus ring on the page (1.4.11)
 )
 
-// Scheme is an accent as one of the two colour schemes uses it.
+// Scheme is an accent as one of the two color schemes uses it.
 type Scheme struct {
 	Accent   RGB // the ground of buttons, and focus rings: MinShape on the page
 	OnAccent RGB // text on Accent: MinText
@@ -33,15 +33,15 @@ type Accents struct{ Light, Dark Scheme }
 type FaintError struct {
 	Accent  RGB
 	Ratio   float64 // its contrast to the page
-	Nearest RGB     // the same colour, as much darker as it must be
+	Nearest RGB     // the same color, as much darker as it must be
 }
 
 func (e *FaintError) Error() string {
 	return fmt.Sprintf("%s has a contrast of %.2f:1 to the light page, and buttons need %.0f:1 (WCAG 2.2, 1.4.11): the nearest shade that has it is %s", e.Accent, e.Ratio, MinShape, e.Nearest)
 }
 
-// NewAccents derives both schemes from one colour. In the light one buttons have
-// the very colour; links are darker where text has to be. In the dark one both
+// NewAccents derives both schemes from one color. In the light one buttons have
+// the very color; links are darker where text has to be. In the dark one both
 // are lighter where they have to be. It fails with a *FaintError.
 func NewAccents(c RGB) (Accents, error) {
 	if r := Contrast(c, LightPage); r < MinShape {
@@ -63,8 +63,8 @@ func textOn(c RGB) RGB {
 	return Black
 }
 
-// below is the luminance at which a darker colour has the contrast r to ground.
+// below is the luminance at which a darker color has the contrast r to ground.
 func below(ground RGB, r float64) float64 { return (ground.luminance()+0.05)/r - 0.05 }
 
-// above is the luminance at which a lighter colour has the contrast r to ground.
+// above is the luminance at which a lighter color has the contrast r to ground.
 func above(ground RGB, r float64) float64 { return (ground.luminance()+0.05)*r - 0.05 }

@@ -1,10 +1,10 @@
-// Package colour computes with the colours of a page: how well text can be read
+// Package color computes with the colors of a page: how well text can be read
 // on a ground (WCAG 2.2, relative luminance and contrast ratio), and which shades
 // of an accent can be read where the given one cannot.
 //
 // It promises that what [NewAccents] gives holds the contrasts that it names. It
 // knows nothing of pages but the grounds on which the accent stands.
-package colour
+package color
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"strconv"
 )
 
-// RGB is an opaque colour in sRGB.
+// RGB is an opaque color in sRGB.
 type RGB struct{ R, G, B uint8 }
 
 // ErrSyntax refuses what is not written as #rrggbb.
@@ -31,7 +31,7 @@ func Parse(s string) (RGB, error) {
 	return RGB{uint8(n >> 16), uint8(n >> 8), uint8(n)}, nil
 }
 
-// String is the colour as #rrggbb.
+// String is the color as #rrggbb.
 func (c RGB) String() string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
 // linear undoes the transfer function of sRGB (WCAG 2.2, relative luminance).
@@ -56,7 +56,7 @@ func (c RGB) luminance() float64 {
 	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 }
 
-// Contrast is the contrast ratio of two colours, from 1 to 21.
+// Contrast is the contrast ratio of two colors, from 1 to 21.
 func Contrast(a, b RGB) float64 { return ratio(a.luminance(), b.luminance()) }
 
 func ratio(a, b float64) float64 { return (max(a, b) + 0.05) / (min(a, b) + 0.05) }
@@ -74,7 +74,7 @@ func (c RGB) darker(luminance float64) RGB {
 }
 
 // lighter is c in a shade that has at least the given luminance: the lightness of
-// HSL is raised (CSS Color 4, section 7), which keeps more of the colour than white
+// HSL is raised (CSS Color 4, section 7), which keeps more of the color than white
 // mixed into it.
 func (c RGB) lighter(luminance float64) RGB {
 	if c.luminance() >= luminance {

@@ -1,4 +1,4 @@
-package colour
+package color
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// TestAccentsAreReadable goes through a grid of all colours: each is either used
+// TestAccentsAreReadable goes through a grid of all colors: each is either used
 // with all the contrasts it needs, or refused with one beside it that is used.
 func TestAccentsAreReadable(t *testing.T) {
 	const step = 15
