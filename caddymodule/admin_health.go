@@ -33,9 +33,6 @@ const (
 	// healthTimeout is how long the store may take for one read. Engines give up
 	// after 5 s and know why.
 	healthTimeout = 6 * time.Second
-
-	// longWait is how long a change may wait on a disk that is well.
-	longWait = time.Second
 )
 
 // health is 200 where the store answers a read, and 503 with the reason
@@ -50,7 +47,11 @@ func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 		defer cancel()
 		err = app.service.Ping(ctx)
-		answer = app.db.health()
+		now := app.db.Condition()
+		answer = Health{
+			Reason: now.Reason, Since: now.Since, WaitingSeconds: now.Waiting.Round(time.Millisecond).Seconds(),
+			Refused: now.Refused, Marked: now.Marked, Process: now.Process,
+		}
 	}
 	status := http.StatusOK
 	switch {
@@ -65,36 +66,4 @@ func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
 		answer.Status = "ok"
 	}
 	return answerJSON(w, status, answer)
-}
-
-// health is what the engine tells of itself. It does not wait.
-func (d *database) health() (h Health) {
-	d.mu.Lock()
-	s, failed, since := d.store, d.failed, d.since
-	d.mu.Unlock()
-	if failed != nil {
-		h.Reason, h.Since = failed.Error(), &since
-	}
-	if s == nil {
-		return h
-	}
-	if child, ok := s.(interface{ PID() int }); ok {
-		h.Process = child.PID()
-	}
-	now := s.Health()
-	h.Marked, h.WaitingSeconds = !now.Unmarked, now.Waiting.Round(time.Millisecond).Seconds()
-	switch {
-	case now.Down != nil:
-		h.Reason = now.Down.Error()
-		if at := s.Since(); !at.IsZero() {
-			h.Since = &at
-		}
-	case failed != nil:
-	case now.Low != nil:
-		h.Reason = now.Low.Error()
-		h.Refused = "everything that needs a change to the database, but revocations, resets and removals"
-	case now.Waiting > longWait:
-		h.Reason = "the disk is slow: a change waits for it"
-	}
-	return h
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
@@ -36,7 +38,7 @@ type App struct {
 	// step_up.senders. Required where sms is said, and refused elsewhere.
 	SenderRaw json.RawMessage `json:"sms_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
 
-	db      *database // nil until Provision acquired it
+	db      *database.Shared // nil until Provision acquired it
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
 	sender  Sender // nil where no texts are sent
@@ -61,7 +63,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadBrand(); err != nil {
 		return err
 	}
-	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	var err error
@@ -72,11 +74,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := newKeySource(a.Key, a.KeyFile, e.location())
+	keys, err := database.NewKeySource(a.Key, a.KeyFile, e.Location())
 	if err != nil {
 		return err
 	}
-	if a.db, err = acquire(e, keys, a.logger); err != nil {
+	if a.db, err = database.Acquire(e, keys, a.logger); err != nil {
 		return err
 	}
 	a.audit = auditTo(a.logger.Named("audit"))
@@ -84,19 +86,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return err
 }
 
-func (a *App) loadEngine(ctx caddy.Context) (engine, error) {
+func (a *App) loadEngine(ctx caddy.Context) (database.Engine, error) {
 	if a.StoreRaw == nil {
 		module, err := ctx.LoadModuleByID("step_up.stores.badger", nil)
 		if err != nil {
 			return nil, fmt.Errorf("loading store: %w", err)
 		}
-		return module.(engine), nil
+		return module.(database.Engine), nil
 	}
 	module, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
 		return nil, fmt.Errorf("loading store: %w", err)
 	}
-	e, ok := module.(engine)
+	e, ok := module.(database.Engine)
 	if !ok {
 		return nil, fmt.Errorf("loading store: %T is no store", module)
 	}
@@ -126,7 +128,7 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.HeldInFlight = said.Limits.Held.InFlight
 	settings.HeldPerMinute = said.Limits.Held.PerMinute
 	return ceremony.New(ceremony.Options{
-		DB:       a.db.get,
+		DB:       a.db.Get,
 		Settings: settings,
 		Factors:  a.factors(said, settings.TOTP.Skew),
 		SMS:      a.smsSettings(),
@@ -178,7 +180,7 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // and handlers open it themselves.
 func (a *App) Start() error {
 	// While the first configuration of a process starts, none is active.
-	return a.db.start(caddy.ActiveContext().Context == nil)
+	return a.db.Start(caddy.ActiveContext().Context == nil)
 }
 
 // Stop leaves the database open: requests that the http app still serves, and
@@ -193,7 +195,7 @@ func (a *App) Cleanup() error {
 	}
 	db := a.db
 	a.db = nil
-	return db.release()
+	return db.Release()
 }
 
 // Interface guards

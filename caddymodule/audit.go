@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -12,7 +13,7 @@ import (
 // it. Passes on a live grant are no events: they are counted alone.
 func auditTo(log *zap.Logger) func(context.Context, ceremony.Event) {
 	return func(_ context.Context, e ceremony.Event) {
-		decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, labels.of(e.Action)).Inc()
+		metrics.Decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, metrics.Labels.Of(e.Action)).Inc()
 		fields := []zap.Field{
 			zap.String("event", e.Kind),
 			zap.String("outcome", e.Outcome),

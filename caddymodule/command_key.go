@@ -10,7 +10,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/stores"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 )
 
@@ -87,11 +88,11 @@ func initDatabase(ctx context.Context, file, adapter string) (dir string, key se
 	if err != nil {
 		return "", key, err
 	}
-	store := new(Badger)
+	store := new(stores.Badger)
 	if app.StoreRaw != nil {
 		var engine struct {
 			Engine string `json:"engine"`
-			Badger
+			stores.Badger
 		}
 		if err := json.Unmarshal(app.StoreRaw, &engine); err != nil {
 			return "", key, fmt.Errorf("reading store: %w", err)
@@ -101,20 +102,17 @@ func initDatabase(ctx context.Context, file, adapter string) (dir string, key se
 		}
 		store = &engine.Badger
 	}
-	if store.dir, err = store.directory(); err == nil {
-		store.mark, err = store.markFile()
-	}
-	if err != nil {
+	if err := store.Locate(); err != nil {
 		return "", key, err
 	}
 	if app.Key == "" {
 		return "", key, errors.New("the configuration names no key: the gateway makes key and database itself at its first start")
 	}
-	keys, err := newKeySource(app.Key, app.KeyFile, store.dir)
+	keys, err := database.NewKeySource(app.Key, app.KeyFile, store.Location())
 	if err != nil {
 		return "", key, err
 	}
-	return store.dir, keys.given, create(ctx, store, keys.given)
+	return store.Location(), keys.Given, database.Create(ctx, store, keys.Given)
 }
 
 // appOf reads the app's settings out of a whole configuration.
@@ -135,20 +133,4 @@ func appOf(text []byte) (*App, error) {
 		return nil, fmt.Errorf("reading step_up: %w", err)
 	}
 	return app, app.Validate()
-}
-
-func create(ctx context.Context, e engine, key seal.Key) (err error) {
-	s, err := e.start()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.FirstTry(ctx); err != nil {
-		return err
-	}
-	err = records.Create(ctx, s, key)
-	if errors.Is(err, records.ErrHasData) {
-		return fmt.Errorf("%w: %s stays as it is; to start over, move it away first", err, e.location())
-	}
-	return err
 }

@@ -27,7 +27,7 @@ type carried struct {
 // asksAbout is an identity source that asks about the credentials which the
 // operator named, such as whoami.
 type asksAbout interface {
-	asksAbout(named, ignored []Credential) error
+	AsksAbout(named, ignored []Credential) error
 }
 
 // placeCredentials sets up where credentials are looked for.
@@ -51,7 +51,7 @@ func (h *Handler) placeCredentials(said *config.Credentials, limit int) error {
 		}
 	}
 	if source, ok := h.identity.(asksAbout); ok {
-		return source.asksAbout(named, ignored)
+		return source.AsksAbout(named, ignored)
 	}
 	return nil
 }

@@ -28,3 +28,9 @@
 // configuration, runs Caddy's matchers on the readings it is given, and keeps one
 // database open across reloads.
 package caddymodule
+
+import (
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/identity" // step_up.identity.*
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/senders"  // step_up.senders.*
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/stores"   // step_up.stores.*
+)

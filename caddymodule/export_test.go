@@ -53,7 +53,7 @@ func ActiveDatabase(ctx context.Context) (*records.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.db.get(ctx)
+	return app.db.Get(ctx)
 }
 
 // ActiveSender gives what the running configuration sends texts with; nil: nothing.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
@@ -119,7 +120,7 @@ func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) 
 		Leads:    f.leads,
 		Restored: restored,
 		Failed: func(r *http.Request, doing string, err error) {
-			logRefusal(logger, doing+" failed", err, zap.String("host", r.Host))
+			database.LogRefusal(logger, doing+" failed", err, zap.String("host", r.Host))
 		},
 	})
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/backendapi"
@@ -82,7 +84,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	labels.allow(session.Action.String())
+	metrics.Labels.Allow(session.Action.String())
 	options := backendapi.Options{
 		Service:   app.service,
 		Issuer:    app.App.WithDefaults().Issuer,
@@ -93,7 +95,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 		Secure:    facts.Secure,
 		PlainHTTP: app.AllowPlainHTTP,
 		Session:   session,
-		Named:     func(actions []string) { labels.allow(actions...) },
+		Named:     func(actions []string) { metrics.Labels.Allow(actions...) },
 		Now:       time.Now,
 		Failed:    h.failed,
 	}
@@ -114,7 +116,7 @@ func sessionDemand(s config.SessionToken) (grants.Demand, error) {
 }
 
 func (h *API) failed(_ context.Context, err error) {
-	logRefusal(h.logger, "a call of the API for servers failed", err)
+	database.LogRefusal(h.logger, "a call of the API for servers failed", err)
 }
 
 // ServeHTTP answers every request, and returns no error: one would run the site's

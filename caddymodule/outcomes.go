@@ -11,7 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
@@ -25,10 +27,10 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 	type series map[gate.Outcome]prometheus.Counter
 	counters := make(map[string]series)
 	for _, r := range rules {
-		labels.allow(r.Action)
+		metrics.Labels.Allow(r.Action)
 		counters[r.Action] = make(series)
 		for _, o := range []gate.Outcome{gate.Passed, gate.Spent, gate.GivenBack, gate.Challenged, gate.Refused, gate.Failed, gate.WouldChallenge} {
-			counters[r.Action][o] = requests.WithLabelValues(r.Action, string(o))
+			counters[r.Action][o] = metrics.Requests.WithLabelValues(r.Action, string(o))
 		}
 	}
 	return func(action string, outcome gate.Outcome) {
@@ -36,18 +38,18 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 			c.Inc()
 			return
 		}
-		requests.WithLabelValues("", string(outcome)).Inc() // decided before any rule
+		metrics.Requests.WithLabelValues("", string(outcome)).Inc() // decided before any rule
 	}
 }
 
 // gateFailed logs what the operator must look into. The request's URI is left
 // out: it is the client's, and stands in the access log.
 func (h *Handler) gateFailed(r *http.Request, doing string, err error) {
-	logRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)))
+	database.LogRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)))
 }
 
 func (h *Handler) portalFailed(_ context.Context, err error) {
-	logRefusal(h.logger, "a page of the gateway is unavailable", err, zap.String("tenant", h.tenant))
+	database.LogRefusal(h.logger, "a page of the gateway is unavailable", err, zap.String("tenant", h.tenant))
 }
 
 // identifyForPortal is identify for the gateway's own pages, which have no gate

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/senders"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -106,3 +107,10 @@ func quotes(message, to, text string) bool {
 	}
 	return false
 }
+
+// Interface guards
+var (
+	_ Sender = (*senders.Webhook)(nil)
+	_ Sender = (*senders.SMTP)(nil)
+	_ Sender = (*senders.File)(nil)
+)

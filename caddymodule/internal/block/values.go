@@ -2,7 +2,9 @@ package block
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -67,4 +69,24 @@ func Duration(d *caddyfile.Dispenser, into *config.Duration, example string) err
 	}
 	*into = parsed
 	return nil
+}
+
+// OnlyPlaceholders refuses placeholders of other families than those named. What
+// the client writes, above all, must not decide whom we ask, or how we verify.
+func OnlyPlaceholders(setting, value string, families ...string) error {
+	for rest := value; ; {
+		_, after, open := strings.Cut(rest, "{")
+		if !open {
+			return nil
+		}
+		name, end, closed := strings.Cut(after, "}")
+		known := false
+		for _, f := range families {
+			known = known || strings.HasPrefix(name, f) && len(name) > len(f)
+		}
+		if !closed || !known {
+			return fmt.Errorf("%s takes no placeholders but {%s*}, which are the same for every request", setting, strings.Join(families, "*}, {"))
+		}
+		rest = end
+	}
 }

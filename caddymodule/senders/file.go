@@ -1,4 +1,4 @@
-package caddymodule
+package senders
 
 import (
 	"context"
@@ -10,16 +10,17 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
 
 func init() {
-	caddy.RegisterModule(FileSender{})
+	caddy.RegisterModule(File{})
 }
 
-// FileSender writes each text to a file in place of sending it, for trying out:
+// File writes each text to a file in place of sending it, for trying out:
 // whoever reads the file has everybody's codes. It is never a default.
-type FileSender struct {
+type File struct {
 	// Path of the file, to which lines of JSON with time, to and text are
 	// appended. It is made with mode 0600; one that others can read is
 	// refused. Placeholders such as {env.HOME} are replaced. Required.
@@ -29,14 +30,14 @@ type FileSender struct {
 }
 
 // CaddyModule returns the module's id.
-func (FileSender) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "step_up.senders.file", New: func() caddy.Module { return new(FileSender) }}
+func (File) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.senders.file", New: func() caddy.Module { return new(File) }}
 }
 
 // UnmarshalCaddyfile reads the sender. Syntax:
 //
 //	file PATH
-func (f *FileSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (f *File) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if err := block.Word(d, &f.Path, "/var/tmp/sms.jsonl"); err != nil {
 		return err
@@ -48,13 +49,13 @@ func (f *FileSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Provision looks at the file, and makes none.
-func (f *FileSender) Provision(ctx caddy.Context) error {
+func (f *File) Provision(ctx caddy.Context) error {
 	path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 	if err != nil {
 		return fmt.Errorf("reading path of the file sender: %w", err)
 	}
 	if path != "" {
-		if path, err = realPath(path); err != nil {
+		if path, err = realpath.Of(path); err != nil {
 			return err
 		}
 	}
@@ -67,13 +68,12 @@ func (f *FileSender) Provision(ctx caddy.Context) error {
 }
 
 // Send writes a text.
-func (f *FileSender) Send(ctx context.Context, to, text string) error {
+func (f *File) Send(ctx context.Context, to, text string) error {
 	return f.file.Send(ctx, to, text)
 }
 
 // Interface guards
 var (
-	_ caddy.Provisioner     = (*FileSender)(nil)
-	_ caddyfile.Unmarshaler = (*FileSender)(nil)
-	_ Sender                = (*FileSender)(nil)
+	_ caddy.Provisioner     = (*File)(nil)
+	_ caddyfile.Unmarshaler = (*File)(nil)
 )

@@ -1,4 +1,4 @@
-package caddymodule
+package senders
 
 import (
 	"context"
@@ -18,16 +18,16 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(SMTPSender{})
+	caddy.RegisterModule(SMTP{})
 }
 
-// SMTPSender mails each text, to a gateway between mail and telephones or to
+// SMTP mails each text, to a gateway between mail and telephones or to
 // wherever mail is read.
 //
 // The way to the server is encrypted: from the first byte on port 465, by STARTTLS
 // on others, on this machine not at all. A server that does not offer STARTTLS is
 // sent nothing. A mail is offered once.
-type SMTPSender struct {
+type SMTP struct {
 	// Server is a host and a port, such as mail.example.com:587. Required.
 	Server string `json:"server"`
 
@@ -81,8 +81,8 @@ const exampleMailPassword = "{env.SMTP_PASSWORD}"
 const maxCAFile = 1 << 20
 
 // CaddyModule returns the module's id.
-func (SMTPSender) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "step_up.senders.smtp", New: func() caddy.Module { return new(SMTPSender) }}
+func (SMTP) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.senders.smtp", New: func() caddy.Module { return new(SMTP) }}
 }
 
 // UnmarshalCaddyfile reads the sender. Syntax:
@@ -99,7 +99,7 @@ func (SMTPSender) CaddyModule() caddy.ModuleInfo {
 //	}
 //
 // from and to are required, and {number} in one of to and subject.
-func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
 	if err := block.Word(d, &s.Server, "mail.example.com:587"); err != nil {
@@ -134,7 +134,7 @@ func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // check returns what is wrong with the settings as they are written.
-func (s *SMTPSender) check() error {
+func (s *SMTP) check() error {
 	if s.Password != "" {
 		if err := secret.Check("the password of smtp", s.Password, exampleMailPassword); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (s *SMTPSender) check() error {
 
 // options are the settings as the sender wants them, without the password and the
 // certificates.
-func (s *SMTPSender) options() (sender.SMTPOptions, error) {
+func (s *SMTP) options() (sender.SMTPOptions, error) {
 	o := sender.SMTPOptions{
 		Server: s.Server, From: s.From, To: s.To, Subject: s.Subject, Username: s.Username,
 		Timeout: time.Duration(s.Timeout),
@@ -178,7 +178,7 @@ func (s *SMTPSender) options() (sender.SMTPOptions, error) {
 }
 
 // Provision reads the password and the certificates. The server is not asked yet.
-func (s *SMTPSender) Provision(caddy.Context) error {
+func (s *SMTP) Provision(caddy.Context) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -220,13 +220,12 @@ func readCertificates(path string) (*x509.CertPool, error) {
 }
 
 // Send mails a text.
-func (s *SMTPSender) Send(ctx context.Context, to, text string) error {
+func (s *SMTP) Send(ctx context.Context, to, text string) error {
 	return s.mail.Send(ctx, to, text)
 }
 
 // Interface guards
 var (
-	_ caddy.Provisioner     = (*SMTPSender)(nil)
-	_ caddyfile.Unmarshaler = (*SMTPSender)(nil)
-	_ Sender                = (*SMTPSender)(nil)
+	_ caddy.Provisioner     = (*SMTP)(nil)
+	_ caddyfile.Unmarshaler = (*SMTP)(nil)
 )

@@ -1,4 +1,4 @@
-package caddymodule
+package database
 
 import (
 	"github.com/caddyserver/caddy/v2"

@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 // TestS21IdentityPlaceholder: whose name the client can write is refused, in JSON
@@ -89,7 +91,7 @@ func TestPlaceholderIdentify(t *testing.T) {
 		"empty":     {"http.auth.user.id": ""},
 		"candidate": {"http.auth.candidate.id": "alice"},
 	} {
-		if got, err := identify(user, set, nil); !errors.Is(err, ErrNobody) || got != "" {
+		if got, err := identify(user, set, nil); !errors.Is(err, identity.ErrNobody) || got != "" {
 			t.Errorf("%s: got %q, %v, want nobody", name, got, err)
 		}
 	}
@@ -98,10 +100,10 @@ func TestPlaceholderIdentify(t *testing.T) {
 	// made for itself.
 	const cert = "{http.request.tls.client.subject}"
 	set := map[string]any{"http.request.tls.client.subject": "CN=alice"}
-	if got, err := identify(cert, set, &tls.ConnectionState{}); !errors.Is(err, ErrNobody) {
+	if got, err := identify(cert, set, &tls.ConnectionState{}); !errors.Is(err, identity.ErrNobody) {
 		t.Errorf("unverified certificate: got %q, %v, want nobody", got, err)
 	}
-	if got, err := identify(cert, set, nil); !errors.Is(err, ErrNobody) {
+	if got, err := identify(cert, set, nil); !errors.Is(err, identity.ErrNobody) {
 		t.Errorf("no TLS: got %q, %v, want nobody", got, err)
 	}
 	verified := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}}

@@ -1,4 +1,6 @@
-package caddymodule
+// Package metrics has the gateway's Prometheus collectors, and bounds the labels
+// that they get.
+package metrics
 
 import (
 	"errors"
@@ -14,31 +16,31 @@ import (
 // No label holds a user, an address or anything else that a client writes: the
 // action types are the operator's, see actionLabels, all other values are ours.
 var (
-	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "step_up",
 		Name:      "requests_total",
 		Help:      "Protected requests by action type and what became of them; would_challenge counts those of rules that only observe.",
 	}, []string{"action_type", "outcome"})
 
-	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "step_up",
 		Name:      "decisions_total",
 		Help:      "Decisions that stand in the audit log, by what was decided on, the outcome and its cause.",
 	}, []string{"event", "outcome", "cause", "action_type"})
 
-	sessionsReplaced = prometheus.NewCounter(prometheus.CounterOpts{
+	SessionsReplaced = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: "step_up",
 		Name:      "session_cookies_replaced_total",
 		Help:      "Answers to whoami that gave the session cookie another value; if nearly all do, sessions cannot be told apart by it.",
 	})
 )
 
-// registerMetrics adds the collectors to a configuration's registry.
-func registerMetrics(registry prometheus.Registerer) error {
+// Register adds the collectors to a configuration's registry.
+func Register(registry prometheus.Registerer) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{requests, decisions, sessionsReplaced} {
+	for _, c := range []prometheus.Collector{Requests, Decisions, SessionsReplaced} {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

@@ -1,4 +1,4 @@
-package caddymodule
+package stores
 
 import (
 	"path/filepath"

@@ -1,4 +1,4 @@
-package caddymodule
+package stores
 
 import (
 	"crypto/sha256"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 )
 
 // noMark is the mark setting that keeps none.
@@ -41,11 +43,11 @@ func (b *Badger) besideData() (string, error) {
 }
 
 func (b *Badger) outside(mark string) (string, error) {
-	path, err := realPath(mark)
+	path, err := realpath.Of(mark)
 	if err != nil {
 		return "", err
 	}
-	if inDir(path, b.dir) {
+	if realpath.Inside(path, b.dir) {
 		return "", fmt.Errorf("mark %s lies inside the database's directory %s, so an older copy of the one would bring an older copy of the other: "+
 			"write `mark PATH` with a path outside", path, b.dir)
 	}
@@ -95,11 +97,4 @@ func openMark(path string) error {
 		return err
 	}
 	return f.Close()
-}
-
-// sameMark reports whether two configurations keep the same mark of a database.
-func sameMark(a, b engine) bool {
-	x, ok := a.(*Badger)
-	y, same := b.(*Badger)
-	return ok != same || !ok || x.mark == y.mark
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"errors"
@@ -10,21 +10,22 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
 )
 
-// asksAbout adds the credentials that the site names to those that are asked
+// AsksAbout adds the credentials that the site names to those that are asked
 // about.
-func (w *Whoami) asksAbout(named, ignored []Credential) error {
+func (w *Whoami) AsksAbout(named, ignored []identity.Credential) error {
 	o := w.o
 	o.Ignored = ignored
 	for _, c := range named {
 		switch c.Kind {
-		case InHeader:
+		case identity.Header:
 			if !strings.EqualFold(c.Name, "Authorization") {
 				o.Headers = append(o.Headers, c.Name)
 			}
-		case InCookie:
+		case identity.Cookie:
 			o.Cookies = append(o.Cookies, c)
 		}
 	}
@@ -42,9 +43,9 @@ func (w *Whoami) use(o whoami.Options) error {
 }
 
 // Identify asks the application, or remembers what it said.
-func (w *Whoami) Identify(r *http.Request) (Identity, error) {
+func (w *Whoami) Identify(r *http.Request) (Answer, error) {
 	if w.source == nil {
-		return Identity{}, errors.New("whoami was not provisioned")
+		return Answer{}, errors.New("whoami was not provisioned")
 	}
 	as := whoami.Asked{Address: whoami.Address(facts.Client(r)), Fields: forwardedFields(r)}
 	if !w.overTLS {
@@ -52,9 +53,9 @@ func (w *Whoami) Identify(r *http.Request) (Identity, error) {
 	}
 	who, err := w.source.Identify(r, as)
 	if err != nil {
-		return Identity{}, err
+		return Answer{}, err
 	}
-	return Identity{Subject: grants.Subject{User: who.User}, Session: who.Session, Vouched: w.vouched}, nil
+	return Answer{Subject: grants.Subject{User: who.User}, Session: who.Session, Vouched: w.vouched}, nil
 }
 
 // forwardedFields are the X-Forwarded-* fields that Caddy's reverse_proxy would send
@@ -89,9 +90,3 @@ func forwardedFields(r *http.Request) http.Header {
 	}
 	return fields
 }
-
-// Interface guards
-var (
-	_ IdentitySource = (*Whoami)(nil)
-	_ asksAbout      = (*Whoami)(nil)
-)

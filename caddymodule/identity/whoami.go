@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
@@ -99,7 +100,7 @@ type Whoami struct {
 	o       whoami.Options
 	overTLS bool // the application is asked over HTTPS
 	source  *whoami.Source
-	vouched []Credential
+	vouched []identity.Credential
 }
 
 // The bounds of the settings.
@@ -202,7 +203,7 @@ func (w *Whoami) Provision(ctx caddy.Context) error {
 		return err
 	}
 	w.overTLS = strings.HasPrefix(strings.ToLower(o.URL), "https:")
-	o.Replaced = sessionsReplaced.Inc
+	o.Replaced = metrics.SessionsReplaced.Inc
 	o.Rotates = func() {
 		logger.Warn("the application changes its session cookie with every answer, so every grant ends with the next request and a held form is lost; in place of session_cookie write `session /pointer` to what stays the same in the JSON answer, or leave both out (told once)",
 			zap.String("session_cookie", w.SessionCookie))
@@ -248,7 +249,7 @@ func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options
 		return o, err
 	}
 	for name, value := range w.Send {
-		if err := onlyPlaceholders("send "+name, value, "env.", "file."); err != nil {
+		if err := block.OnlyPlaceholders("send "+name, value, "env.", "file."); err != nil {
 			return o, err
 		}
 		if value, err = replace(value); err != nil {
@@ -259,7 +260,7 @@ func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options
 		}
 		o.Fields[name] = []string{strings.TrimRight(value, "\r\n")}
 	}
-	if err := onlyPlaceholders("whoami", w.URL, "env."); err != nil {
+	if err := block.OnlyPlaceholders("whoami", w.URL, "env."); err != nil {
 		return o, err
 	}
 	if o.URL, err = replace(w.URL); err != nil {
@@ -295,26 +296,6 @@ func optionalPattern(s string) (*regexp.Regexp, error) {
 		return nil, fmt.Errorf("regexp cannot be read: %w", err)
 	}
 	return pattern, nil
-}
-
-// onlyPlaceholders refuses placeholders of other families than those named. What
-// the client writes, above all, must not decide whom we ask, or how we verify.
-func onlyPlaceholders(setting, value string, families ...string) error {
-	for rest := value; ; {
-		_, after, open := strings.Cut(rest, "{")
-		if !open {
-			return nil
-		}
-		name, end, closed := strings.Cut(after, "}")
-		known := false
-		for _, f := range families {
-			known = known || strings.HasPrefix(name, f) && len(name) > len(f)
-		}
-		if !closed || !known {
-			return fmt.Errorf("%s takes no placeholders but {%s*}, which are the same for every request", setting, strings.Join(families, "*}, {"))
-		}
-		rest = end
-	}
 }
 
 // Cleanup closes the connections to the application.

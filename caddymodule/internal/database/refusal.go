@@ -1,4 +1,4 @@
-package caddymodule
+package database
 
 import (
 	"errors"
@@ -22,9 +22,9 @@ var outage struct {
 	refused int // since then
 }
 
-// logRefusal logs an error for which something was refused; one of a store that
+// LogRefusal logs an error for which something was refused; one of a store that
 // is out of use at most every quietFor, with how many there were.
-func logRefusal(log *zap.Logger, message string, err error, fields ...zap.Field) {
+func LogRefusal(log *zap.Logger, message string, err error, fields ...zap.Field) {
 	fields = append(fields, zap.Error(err))
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrRolledBack) {
 		now := time.Now()

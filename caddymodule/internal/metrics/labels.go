@@ -1,4 +1,4 @@
-package caddymodule
+package metrics
 
 import (
 	"sync"
@@ -14,19 +14,19 @@ const otherAction = "other"
 // maxLabels bounds the action types that are labels, over all reloads.
 const maxLabels = 5000
 
-// labels are the action types that may be labels of metrics: those of rules and of
+// Labels are the action types that may be labels of metrics: those of rules and of
 // session tokens, and those that an API key names.
-var labels = actionLabels{known: map[string]struct{}{"": {}, grants.ManageAction: {}}}
+var Labels = actionLabels{known: map[string]struct{}{"": {}, grants.ManageAction: {}}}
 
 type actionLabels struct {
 	mu    sync.RWMutex
 	known map[string]struct{}
 }
 
-// allow makes labels of action types.
-func (l *actionLabels) allow(actions ...string) {
+// Allow makes labels of action types.
+func (l *actionLabels) Allow(actions ...string) {
 	for _, action := range actions {
-		if l.of(action) == action {
+		if l.Of(action) == action {
 			continue
 		}
 		l.mu.Lock()
@@ -37,8 +37,8 @@ func (l *actionLabels) allow(actions ...string) {
 	}
 }
 
-// of returns the label of an action type.
-func (l *actionLabels) of(action string) string {
+// Of returns the label of an action type.
+func (l *actionLabels) Of(action string) string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if _, ok := l.known[action]; ok {

@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"fmt"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 func init() {
@@ -44,7 +45,7 @@ type Header struct {
 	Name string `json:"name"`
 
 	name    string // in Go's spelling
-	vouched []Credential
+	vouched []identity.Credential
 	once    *sync.Once
 	logger  *zap.Logger
 }
@@ -107,18 +108,18 @@ func (h *Header) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.once = new(sync.Once)
 	h.name = textproto.CanonicalMIMEHeaderKey(h.Name)
-	h.vouched = []Credential{{Kind: InHeader, Name: h.name}}
+	h.vouched = []identity.Credential{{Kind: identity.Header, Name: h.name}}
 	return checkIdentityHeader(h.Name)
 }
 
 // Identify reads the field of a request that a trusted proxy has sent.
-func (h *Header) Identify(r *http.Request) (Identity, error) {
+func (h *Header) Identify(r *http.Request) (Answer, error) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		h.once.Do(func() {
 			h.logger.Warn("a request did not come from a trusted proxy, so its identity header was not believed; if it should be, add the proxy's address to trusted_proxies in the servers option (told once)",
 				zap.String("remote_addr", r.RemoteAddr))
 		})
-		return Identity{}, ErrNobody
+		return Answer{}, identity.ErrNobody
 	}
 	user, found := "", false
 	for name, values := range r.Header {
@@ -126,17 +127,17 @@ func (h *Header) Identify(r *http.Request) (Identity, error) {
 			continue
 		}
 		if found || len(values) > 1 || name != h.name {
-			return Identity{}, ErrAmbiguous
+			return Answer{}, identity.ErrAmbiguous
 		}
 		user, found = strings.TrimSpace(values[0]), true
 	}
 	if strings.Contains(user, ",") {
-		return Identity{}, ErrAmbiguous
+		return Answer{}, identity.ErrAmbiguous
 	}
 	if user == "" {
-		return Identity{}, ErrNobody
+		return Answer{}, identity.ErrNobody
 	}
-	return Identity{Subject: grants.Subject{User: user}, Vouched: h.vouched}, nil
+	return Answer{Subject: grants.Subject{User: user}, Vouched: h.vouched}, nil
 }
 
 // fieldSpellings are what CGI makes one of, and some servers with it.
@@ -151,5 +152,4 @@ func sameField(a, b string) bool {
 var (
 	_ caddy.Provisioner     = (*Header)(nil)
 	_ caddyfile.Unmarshaler = (*Header)(nil)
-	_ IdentitySource        = (*Header)(nil)
 )

@@ -1,44 +1,23 @@
-package caddymodule
+// Package stores has the engines that come with the gateway, Caddy modules of the
+// namespace step_up.stores. Importing it registers them.
+package stores
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
 )
 
 func init() {
 	caddy.RegisterModule(Badger{})
-}
-
-// engine is what a module of the namespace step_up.stores does. The contract of
-// a store is not public yet, so engines are ours alone.
-type engine interface {
-	// location names the database for all that would open the same one; for
-	// an embedded engine it is the absolute path of its directory.
-	location() string
-	// start begins to open the database, making it if there is none. It does
-	// not wait, and goes on until it succeeds or is closed.
-	start() (engineStore, error)
-}
-
-// engineStore is a database that opens, and opens again, by itself.
-type engineStore interface {
-	store.Supervised
-	// FirstTry waits for the first attempt to open it, and returns its error.
-	FirstTry(context.Context) error
-	// InUse is closed once it was opened.
-	InUse() <-chan struct{}
-	// Since is when it went out of use, zero while it is in use.
-	Since() time.Time
 }
 
 // Badger keeps the state in an embedded Badger database: one gateway on one
@@ -92,8 +71,14 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Provision finds the directory and the mark. It opens nothing.
-func (b *Badger) Provision(ctx caddy.Context) (err error) {
+func (b *Badger) Provision(ctx caddy.Context) error {
 	b.logger = ctx.Logger()
+	return b.Locate()
+}
+
+// Locate finds the directory and the mark, for those that use the store without a
+// running Caddy.
+func (b *Badger) Locate() (err error) {
 	if b.dir, err = b.directory(); err != nil {
 		return err
 	}
@@ -103,18 +88,23 @@ func (b *Badger) Provision(ctx caddy.Context) (err error) {
 
 func (b *Badger) directory() (string, error) {
 	if b.Dir == "" {
-		return realPath(filepath.Join(caddy.AppDataDir(), "step_up"))
+		return realpath.Of(filepath.Join(caddy.AppDataDir(), "step_up"))
 	}
 	dir, err := caddy.NewReplacer().ReplaceOrErr(b.Dir, true, true)
 	if err != nil {
 		return "", fmt.Errorf("reading dir of the badger store: %w", err)
 	}
-	return realPath(dir)
+	return realpath.Of(dir)
 }
 
-func (b *Badger) location() string { return b.dir }
+// Location returns the absolute path of the directory.
+func (b *Badger) Location() string { return b.dir }
 
-func (b *Badger) start() (engineStore, error) {
+// KeptMark returns the path of the mark; empty if it is off.
+func (b *Badger) KeptMark() string { return b.mark }
+
+// Start starts the process that opens the database.
+func (b *Badger) Start() (database.Opening, error) {
 	if err := checkMark(b.mark); err != nil {
 		return nil, err
 	}
@@ -129,5 +119,5 @@ func (b *Badger) start() (engineStore, error) {
 var (
 	_ caddy.Provisioner     = (*Badger)(nil)
 	_ caddyfile.Unmarshaler = (*Badger)(nil)
-	_ engine                = (*Badger)(nil)
+	_ database.Engine       = (*Badger)(nil)
 )

@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 // TestS21HeaderSpellings: a second spelling of the field, which Caddy drops unless
@@ -34,16 +36,16 @@ func TestS21HeaderSpellings(t *testing.T) {
 	}{
 		{http.Header{"Remote-User": {"alice"}}, nil},
 		{http.Header{"Remote-User": {"alice"}, "Remote-Username": {"bob"}, "X-Remote-User": {"bob"}}, nil},
-		{http.Header{"Remote-User": {"alice"}, "Remote_user": {"bob"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {"alice"}, "Remote.user": {"bob"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {"alice"}, "REMOTE-USER": {"bob"}}, ErrAmbiguous},
-		{http.Header{"Remote_user": {"alice"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {"alice", "alice"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {"", "alice"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {"alice,bob"}}, ErrAmbiguous},
-		{http.Header{"Remote-User": {""}}, ErrNobody},
-		{http.Header{"Remote-User": {}}, ErrNobody},
-		{http.Header{}, ErrNobody},
+		{http.Header{"Remote-User": {"alice"}, "Remote_user": {"bob"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {"alice"}, "Remote.user": {"bob"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {"alice"}, "REMOTE-USER": {"bob"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote_user": {"alice"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {"alice", "alice"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {"", "alice"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {"alice,bob"}}, identity.ErrAmbiguous},
+		{http.Header{"Remote-User": {""}}, identity.ErrNobody},
+		{http.Header{"Remote-User": {}}, identity.ErrNobody},
+		{http.Header{}, identity.ErrNobody},
 	} {
 		for range 10 { // fields come in any order
 			if user, err := identify(true, c.fields); !errors.Is(err, c.want) || (err == nil) != (user == "alice") {
@@ -51,7 +53,7 @@ func TestS21HeaderSpellings(t *testing.T) {
 			}
 		}
 		for _, untrusted := range []any{false, nil, "true"} {
-			if user, err := identify(untrusted, c.fields); user != "" || !errors.Is(err, ErrNobody) {
+			if user, err := identify(untrusted, c.fields); user != "" || !errors.Is(err, identity.ErrNobody) {
 				t.Errorf("%v from a peer that is not trusted: %q, %v", c.fields, user, err)
 			}
 		}

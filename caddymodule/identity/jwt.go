@@ -1,4 +1,4 @@
-package caddymodule
+package sources
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/jwtauth"
 )
 
@@ -74,8 +75,8 @@ type JWT struct {
 	Session string `json:"session,omitempty"`
 
 	verifier *jwtauth.Verifier
-	vouched  []Credential // the cookie, and with it a bearer token
-	keySet   string       // key in keySets, "" where none was acquired
+	vouched  []identity.Credential // the cookie, and with it a bearer token
+	keySet   string                // key in keySets, "" where none was acquired
 	logger   *zap.Logger
 }
 
@@ -193,7 +194,7 @@ func (j *JWT) check() error {
 			return errors.New("audience is either `any` or a list of names: keep one of them")
 		}
 	}
-	if err := onlyPlaceholders("jwks", j.JWKS, "env."); err != nil {
+	if err := block.OnlyPlaceholders("jwks", j.JWKS, "env."); err != nil {
 		return err
 	}
 	o := j.options()
@@ -256,7 +257,7 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	j.vouched = []Credential{{Kind: InCookie, Name: j.Cookie}, {Kind: InHeader, Name: "Authorization"}}
+	j.vouched = []identity.Credential{{Kind: identity.Cookie, Name: j.Cookie}, {Kind: identity.Header, Name: "Authorization"}}
 	var err error
 	j.verifier, err = jwtauth.New(o)
 	return err
@@ -296,16 +297,16 @@ func (j *JWT) Cleanup() error {
 }
 
 // Identify verifies the request's token.
-func (j *JWT) Identify(r *http.Request) (Identity, error) {
+func (j *JWT) Identify(r *http.Request) (Answer, error) {
 	claims, err := j.verifier.Identify(r)
-	if errors.Is(err, ErrNobody) && err != ErrNobody {
+	if errors.Is(err, identity.ErrNobody) && err != identity.ErrNobody {
 		// There was a token: its owner will ask why it is not taken.
 		j.logger.Debug("identifying", zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	}
 	if err != nil {
-		return Identity{}, err
+		return Answer{}, err
 	}
-	who := Identity{Subject: grants.Subject{Tenant: claims.Tenant, User: claims.User}, Session: claims.Session, Vouched: j.vouched[:1]}
+	who := Answer{Subject: grants.Subject{Tenant: claims.Tenant, User: claims.User}, Session: claims.Session, Vouched: j.vouched[:1]}
 	if fields := r.Header["Authorization"]; len(fields) == 1 && len(fields[0]) > len(bearer) && strings.EqualFold(fields[0][:len(bearer)], bearer) {
 		// The verifier refuses any other token than the one it took.
 		who.Vouched = j.vouched
@@ -318,5 +319,4 @@ var (
 	_ caddy.Provisioner     = (*JWT)(nil)
 	_ caddy.CleanerUpper    = (*JWT)(nil)
 	_ caddyfile.Unmarshaler = (*JWT)(nil)
-	_ IdentitySource        = (*JWT)(nil)
 )

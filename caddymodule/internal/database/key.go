@@ -1,4 +1,4 @@
-package caddymodule
+package database
 
 import (
 	"context"
@@ -8,60 +8,56 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
-// keySource is where a database's key comes from: given from outside, or held in
+// KeySource is where a database's key comes from: given from outside, or held in
 // a file of ours.
-type keySource struct {
-	given seal.Key // from the key setting
+type KeySource struct {
+	Given seal.Key // from the key setting
 	file  string   // absolute path, where no key is given
 }
 
-// newKeySource resolves the settings. A key that is given is read at once, so
+// NewKeySource resolves the settings. A key that is given is read at once, so
 // that a missing variable or file is told when the configuration loads.
-func newKeySource(setting, file, databaseDir string) (keySource, error) {
+func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 	if setting != "" {
 		// ReplaceAll would make "" of a missing variable, silently.
 		text, err := caddy.NewReplacer().ReplaceOrErr(setting, true, true)
 		if err != nil {
-			return keySource{}, fmt.Errorf("reading key %s: %w", setting, err)
+			return KeySource{}, fmt.Errorf("reading key %s: %w", setting, err)
 		}
 		key, err := seal.ParseKey(text)
 		if err != nil {
-			return keySource{}, fmt.Errorf("reading key %s: %w; `caddy step-up keygen` makes one", setting, err)
+			return KeySource{}, fmt.Errorf("reading key %s: %w; `caddy step-up keygen` makes one", setting, err)
 		}
-		return keySource{given: key}, nil
+		return KeySource{Given: key}, nil
 	}
 	if file == "" {
 		file = filepath.Join(caddy.AppConfigDir(), "step_up", "key")
 	}
-	path, err := realPath(file)
+	path, err := realpath.Of(file)
 	if err != nil {
-		return keySource{}, err
+		return KeySource{}, err
 	}
-	if inDir(path, databaseDir) {
-		return keySource{}, fmt.Errorf("key_file %s lies inside the database's directory %s, where every backup and every thief would take both: put it elsewhere", path, databaseDir)
+	if realpath.Inside(path, databaseDir) {
+		return KeySource{}, fmt.Errorf("key_file %s lies inside the database's directory %s, where every backup and every thief would take both: put it elsewhere", path, databaseDir)
 	}
-	return keySource{file: path}, nil
+	return KeySource{file: path}, nil
 }
 
-func inDir(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-func (k keySource) same(other keySource) bool {
-	return k.file == other.file && k.given.Equal(other.given)
+func (k KeySource) same(other KeySource) bool {
+	return k.file == other.file && k.Given.Equal(other.Given)
 }
 
 // unlock opens the records in s with the key. Package records refuses store and
 // key that do not belong together, and makes both at a first start.
-func (k keySource) unlock(ctx context.Context, s store.Store) (*records.DB, error) {
-	if !k.given.IsZero() {
-		return records.Open(ctx, s, k.given)
+func (k KeySource) unlock(ctx context.Context, s store.Store) (*records.DB, error) {
+	if !k.Given.IsZero() {
+		return records.Open(ctx, s, k.Given)
 	}
 	// records makes the last directory on the way to the key only; Caddy's
 	// configuration directory may not exist yet either.

@@ -1,4 +1,6 @@
-package caddymodule
+// Package realpath compares paths by the files that they name, so that two
+// spellings of one directory are known to be the same.
+package realpath
 
 import (
 	"errors"
@@ -28,11 +30,11 @@ type look struct {
 	err  error
 }
 
-// realPath returns one spelling for all that name the same directory, which need
+// Of returns one spelling for all that name the same directory, which need
 // not exist yet. Where that cannot be found out, since the disk hangs or does not
 // let us look, it is the one found before, or else the absolute path as it is:
 // opening the database will tell what is the matter.
-func realPath(path string) (string, error) {
+func Of(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("finding %s: %w", path, err)
@@ -89,4 +91,10 @@ func resolve(abs string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(parent, filepath.Base(abs)), nil
+}
+
+// Inside reports whether path lies in dir or is dir.
+func Inside(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }

@@ -1,4 +1,7 @@
-package caddymodule
+// Package senders has the senders of texts that come with the gateway, Caddy
+// modules of the namespace step_up.senders. Importing it registers them. What a
+// sender promises is written at caddymodule.Sender.
+package senders
 
 import (
 	"context"
@@ -17,10 +20,10 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(WebhookSender{})
+	caddy.RegisterModule(Webhook{})
 }
 
-// WebhookSender posts each text to a receiver of yours, which passes it on to
+// Webhook posts each text to a receiver of yours, which passes it on to
 // whoever delivers it:
 //
 //	{"id":"4ZQ…","to":"+4915112345678","text":"…"}
@@ -32,7 +35,7 @@ func init() {
 // answer comes in time, or it is 429 (Retry-After is heeded) or 5xx. Each time it
 // has the same id, also in the field Idempotency-Key: pass it on once. Redirects
 // are not followed.
-type WebhookSender struct {
+type Webhook struct {
 	// URL is posted to: absolute, https unless it is on this machine. {env.*}
 	// is replaced. Required.
 	URL string `json:"url"`
@@ -56,8 +59,8 @@ type WebhookSender struct {
 }
 
 // CaddyModule returns the module's id.
-func (WebhookSender) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "step_up.senders.webhook", New: func() caddy.Module { return new(WebhookSender) }}
+func (Webhook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.senders.webhook", New: func() caddy.Module { return new(Webhook) }}
 }
 
 // UnmarshalCaddyfile reads the sender. Syntax:
@@ -70,7 +73,7 @@ func (WebhookSender) CaddyModule() caddy.ModuleInfo {
 //	}
 //
 // Only the secret is required.
-func (w *WebhookSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
 	if err := block.Word(d, &w.URL, "https://sms.example.com/send"); err != nil {
@@ -103,7 +106,7 @@ func (w *WebhookSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 const exampleWebhookSecret = "{env.SMS_SECRET}"
 
 // check returns what is wrong with the settings as they are written.
-func (w *WebhookSender) check() error {
+func (w *Webhook) check() error {
 	if w.Secret == "" {
 		return errors.New("webhook needs a secret, by which the receiver knows that a text is the gateway's: write `secret {env.SMS_SECRET}`")
 	}
@@ -119,14 +122,14 @@ func (w *WebhookSender) check() error {
 	if o := w.options(); o.Deadline < o.Timeout {
 		return fmt.Errorf("webhook: the deadline of %s for all tries is less than the timeout of %s for one", config.Duration(o.Deadline), config.Duration(o.Timeout))
 	}
-	if err := onlyPlaceholders("webhook", w.URL, "env."); err != nil || strings.Contains(w.URL, "{") {
+	if err := block.OnlyPlaceholders("webhook", w.URL, "env."); err != nil || strings.Contains(w.URL, "{") {
 		return err // what is not replaced yet is checked once it is
 	}
 	return w.options().CheckURL()
 }
 
 // options are the settings as the sender wants them, without the secret.
-func (w *WebhookSender) options() sender.WebhookOptions {
+func (w *Webhook) options() sender.WebhookOptions {
 	o := sender.WebhookOptions{
 		URL: w.URL, AllowPlainHTTP: w.AllowPlainHTTP,
 		Timeout: time.Duration(w.Timeout), Deadline: time.Duration(w.Deadline),
@@ -149,7 +152,7 @@ func checkSpan(setting string, said config.Duration, low, high time.Duration) er
 }
 
 // Provision reads the secret. The receiver is not asked yet.
-func (w *WebhookSender) Provision(caddy.Context) error {
+func (w *Webhook) Provision(caddy.Context) error {
 	if err := w.check(); err != nil {
 		return err
 	}
@@ -167,7 +170,7 @@ func (w *WebhookSender) Provision(caddy.Context) error {
 }
 
 // Cleanup closes the connections to the receiver.
-func (w *WebhookSender) Cleanup() error {
+func (w *Webhook) Cleanup() error {
 	if w.webhook != nil {
 		w.webhook.Close()
 	}
@@ -175,14 +178,13 @@ func (w *WebhookSender) Cleanup() error {
 }
 
 // Send posts a text.
-func (w *WebhookSender) Send(ctx context.Context, to, text string) error {
+func (w *Webhook) Send(ctx context.Context, to, text string) error {
 	return w.webhook.Send(ctx, to, text)
 }
 
 // Interface guards
 var (
-	_ caddy.Provisioner     = (*WebhookSender)(nil)
-	_ caddy.CleanerUpper    = (*WebhookSender)(nil)
-	_ caddyfile.Unmarshaler = (*WebhookSender)(nil)
-	_ Sender                = (*WebhookSender)(nil)
+	_ caddy.Provisioner     = (*Webhook)(nil)
+	_ caddy.CleanerUpper    = (*Webhook)(nil)
+	_ caddyfile.Unmarshaler = (*Webhook)(nil)
 )

@@ -1,4 +1,11 @@
-package caddymodule
+// Package database keeps one database open for all configurations that use it, so
+// that a reload changes nothing about what was spent or revoked.
+//
+// A database is known by its engine's location. [Acquire] refers to it without
+// opening it, [Shared.Get] opens it when it is first needed, and the last
+// [Shared.Release] closes it. While it cannot be opened, Get fails with an error
+// that wraps store.ErrUnavailable, and opening goes on until it succeeds.
+package database
 
 import (
 	"context"
@@ -6,7 +13,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -47,13 +53,13 @@ const (
 	longestUnlock = time.Minute
 )
 
-// database is one directory, referred to by every configuration that uses it.
+// Shared is one database, referred to by every configuration that uses it.
 // It opens when it is first needed, never while a configuration is merely
 // provisioned: `caddy validate` provisions too, beside the server that has the
 // directory open. Once begun, opening goes on until it succeeds.
-type database struct {
-	engine engine
-	key    keySource
+type Shared struct {
+	engine Engine
+	key    KeySource
 	logger *zap.Logger
 
 	opened atomic.Pointer[records.DB]
@@ -63,19 +69,19 @@ type database struct {
 	stop   chan struct{} // closed: the last reference was given up
 
 	mu     sync.Mutex
-	store  engineStore // nil until it was begun
+	store  Opening // nil until it was begun
 	closed bool
 	failed error // of the last attempt; nil once opened
 	missed bool  // a configuration was started without it
 	since  time.Time
 }
 
-// acquire refers to the database of an engine's directory. A configuration that
+// Acquire refers to the database of an engine's directory. A configuration that
 // wants the same directory with another key is refused: whichever of the two
 // opened it would decide for both.
-func acquire(e engine, k keySource, log *zap.Logger) (*database, error) {
-	value, loaded, err := databases.LoadOrNew(e.location(), func() (caddy.Destructor, error) {
-		return &database{
+func Acquire(e Engine, k KeySource, log *zap.Logger) (*Shared, error) {
+	value, loaded, err := databases.LoadOrNew(e.Location(), func() (caddy.Destructor, error) {
+		return &Shared{
 			engine: e, key: k, logger: log,
 			tried: make(chan struct{}), ready: make(chan struct{}), stop: make(chan struct{}),
 		}, nil
@@ -83,36 +89,36 @@ func acquire(e engine, k keySource, log *zap.Logger) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := value.(*database)
+	db := value.(*Shared)
 	if loaded && !db.key.same(k) {
-		if err := db.release(); err != nil {
+		if err := db.Release(); err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("the database in %s is in use with another key: write the same key or key_file as before, or stop Caddy and start it with the new one", e.location())
+		return nil, fmt.Errorf("the database in %s is in use with another key: write the same key or key_file as before, or stop Caddy and start it with the new one", e.Location())
 	}
 	if loaded && !sameMark(db.engine, e) {
-		if err := db.release(); err != nil {
+		if err := db.Release(); err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("the database in %s is in use with another mark: write the same mark as before, or stop Caddy and start it with the new one", e.location())
+		return nil, fmt.Errorf("the database in %s is in use with another mark: write the same mark as before, or stop Caddy and start it with the new one", e.Location())
 	}
 	return db, nil
 }
 
-// release gives up one reference; the last one closes the database.
-func (d *database) release() error {
-	door := doorOf(d.engine.location())
+// Release gives up one reference; the last one closes the database.
+func (d *Shared) Release() error {
+	door := doorOf(d.engine.Location())
 	door.Lock()
 	defer door.Unlock()
-	_, err := databases.Delete(d.engine.location())
+	_, err := databases.Delete(d.engine.Location())
 	return err
 }
 
-// get returns the database, beginning to open it if need be. It is what every
+// Get returns the database, beginning to open it if need be. It is what every
 // verb of the ceremony calls first, so it costs one atomic load once the
 // database is open. What it returns while the database cannot be opened wraps
 // store.ErrUnavailable.
-func (d *database) get(ctx context.Context) (*records.DB, error) {
+func (d *Shared) Get(ctx context.Context) (*records.DB, error) {
 	if db := d.opened.Load(); db != nil {
 		return db, nil
 	}
@@ -133,7 +139,7 @@ func (d *database) get(ctx context.Context) (*records.DB, error) {
 
 // await waits for the end of the first attempt to open the database, and returns
 // why the last one failed.
-func (d *database) await(ctx context.Context) error {
+func (d *Shared) await(ctx context.Context) error {
 	d.begun.Do(func() { go d.run() })
 	select {
 	case <-d.ready:
@@ -146,13 +152,13 @@ func (d *database) await(ctx context.Context) error {
 		return d.failed
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the database in %s is still being opened; its disk may be slow or hang: %w",
-			store.ErrUnavailable, d.engine.location(), ctx.Err())
+			store.ErrUnavailable, d.engine.Location(), ctx.Err())
 	}
 }
 
 // run opens the database, and tries again until it is open or not wanted any
 // more.
-func (d *database) run() {
+func (d *Shared) run() {
 	d.mu.Lock()
 	d.since = time.Now()
 	d.mu.Unlock()
@@ -177,7 +183,7 @@ func (d *database) run() {
 
 // try is one attempt. The engine goes on by itself after the first one, so all
 // later ones wait for it.
-func (d *database) try(first bool) (*records.DB, error) {
+func (d *Shared) try(first bool) (*records.DB, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -193,7 +199,7 @@ func (d *database) try(first bool) (*records.DB, error) {
 	}
 	if first {
 		if err := s.FirstTry(ctx); err != nil {
-			return nil, &engineError{fmt.Errorf("opening the database in %s: %w", d.engine.location(), err)}
+			return nil, &engineError{fmt.Errorf("opening the database in %s: %w", d.engine.Location(), err)}
 		}
 	} else {
 		select {
@@ -204,15 +210,15 @@ func (d *database) try(first bool) (*records.DB, error) {
 	}
 	db, err := d.key.unlock(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("opening the database in %s: %w", d.engine.location(), err)
+		return nil, fmt.Errorf("opening the database in %s: %w", d.engine.Location(), err)
 	}
-	db.OnFence(logFence(d.engine.location()))
+	db.OnFence(logFence(d.engine.Location()))
 	return db, nil
 }
 
 // begin starts the engine if it was not started.
-func (d *database) begin() (engineStore, error) {
-	door := doorOf(d.engine.location())
+func (d *Shared) begin() (Opening, error) {
+	door := doorOf(d.engine.Location())
 	door.Lock()
 	defer door.Unlock()
 	d.mu.Lock()
@@ -221,7 +227,7 @@ func (d *database) begin() (engineStore, error) {
 		return nil, store.ErrClosed
 	}
 	if d.store == nil {
-		s, err := d.engine.start()
+		s, err := d.engine.Start()
 		if err != nil {
 			return nil, err
 		}
@@ -232,7 +238,7 @@ func (d *database) begin() (engineStore, error) {
 
 // succeed takes the database into use, and tells so where a configuration had to
 // start without it.
-func (d *database) succeed(db *records.DB) {
+func (d *Shared) succeed(db *records.DB) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.failed = nil
@@ -242,11 +248,11 @@ func (d *database) succeed(db *records.DB) {
 		return
 	}
 	d.logger.Info("the database is in use now; what is protected is served again",
-		zap.String("dir", d.engine.location()), zap.Duration("after", time.Since(d.since).Round(time.Millisecond)))
+		zap.String("dir", d.engine.Location()), zap.Duration("after", time.Since(d.since).Round(time.Millisecond)))
 }
 
 // fail keeps why an attempt failed. It reports whether another one is wanted.
-func (d *database) fail(err error, first bool) bool {
+func (d *Shared) fail(err error, first bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -265,7 +271,7 @@ func (d *database) fail(err error, first bool) bool {
 // Destruct closes the database; the usage pool calls it after the last release.
 // Requests of the old configuration that are still under way get
 // store.ErrClosed, on which they are refused.
-func (d *database) Destruct() error {
+func (d *Shared) Destruct() error {
 	d.mu.Lock()
 	s, closed := d.store, d.closed
 	d.closed = true
@@ -280,12 +286,12 @@ func (d *database) Destruct() error {
 	return s.Close()
 }
 
-// start opens the database for a configuration that starts. Where none ran
+// Start opens the database for a configuration that starts. Where none ran
 // before, a disk that does not let it be opened leaves Caddy running: sites that
 // have nothing protected must not depend on it. A reload is refused instead, as
 // the configuration before goes on. What an operator has to mend in the
 // configuration is refused in both cases.
-func (d *database) start(cold bool) error {
+func (d *Shared) Start(cold bool) error {
 	patience := reloadPatience
 	if cold {
 		patience = coldPatience
@@ -308,7 +314,7 @@ func (d *database) start(cold bool) error {
 
 // inUse waits for a database that was open before and went out of use, and
 // returns why it still is.
-func (d *database) inUse(patience time.Duration) error {
+func (d *Shared) inUse(patience time.Duration) error {
 	d.mu.Lock()
 	s := d.store
 	d.mu.Unlock()
@@ -318,34 +324,9 @@ func (d *database) inUse(patience time.Duration) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%w: the database in %s: %w", store.ErrUnavailable, d.engine.location(), down)
+			return fmt.Errorf("%w: the database in %s: %w", store.ErrUnavailable, d.engine.Location(), down)
 		}
 	}
-}
-
-// engineError is an error of opening the engine, as opposed to one of reading
-// what is in it.
-type engineError struct{ error }
-
-func (e *engineError) Unwrap() error { return e.error }
-
-// ofTheDisk reports whether err is a fault of the disk or of this machine, which
-// may go away by itself, rather than a mistake in the configuration.
-func ofTheDisk(err error) bool {
-	for _, mistake := range []error{store.ErrLocked, store.ErrMissing, syscall.ENOTDIR, records.ErrNoData, records.ErrNoKey, records.ErrWrongKey, records.ErrHasData} {
-		if errors.Is(err, mistake) {
-			return false
-		}
-	}
-	if errors.As(err, new(*engineError)) {
-		return true
-	}
-	for _, fault := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrNoSpace, store.ErrDamaged, store.ErrRolledBack, records.ErrCorrupt} {
-		if errors.Is(err, fault) {
-			return true
-		}
-	}
-	return false
 }
 
 func doorOf(location string) *sync.Mutex {

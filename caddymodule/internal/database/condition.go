@@ -1,0 +1,54 @@
+package database
+
+import "time"
+
+// longWait is how long a change may wait on a disk that is well.
+const longWait = time.Second
+
+// Condition is how a database is.
+type Condition struct {
+	// Reason says what an operator has to look at; empty: nothing.
+	Reason string
+	// Since is when the database went out of use; nil while it is in use.
+	Since *time.Time
+	// Waiting is how long the oldest change has waited to be on the disk.
+	Waiting time.Duration
+	// Refused says what is refused for want of space on the disk.
+	Refused string
+	// Marked reports whether an older copy of the database would be noticed.
+	Marked bool
+	// Process is the id of the process that has the database open; 0: this one.
+	Process int
+}
+
+// Condition returns what the engine reports of itself. It does not wait.
+func (d *Shared) Condition() (h Condition) {
+	d.mu.Lock()
+	s, failed, since := d.store, d.failed, d.since
+	d.mu.Unlock()
+	if failed != nil {
+		h.Reason, h.Since = failed.Error(), &since
+	}
+	if s == nil {
+		return h
+	}
+	if child, ok := s.(interface{ PID() int }); ok {
+		h.Process = child.PID()
+	}
+	now := s.Health()
+	h.Marked, h.Waiting = !now.Unmarked, now.Waiting
+	switch {
+	case now.Down != nil:
+		h.Reason = now.Down.Error()
+		if at := s.Since(); !at.IsZero() {
+			h.Since = &at
+		}
+	case failed != nil:
+	case now.Low != nil:
+		h.Reason = now.Low.Error()
+		h.Refused = "everything that needs a change to the database, but revocations, resets and removals"
+	case now.Waiting > longWait:
+		h.Reason = "the disk is slow: a change waits for it"
+	}
+	return h
+}
