@@ -130,16 +130,15 @@ func (a *App) newService() (*ceremony.Service, error) {
 	return ceremony.New(ceremony.Options{
 		DB:       a.db.Get,
 		Settings: settings,
-		Factors:  a.factors(said, settings.TOTP.Skew),
-		SMS:      a.smsSettings(),
+		Factors:  a.factors(said, settings.TOTP),
 		Now:      time.Now,
 		Audit:    a.audit,
 	})
 }
 
 // factors are the means of proof, the one that is asked for first at the front.
-func (a *App) factors(said config.App, skew int) []ceremony.Factor {
-	factors := []ceremony.Factor{totpapp.Factor{Skew: skew}, sms.Factor{}, recovery.Factor{}}
+func (a *App) factors(said config.App, codes totp.Params) []ceremony.Factor {
+	factors := []ceremony.Factor{totpapp.Factor{Issuer: said.Issuer, Params: codes}, a.texts(said.Issuer), recovery.Factor{}}
 	if said.Passkeys.Disabled {
 		return factors
 	}
@@ -149,17 +148,19 @@ func (a *App) factors(said config.App, skew int) []ceremony.Factor {
 	}}, factors...)
 }
 
-// smsSettings are how codes are sent to phones, or nil.
-func (a *App) smsSettings() *ceremony.SMS {
+// texts sends codes to phones, or none where no sender is configured.
+func (a *App) texts(issuer string) sms.Factor {
 	if a.SMS == nil {
-		return nil
+		return sms.Factor{}
 	}
 	said := a.SMS.WithDefaults()
-	numbers := sms.Numbers{Country: said.Country, Countries: said.Countries}
-	return &ceremony.SMS{
-		Number: numbers.Parse, Send: a.send,
-		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
-		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
+	return sms.Factor{
+		Issuer: issuer, Send: a.send,
+		Numbers: sms.Numbers{Country: said.Country, Countries: said.Countries},
+		Bounds: ceremony.Quota{
+			CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
+			PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
+		},
 	}
 }
 

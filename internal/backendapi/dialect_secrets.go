@@ -92,7 +92,7 @@ func (c *call) createSecret() error {
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Service.Enroll(c.r.Context(), p, "", ceremony.Leave{})
+	e, err := c.api.o.Service.Enroll(c.r.Context(), p, ceremony.Setup{Kind: grants.TOTP}, ceremony.Leave{})
 	if err != nil {
 		return err
 	}

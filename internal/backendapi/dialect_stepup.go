@@ -9,7 +9,6 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
-	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // stepUp is PropelAuth's Step-Up MFA API, which its published clients speak
@@ -93,9 +92,9 @@ func (c *call) fetchMFA() error {
 	if err != nil {
 		return err
 	}
-	if hasType(&u, records.TypeTOTP) {
+	if hasKind(&u, grants.TOTP) {
 		body.Setup = &setup{Type: "Totp"}
-	} else if hasType(&u, records.TypePhone) {
+	} else if hasKind(&u, grants.SMS) {
 		body.Setup = &setup{Type: "Phone", Phones: phonesOf(&u)}
 	}
 	return c.answer(http.StatusOK, body)
@@ -111,9 +110,9 @@ func (c *call) known(p ceremony.Principal) (ceremony.User, error) {
 	return u, err
 }
 
-func hasType(u *ceremony.User, kind string) bool {
+func hasKind(u *ceremony.User, kind grants.Methods) bool {
 	for i := range u.Authenticators {
-		if u.Authenticators[i].Type == kind {
+		if u.Authenticators[i].Method == kind {
 			return true
 		}
 	}
@@ -123,7 +122,7 @@ func hasType(u *ceremony.User, kind string) bool {
 func phonesOf(u *ceremony.User) []phone {
 	var phones []phone
 	for i := range u.Authenticators {
-		if a := &u.Authenticators[i]; a.Type == records.TypePhone {
+		if a := &u.Authenticators[i]; a.Method == grants.SMS {
 			phones = append(phones, phone{ID: phoneUUID(u.Subject, a.ID), Suffix: a.Suffix})
 		}
 	}
@@ -249,12 +248,12 @@ func (c *call) phone(p ceremony.Principal, named string) (string, error) {
 	if err != nil {
 		return "", ofUser(err)
 	}
-	if !hasType(&u, records.TypePhone) {
+	if !hasKind(&u, grants.SMS) {
 		return "", errMFANotEnabled
 	}
 	for i := range u.Authenticators {
 		a := &u.Authenticators[i]
-		if a.Type == records.TypePhone && (a.ID == named || sameUUID(phoneUUID(u.Subject, a.ID), named)) {
+		if a.Method == grants.SMS && (a.ID == named || sameUUID(phoneUUID(u.Subject, a.ID), named)) {
 			return a.ID, nil
 		}
 	}

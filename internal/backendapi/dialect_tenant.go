@@ -66,7 +66,7 @@ func (c *call) tenantEnroll() error {
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Service.Enroll(c.r.Context(), c.principal(who), "", ceremony.Leave{})
+	e, err := c.api.o.Service.Enroll(c.r.Context(), c.principal(who), ceremony.Setup{Kind: grants.TOTP}, ceremony.Leave{})
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,12 @@ import (
 
 // Authenticator is an enrolled means of proof as its owner sees it.
 type Authenticator struct {
-	ID, Type, Label       string
+	ID, Type, Label string
+	// Method is its kind.
+	Method                grants.Methods
 	CreatedAt, LastUsedAt time.Time
-	// Suffix are the last digits of a phone's number.
+	// Suffix is by what its owner knows again where its codes go: the last digits
+	// of a phone's number.
 	Suffix string
 	// Vouched are the means of proof that vouched for it when it was added, as
 	// far back as they count; none for one of full strength from the start.
@@ -29,10 +32,10 @@ type Authenticator struct {
 	Synced, Suspect bool
 }
 
-func viewOf(a *records.Authenticator) Authenticator {
-	view := Authenticator{ID: a.ID, Type: a.Type, Label: a.Label, CreatedAt: a.CreatedAt, LastUsedAt: a.LastUsedAt}
-	if a.Phone != nil {
-		view.Suffix = PhoneSuffix(a.Phone.Number)
+func (s *Service) viewOf(a *records.Authenticator) Authenticator {
+	view := Authenticator{ID: a.ID, Type: a.Type, Method: grants.KindOfType(a.Type).Methods, Label: a.Label, CreatedAt: a.CreatedAt, LastUsedAt: a.LastUsedAt}
+	if d := s.deliverer(a.Type); d != nil && a.Dest != nil {
+		view.Suffix = d.Hint(a.Dest.Address)
 	}
 	if a.Passkey != nil {
 		view.Synced, view.Suspect = a.Passkey.Synced, a.Passkey.Suspect
@@ -46,14 +49,10 @@ func viewOf(a *records.Authenticator) Authenticator {
 
 // view is viewOf with what depends on the time and on the others in the account.
 func (s *Service) view(a *records.Account, x *records.Authenticator) Authenticator {
-	view, now := viewOf(x), s.now()
+	view, now := s.viewOf(x), s.now()
 	view.Recent, view.Disownable = isRecent(x, now), mayDisown(a, x, now)
 	// What was vouched for by its like is worth no less.
-	own := methodOf(x)
-	if own&grants.Passkey != 0 {
-		own = grants.Passkey
-	}
-	if x.Origin.Live(now)&^own != 0 {
+	if x.Origin.Live(now)&^view.Method != 0 {
 		view.FullAt = x.Origin.At.Add(records.OriginAge)
 	}
 	if view.Suspended || !view.FullAt.IsZero() {

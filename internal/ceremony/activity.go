@@ -35,7 +35,7 @@ var keptActivity = map[activityClass]int{classChange: 40, classPass: 40, classRe
 
 func classOf(a *Activity) activityClass {
 	switch {
-	case a.Outcome == "refused", a.Kind == "sms":
+	case a.Outcome == "refused", a.Outcome == "sent":
 		return classRefused
 	case a.Kind == "verify", a.Kind == "revoke":
 		return classPass
@@ -101,10 +101,8 @@ func isActivity(e *Event) bool {
 		return e.Outcome != "refused" || e.Cause == "invalid_code" || e.Cause == "cloned"
 	case "rename", "remove", "vouch", "disown", "recovery_codes", "revoke", "reset", "unlock":
 		return e.Outcome == "done"
-	case "sms":
-		return e.Outcome == "sent"
 	}
-	return false
+	return e.Outcome == "sent"
 }
 
 // keepActivity notes an event for its subject. The audit log has it already:

@@ -32,7 +32,7 @@ func TestS19ActivityIsNotPushedOutByMore(t *testing.T) {
 	thief := *alice
 	thief.Principal = browser(alice.Principal, 1)
 	added := add(w, t, &thief)
-	pending, err := w.Service.Enroll(t.Context(), w.Stranger("bob"), "", ceremony.Leave{})
+	pending, err := w.EnrollApp(t.Context(), w.Stranger("bob"), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

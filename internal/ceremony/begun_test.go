@@ -14,7 +14,7 @@ import (
 func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	begin := func(p ceremony.Principal) ceremony.Enrollment {
-		e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
+		e, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestBegunEnrolmentIsShownByItsWholeID(t *testing.T) {
 // The audit log names an enrollment by what shows nothing.
 func TestS13WholeIDOfAnEnrolmentIsInNoEvent(t *testing.T) {
 	w := ceremonytest.New(t, lax)
-	e, err := w.Service.Enroll(t.Context(), server(w.Stranger("alice")), "", ceremony.Leave{})
+	e, err := w.EnrollApp(t.Context(), server(w.Stranger("alice")), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

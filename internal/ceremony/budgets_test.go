@@ -89,7 +89,7 @@ func TestS05BudgetsOfOldAreOne(t *testing.T) {
 func TestS05BrowserThatEnrolledIsKnown(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Stranger("alice")
-	e, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+	e, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,103 +32,8 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
-
-var (
-	// ErrNoGrant: see grants.ErrNoGrant.
-	ErrNoGrant = grants.ErrNoGrant
-	// ErrNotFound tells that there is no such challenge, enrollment,
-	// authenticator or grant of this subject in this browser.
-	ErrNotFound = errors.New("not found")
-	// ErrExpired tells that the challenge or enrollment ran out.
-	ErrExpired = errors.New("expired")
-	// ErrNotEnrolled tells that the subject has no authenticator yet.
-	ErrNotEnrolled = errors.New("no authenticator is enrolled")
-	// ErrEnrolled tells that the subject has an authenticator already.
-	ErrEnrolled = errors.New("an authenticator is enrolled already")
-	// ErrVoided tells that another enrollment, or a change to the
-	// authenticators, came first.
-	ErrVoided = errors.New("enrolment is void: the authenticators changed since it began")
-	// ErrInvalidCode tells that the answer is wrong or was used before. See
-	// [WrongCode] for how many are left.
-	ErrInvalidCode = errors.New("the code is not valid")
-	// ErrCloned is [ErrInvalidCode] of a passkey whose counter went backwards,
-	// so that there may be two of it. The account tells so from then on.
-	ErrCloned = fmt.Errorf("%w: the passkey may have been copied", ErrInvalidCode)
-	// ErrTooManyAttempts tells that no answer is looked at now. See [Wait].
-	ErrTooManyAttempts = errors.New("too many wrong codes")
-	// ErrInviteRequired tells that the subject may enroll with a valid invite
-	// only.
-	ErrInviteRequired = errors.New("an invite from the operator is needed to enrol")
-	// ErrEnrollmentDenied tells that the operator lets nobody enroll.
-	ErrEnrollmentDenied = errors.New("enrolment is not allowed here")
-	// ErrManageRequired tells that the change needs a fresh grant for
-	// step_up.manage that is bound to it.
-	ErrManageRequired = errors.New("a fresh step-up is needed for this change")
-	// ErrMethodNotAccepted tells that this means of proof does not do for what
-	// is asked, though it may for other things.
-	ErrMethodNotAccepted = errors.New("this means of proof is not accepted here")
-	// ErrAuthenticatorTooNew tells that the authenticator was added too
-	// recently to remove others or to renew recovery codes, while an older one
-	// exists.
-	ErrAuthenticatorTooNew = errors.New("this authenticator was added too recently for that")
-	// ErrOpen tells that the challenge asks for nothing any more: the browser has
-	// passed another one for the same action. The answer was not looked at, and
-	// does not count as wrong.
-	ErrOpen = errors.New("the action is open already")
-	// ErrLimit tells that the subject has as many of these as allowed.
-	ErrLimit = errors.New("limit reached")
-	// ErrRolledBack tells that the database is an older copy of itself, which is
-	// refused until an operator accepts it; see [Service.AcceptFence].
-	ErrRolledBack = store.ErrRolledBack
-	// ErrBusy reports that there is no memory to read a request whole now, or that
-	// its person had too many held recently. See [Busy].
-	ErrBusy = errors.New("too many requests are being held")
-	// ErrInvalid tells that an input is out of form. See [Field].
-	ErrInvalid = errors.New("invalid input")
-)
-
-// WrongCode is ErrInvalidCode with what is left.
-type WrongCode struct {
-	AttemptsLeft int
-	// cause may be ErrCloned, for the audit. The text does not tell it:
-	// whoever has the copy would learn that it is known.
-	cause error
-}
-
-func (e *WrongCode) Error() string   { return ErrInvalidCode.Error() }
-func (e *WrongCode) Is(t error) bool { return t == ErrInvalidCode }
-func (e *WrongCode) Unwrap() error   { return e.cause }
-
-// Wait is ErrTooManyAttempts with what to wait for.
-type Wait struct {
-	// For is the time until the next answer is looked at; it is meaningless
-	// when Disabled.
-	For time.Duration
-	// Disabled tells that the budget is used up until an operator unlocks it.
-	Disabled bool
-}
-
-func (e *Wait) Error() string   { return ErrTooManyAttempts.Error() }
-func (e *Wait) Is(t error) bool { return t == ErrTooManyAttempts }
-
-// Busy is ErrBusy with when to try again.
-type Busy struct {
-	For time.Duration
-	// Yours tells that only the person's own requests are too many.
-	Yours bool
-}
-
-func (e *Busy) Error() string   { return ErrBusy.Error() }
-func (e *Busy) Is(t error) bool { return t == ErrBusy }
-
-// Field is ErrInvalid with what is wrong where.
-type Field struct{ Name, Detail string }
-
-func (e *Field) Error() string   { return e.Name + ": " + e.Detail }
-func (e *Field) Is(t error) bool { return t == ErrInvalid }
 
 // Principal is who is asking, and from where.
 type Principal struct {
@@ -245,8 +150,6 @@ type Options struct {
 	Now      func() time.Time
 	// Audit receives one event for each decision that matters.
 	Audit func(context.Context, Event)
-	// SMS is how codes are sent to phones; nil where none are.
-	SMS *SMS
 }
 
 // MaxUserID is the longest user id, in bytes.
@@ -290,18 +193,17 @@ type Service struct {
 	factors []Factor
 	now     func() time.Time
 	audit   func(context.Context, Event)
-	sms     *SMS
 }
 
 // New makes a Service. All Options are needed.
 func New(o Options) (*Service, error) {
-	if o.SMS != nil {
-		if err := o.SMS.check(); err != nil {
-			return nil, err
-		}
-	}
 	if o.DB == nil || o.Now == nil || o.Audit == nil || len(o.Factors) == 0 {
 		return nil, errors.New("ceremony: an option is missing")
+	}
+	for _, f := range o.Factors {
+		if d, sends := f.(Deliverer); sends && f.Serves("") && !d.Quota().isComplete() {
+			return nil, fmt.Errorf("ceremony: a bound of what %s sends is missing", f.Method())
+		}
 	}
 	if err := o.Settings.TOTP.Validate(); err != nil {
 		return nil, err
@@ -312,7 +214,7 @@ func New(o Options) (*Service, error) {
 	if s := o.Settings; s.HeldInFlight <= 0 || s.HeldPerMinute <= 0 {
 		return nil, errors.New("ceremony: the bounds of held requests are missing")
 	}
-	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, sms: o.SMS}, nil
+	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}, nil
 }
 
 // FormToken is what a form for p must carry back, bound to its browser (S10).
@@ -343,15 +245,6 @@ func (s *Service) Ping(ctx context.Context) error {
 		return err
 	}
 	return db.Ping(ctx)
-}
-
-func (s *Service) factor(m grants.Methods) Factor {
-	for _, f := range s.factors {
-		if f.Method() == m {
-			return f
-		}
-	}
-	return nil
 }
 
 // again runs decide until it neither conflicts nor has been first too often.

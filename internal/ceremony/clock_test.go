@@ -14,7 +14,7 @@ import (
 func TestCodeOfAnotherTimeIsToldAndNotAccepted(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Stranger("alice")
-	e, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+	e, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 		return Confirmed{}, 0, err
 	}
 	holder := db.Holder(p.Subject)
-	if err := s.tryPhone(ctx, db, p, id); err != nil {
+	if err := s.trySent(ctx, db, p, id); err != nil {
 		return Confirmed{}, 0, err
 	}
 	err = again(func() error {
@@ -91,7 +91,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 		if err != nil {
 			return err
 		}
-		method = methodsOf[pending.Value.Type]
+		method = grants.KindOfType(pending.Value.Type).Methods
 		read, err := db.Accounts.Find(ctx, holder, nil)
 		if err != nil {
 			return err
@@ -159,51 +159,30 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 	return done, method, nil
 }
 
-// firstProof holds the answer against a pending enrollment, and gives what the
+// firstProof checks the answer against a pending enrollment, and returns what the
 // authenticator will be checked with.
 func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id string, pending *records.Pending, answer string) (made records.Authenticator, proof Proof, err error) {
-	proof.Method = methodsOf[pending.Type]
-	given := Answer{Method: proof.Method, Code: answer}
-	if err := given.check(); err != nil {
+	kind := grants.KindOfType(pending.Type)
+	given := Answer{Method: kind.Methods, Code: answer}
+	f := s.factor(kind.Methods)
+	switch {
+	case kind.Type == "":
+		return made, proof, fmt.Errorf("%w: an enrollment of unknown type", records.ErrCorrupt)
+	case given.check() != nil:
 		return made, proof, ErrInvalidCode
+	case f == nil:
+		return made, proof, ErrMethodNotAccepted
 	}
-	answer = given.typed()
-	switch pending.Type {
-	case records.TypeTOTP:
-		if made.TOTP, err = s.firstCode(db, pending, answer); err != nil {
-			return made, proof, err
-		}
-	case records.TypePhone:
-		if findCode(db, &pending.Phone, id, answer, s.now()) < 0 {
-			return made, proof, ErrInvalidCode
-		}
-		made.Phone = &records.Phone{Number: pending.Phone.Number}
-	case records.TypePasskey:
-		factor := s.passkeys()
-		if factor == nil {
-			return made, proof, ErrMethodNotAccepted
-		}
-		key, err := factor.Register(db, named(*a, p), id, pending.Site, answer)
-		if err != nil {
-			return made, proof, err
-		}
-		made.Passkey, proof.Method = &key, PasskeyMethod(&key)
-	default:
-		return made, proof, fmt.Errorf("%w: an enrolment of unknown type", records.ErrCorrupt)
+	made, proof, err = f.Finish(db, named(*a, p), pending,
+		Attempt{Challenge: id, Site: pending.Site, Answer: given.typed(), Now: s.now(), Generation: db.Generation()})
+	if err != nil {
+		return made, proof, err
 	}
 	made.Type = pending.Type
 	if p.Client != "" {
 		made.Enrollment = id
 	}
 	return made, proof, nil
-}
-
-// PasskeyMethod is what a proof by the passkey is worth.
-func PasskeyMethod(k *records.Passkey) grants.Methods {
-	if k.Synced {
-		return grants.SyncedPasskey
-	}
-	return grants.BoundPasskey
 }
 
 // namesOf gives the ops by which servers find the subject, and the enrollment

@@ -21,7 +21,7 @@ func TestS24DisowningOnlyTakesAway(t *testing.T) {
 	thief := w.EnrollAs(alice.Principal, ceremony.Leave{Manage: byRecovery(w, t, alice.Principal, ceremony.AddOp, alice.RecoveryCodes[0])})
 	further := add(w, t, thief)
 	grant, mine := w.Win(thief, view), w.Win(alice, view)
-	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
+	pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(thief, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestS24RecordsWithoutAnOrigin(t *testing.T) {
 	strip(func(a *records.Account) { a.Authenticators[1].Origin = nil })
 	w.Win(old, only)
 
-	begun, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	begun, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}

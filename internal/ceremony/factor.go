@@ -1,33 +1,106 @@
 package ceremony
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
-// Factor is one means of proof.
+// Factor is one kind of proof, whole: how it is set up, how it is asked for, and
+// whether an answer is right. Its row in grants.Kind says the rest. What is allowed,
+// counted and stored is this package's; a Factor stores nothing itself.
+//
+// A site is scheme://host, and empty over the API. The account that a Factor is
+// given names its subject also where nobody of that name is enrolled yet, and may
+// hold only some of the authenticators that are stored: what a Factor marks, it marks
+// in what they point to.
 type Factor interface {
-	// Method names the means of proof, as a rule asks for it.
+	// Method is its row: the kind that has these bits.
 	Method() grants.Methods
-	// Match holds an answer against the account and, where it is right, marks
+	// Serves reports whether it can be set up on the site now.
+	Serves(site string) bool
+	// Begin notes in the enrollment what its first proof will be checked with. It
+	// fails with a [Field], or with [ErrMethodNotAccepted] and kin where nothing can
+	// be set up.
+	Begin(in Setup, pending *records.Pending) error
+	// Show fills in what its owner is shown of the enrollment of the id.
+	Show(db *records.DB, a *records.Account, id string, pending *records.Pending, e *Enrollment) error
+	// Finish checks the first proof against the enrollment, whose id is the
+	// attempt's Challenge, and returns what the authenticator will be checked with.
+	// It fails with ErrInvalidCode for every answer that is not right.
+	Finish(db *records.DB, a *records.Account, pending *records.Pending, try Attempt) (records.Authenticator, Proof, error)
+	// Ready reports whether the account could give this proof now, on the site.
+	Ready(a *records.Account, site string) bool
+	// Ask returns what a challenge asks with. It changes nothing, and may be
+	// asked again. It fails with [ErrMethodNotAccepted] where it is not Ready.
+	Ask(db *records.DB, a *records.Account, challenge, site string) (Asked, error)
+	// Match checks an answer against the account and, where it is right, marks
 	// in the account what it burns. The caller applies the changed account
-	// together with what the proof is worth, or not at all. What it marks it
-	// marks in what an authenticator points to, since the account may hold only
-	// some of those that are stored. It fails with
+	// together with what the proof is worth, or not at all. It fails with
 	// ErrInvalidCode for every answer that is not right, used ones included.
 	Match(db *records.DB, a *records.Account, try Attempt) (Proof, error)
-	// Ready tells whether the account could give this proof now, on the site
-	// (scheme://host; empty over the API).
-	Ready(a *records.Account, site string) bool
+}
+
+// Deliverer is a Factor whose proof is a code that is sent; see grants.BySent.
+// Whether one may be sent is decided before it is asked to.
+type Deliverer interface {
+	Factor
+	// Quota bounds what is sent.
+	Quota() Quota
+	// Remember makes a new code the one that answers the challenge, of those that
+	// go to d, and returns it.
+	Remember(db *records.DB, d *records.Destination, challenge string, now time.Time) (code string)
+	// Deliver hands a code over. An error means that it was not, or that nobody
+	// knows.
+	Deliver(ctx context.Context, to string, m Message) error
+	// Hint is by what its owner knows an address again.
+	Hint(address string) string
+}
+
+// Lister is a Factor whose proofs are handed out beforehand; see grants.ByList.
+type Lister interface {
+	Factor
+	// List makes n new codes for the account, and what is kept of them.
+	List(db *records.DB, a *records.Account, n int) (codes []string, kept []records.RecoveryCode)
+}
+
+// Setup is what an enrollment is begun with.
+type Setup struct {
+	Kind  grants.Methods
+	Label string
+	// Address is where codes are to go, as its owner writes it; see
+	// grants.Kind.Field.
+	Address string
+	// Site is where the authenticator is to be used.
+	Site string
+}
+
+// Message is a code on its way.
+type Message struct {
+	Code string
+	// Label is what it is for; empty: to confirm an enrollment.
+	Label string
+	Site  string
+}
+
+// Asked is what a challenge asks with. What does not go with the kind is zero.
+type Asked struct {
+	// Digits is the length of the codes, the longest where they differ.
+	Digits int
+	// Options are the JSON with which a browser asks an authenticator.
+	Options json.RawMessage
+	// Texts are the codes that were sent; see [Deliverer].
+	Texts Texts
 }
 
 // Attempt is an answer, and what it answers.
 type Attempt struct {
-	// Challenge is the id of the challenge; empty where a server sends a code
-	// that answers none.
+	// Challenge is the id of the challenge, or of the enrollment that waits for its
+	// first proof; empty where a server sends a code that answers none.
 	Challenge string
 	// Site is the challenge's scheme and host; empty over the API.
 	Site   string
@@ -41,7 +114,6 @@ type Attempt struct {
 
 // Proof is a right answer.
 type Proof struct {
-	// Method is the means of proof as the grant tells it.
 	Method grants.Methods
 	// Authenticator is the id of the authenticator that gave it; empty for a
 	// recovery code.
@@ -51,29 +123,103 @@ type Proof struct {
 	Origin grants.Methods
 }
 
-// PasskeyFactor is the factor of passkeys. They are asked for, and made, by
-// messages that a browser hands to the authenticator and back, and that only the
-// factor understands (WebAuthn level 3).
-//
-// The account that it is given names its subject also where nobody of that name
-// is enrolled yet. A site is scheme://host.
-type PasskeyFactor interface {
-	Factor
-	// Serves tells whether passkeys can be made and used on the site.
-	Serves(site string) bool
-	// Ask gives the JSON of the PublicKeyCredentialRequestOptions with which a
-	// challenge asks.
-	Ask(db *records.DB, a *records.Account, challenge, site string) (json.RawMessage, error)
-	// Create gives the JSON of the PublicKeyCredentialCreationOptions with
-	// which a pending enrollment asks.
-	Create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error)
-	// Register reads the browser's answer to Create. It fails with
-	// ErrInvalidCode for every answer that is not right.
-	Register(db *records.DB, a *records.Account, enrollment, site, answer string) (records.Passkey, error)
+// ClockOff is [ErrInvalidCode] of a code that is right for another time: the
+// device's clock is off by By, before ours where that is above zero. The code is
+// not accepted. It is told for a pending enrollment only, whose secret is before
+// its owner's eyes; elsewhere it would tell a guesser more than "wrong".
+type ClockOff struct{ By time.Duration }
+
+func (e *ClockOff) Error() string   { return ErrInvalidCode.Error() }
+func (e *ClockOff) Is(t error) bool { return t == ErrInvalidCode }
+
+// Enrollment is an authenticator that waits for its first proof.
+type Enrollment struct {
+	ID string
+	// Method is its means of proof.
+	Method grants.Methods
+	Label  string
+	// Key is a secret of an authenticator app, URI the same as otpauth. Both
+	// are shown to their owner until it is confirmed.
+	Key totp.Key
+	URI string
+	// Sent describes the code that was sent. Expires is zero where none is good
+	// now.
+	Sent Sent
+	// Options are the JSON with which a browser makes a passkey.
+	Options json.RawMessage
+	Expires time.Time
 }
 
-// passkeys is the factor of passkeys, or nil where there is none.
-func (s *Service) passkeys() PasskeyFactor {
-	f, _ := s.factor(grants.Passkey).(PasskeyFactor)
-	return f
+func (s *Service) factor(m grants.Methods) Factor {
+	for _, f := range s.factors {
+		if f.Method() == m {
+			return f
+		}
+	}
+	return nil
+}
+
+// factorOf is the factor whose authenticators are stored with the type, or nil.
+func (s *Service) factorOf(stored string) Factor { return s.factor(grants.KindOfType(stored).Methods) }
+
+// deliverer is the factor of the type where its codes are sent, or nil.
+func (s *Service) deliverer(stored string) Deliverer {
+	d, _ := s.factorOf(stored).(Deliverer)
+	return d
+}
+
+// Offers are the means of proof that may be enrolled on the site (scheme://host).
+func (s *Service) Offers(site string) (offers grants.Methods) {
+	for _, f := range s.factors {
+		if f.Serves(site) {
+			offers |= f.Method()
+		}
+	}
+	return offers
+}
+
+// Ask returns what p's challenge asks with for a means of proof. It changes nothing,
+// and may be asked again.
+//
+// It fails with [ErrNotFound], [ErrExpired], or [ErrMethodNotAccepted] where nothing
+// of the kind that the subject has does for the challenge.
+func (s *Service) Ask(ctx context.Context, p Principal, challenge string, m grants.Methods) (Asked, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return Asked{}, err
+	}
+	row, err := s.findChallenge(ctx, db, p, challenge)
+	if err != nil {
+		return Asked{}, err
+	}
+	c, err := challengeOf(db, row)
+	if err != nil {
+		return Asked{}, err
+	}
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return Asked{}, err
+	}
+	f, fit := s.factor(m), s.fit(db, &account.Value, &c)
+	if f == nil || !s.accepts(&c, m) || account.Value.State != records.StateEnrolled {
+		return Asked{}, ErrMethodNotAccepted
+	}
+	if !f.Ready(&fit, c.Site) {
+		return Asked{}, s.blocked(db, &account.Value, &c, m)
+	}
+	return s.ask(ctx, db, p, f, &fit, &c)
+}
+
+func (s *Service) ask(ctx context.Context, db *records.DB, p Principal, f Factor, fit *records.Account, c *Challenge) (Asked, error) {
+	asked, err := f.Ask(db, named(*fit, p), c.ID, c.Site)
+	if d, sends := f.(Deliverer); sends && err == nil {
+		asked.Texts, err = s.texts(ctx, db, p, d, fit, c.ID)
+	}
+	return asked, err
+}
+
+// named is the account with its subject in it, also where there is none yet.
+func named(a records.Account, p Principal) *records.Account {
+	a.Tenant, a.User = p.Tenant, p.User
+	return &a
 }

@@ -58,7 +58,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 	if err := w.Invite(ctx, w.Stranger("bob").Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	pending, err := w.Service.Enroll(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
+	pending, err := w.EnrollApp(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 		_, two := w.Check(ctx, &alice.Principal, &lasting, [32]byte{}, kept.Token.Text())
 		_, three := w.Describe(ctx, alice.Principal, open.ID)
 		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.ByInvite })
-		_, four := w.Service.Enroll(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: invite})
+		_, four := w.EnrollApp(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: invite})
 		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.FirstUse })
 		_, five := w.Confirm(ctx, w.Stranger("carol"), pending.ID, w.Code(pending.Key), "")
 		_, six := w.Verify(ctx, dora.Principal, texted.ID, ceremony.Answer{Method: grants.SMS, Code: texts[len(texts)-1].Code()})

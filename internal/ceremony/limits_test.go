@@ -50,7 +50,7 @@ func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 		t.Helper()
 		errs := verbs(ctx, w, p, c.ID, pending, won.Token.Text(), won.ID, alice.Authenticator.ID)
 		_, errs["Begin"] = w.Service.Begin(ctx, p, ceremony.Ask{Demand: view})
-		_, errs["Enrol"] = w.Service.Enroll(ctx, p, "", ceremony.Leave{})
+		_, errs["Enrol"] = w.EnrollApp(ctx, p, "", ceremony.Leave{})
 		_, errs["Prove"] = w.Prove(ctx, p, view, ceremony.Answer{Method: grants.TOTP, Code: "123456"})
 		_, errs["EnrolPhone"] = w.EnrollPhone(ctx, p, "", "+4915123456789", "", ceremony.Leave{})
 		_, errs["FirstRecoveryCodes"] = w.FirstRecoveryCodes(ctx, p, ceremony.FirstOnly)
@@ -111,7 +111,7 @@ func TestS18SubjectsLookAlikeToStrangers(t *testing.T) {
 	unknown := probe("unknown", nothing, nothing, never.Text(), never.ID(), "AAAAAAAAAAAAAAAA")
 
 	unenrolled := w.Stranger("unenrolled")
-	begun, err := w.Service.Enroll(t.Context(), unenrolled, "", ceremony.Leave{})
+	begun, err := w.EnrollApp(t.Context(), unenrolled, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestS19InputsHaveLimits(t *testing.T) {
 		t.Error("answers out of form were counted:", d.AttemptsLeft, err)
 	}
 	for _, label := range []string{strings.Repeat("ä", 65), "a\nb", "a\x00", "\xff", "a\u202eb", "a\u2066b", "a\u0085b", "a\u2028b"} {
-		_, err := w.Service.Enroll(ctx, p, label, ceremony.Leave{})
+		_, err := w.EnrollApp(ctx, p, label, ceremony.Leave{})
 		field(fmt.Sprintf("label %q", label), err, "label")
 		_, err = w.Rename(ctx, p, alice.Authenticator.ID, label, "")
 		field(fmt.Sprintf("label %q", label), err, "label")
@@ -249,7 +249,7 @@ func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 
 	bob := w.Stranger("bob")
 	for range 30 {
-		if _, err := w.Service.Enroll(ctx, bob, "", ceremony.Leave{}); err != nil {
+		if _, err := w.EnrollApp(ctx, bob, "", ceremony.Leave{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -282,7 +282,7 @@ func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 	for range 9 {
 		add(w, t, alice)
 	}
-	_, err = w.Service.Enroll(ctx, alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	_, err = w.EnrollApp(ctx, alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	want(t, "authenticators", err, ceremony.ErrLimit)
 }
 

@@ -190,7 +190,7 @@ func (s *Service) Rename(ctx context.Context, p Principal, id, label, token stri
 			return nil, ErrNotFound
 		}
 		found.Label = label
-		renamed = viewOf(found)
+		renamed = s.viewOf(found)
 		return nil, nil
 	})
 	s.reportChange(ctx, p, "rename", id, err)

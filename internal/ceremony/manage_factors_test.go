@@ -153,11 +153,11 @@ func TestS14OneGrantIsGoodForOneChangeByAnyFactor(t *testing.T) {
 			id := owner.Authenticator.ID
 			adds := []func(leave ceremony.Leave) error{
 				func(l ceremony.Leave) error {
-					_, err := w.Service.Enroll(t.Context(), owner.Principal, "", l)
+					_, err := w.EnrollApp(t.Context(), owner.Principal, "", l)
 					return err
 				},
 				func(l ceremony.Leave) error {
-					_, err := w.Service.EnrollPasskey(t.Context(), owner.Principal, "", ceremonytest.Site, l)
+					_, err := w.EnrollPasskey(t.Context(), owner.Principal, "", ceremonytest.Site, l)
 					return err
 				},
 				func(l ceremony.Leave) error {
@@ -220,7 +220,7 @@ func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
 	}
 	begin := func(token string) ceremony.Enrollment {
 		t.Helper()
-		e, err := w.Service.Enroll(t.Context(), thief.Principal, "", ceremony.Leave{Manage: token})
+		e, err := w.EnrollApp(t.Context(), thief.Principal, "", ceremony.Leave{Manage: token})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestS14RenewalAndRevocationEndWhatARecoveryCodeBegan(t *testing.T) {
 	}
 	alice.RecoveryCodes = codes
 	want(t, "begun before the renewal", confirm(e), ceremony.ErrVoided)
-	_, err = w.Service.Enroll(t.Context(), thief.Principal, "", ceremony.Leave{Manage: unused})
+	_, err = w.EnrollApp(t.Context(), thief.Principal, "", ceremony.Leave{Manage: unused})
 	want(t, "won before the renewal", err, ceremony.ErrManageRequired)
 
 	for n, action := range []string{"", "step_up.manage"} {

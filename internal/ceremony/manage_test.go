@@ -41,7 +41,7 @@ func change(w *ceremonytest.World, t *testing.T, p ceremony.Principal, op ceremo
 	kind, id, _ := strings.Cut(string(op), ":")
 	switch kind {
 	case "add":
-		_, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{Manage: token})
+		_, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{Manage: token})
 		return err
 	case "remove":
 		return w.Remove(t.Context(), p, id, token)

@@ -54,7 +54,7 @@ func (s *Service) user(ctx context.Context, db *records.DB, row records.Row[reco
 	a := row.Value
 	u := User{Subject: grants.Subject{Tenant: a.Tenant, User: a.User}, State: a.State, RecoveryCodesLeft: codesLeft(db, &a), CreatedAt: a.CreatedAt}
 	for i := range a.Authenticators {
-		u.Authenticators = append(u.Authenticators, viewOf(&a.Authenticators[i]))
+		u.Authenticators = append(u.Authenticators, s.viewOf(&a.Authenticators[i]))
 	}
 	holder := db.Accounts.Holder(row)
 	live, err := s.liveGrants(ctx, db, holder)

@@ -107,8 +107,8 @@ func TestS02RuleForPasskeysTakesNothingElse(t *testing.T) {
 	only := ceremonytest.Demand("VIEW_REPORTS", grants.TimeBased, 10*time.Minute, grants.Passkey)
 	c := w.Begin(alice.Principal, only)
 	described, err := w.Describe(t.Context(), alice.Principal, c.ID)
-	if err != nil || !slices.Equal(described.Methods, []grants.Methods{grants.Passkey}) || len(described.Texts.Phones) != 0 {
-		t.Error(described.Methods, described.Texts, err)
+	if err != nil || !slices.Equal(described.Methods, []grants.Methods{grants.Passkey}) || len(described.Asked(grants.SMS).Texts.Phones) != 0 {
+		t.Error(described.Methods, described.Asked(grants.SMS).Texts, err)
 	}
 	for _, a := range []ceremony.Answer{
 		{Method: grants.TOTP, Code: w.NextCode(alice.Key)},
@@ -167,11 +167,11 @@ func TestPasskeyThatWasCopiedIsRefusedAndTold(t *testing.T) {
 func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	alice := w.Stranger("alice")
-	one, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
+	one, err := w.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
+	two, err := w.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	_, err = w.Confirm(t.Context(), alice, one.ID, answer, "")
 	want(t, "replayed", err, ceremony.ErrNotFound)
 	person := &ceremonytest.Person{Principal: alice, Authenticator: done.Authenticator, Device: d}
-	again, err := w.Service.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{Manage: w.Manage(person, ceremony.AddOp)})
+	again, err := w.EnrollPasskey(t.Context(), alice, "", ceremonytest.Site, ceremony.Leave{Manage: w.Manage(person, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestPasskeyNeedsASiteThatCanHaveIt(t *testing.T) {
 	alice := w.Enroll("alice")
 	token := w.Manage(alice, ceremony.AddOp)
 	for _, site := range []string{"", "http://app.test", "https://192.0.2.1"} {
-		_, err := w.Service.EnrollPasskey(t.Context(), alice.Principal, "", site, ceremony.Leave{Manage: token})
+		_, err := w.EnrollPasskey(t.Context(), alice.Principal, "", site, ceremony.Leave{Manage: token})
 		want(t, fmt.Sprintf("%q", site), err, ceremony.ErrMethodNotAccepted)
 	}
 	key := w.EnrollDevice(alice.Principal, device(t), ceremony.Leave{Manage: token})

@@ -22,7 +22,7 @@ func TestDescribeTellsOfCodesOnTheirWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return d.Texts
+		return d.Asked(grants.SMS).Texts
 	}
 	got := texts(first.ID)
 	if len(got.Phones) != 1 || got.Phones[0].Suffix != "6789" || got.To != "" || got.ResendAt.After(w.Clock.Now()) {

@@ -2,24 +2,13 @@ package ceremony
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
-
-// recoveryAlphabet is Crockford's base32 in lower case: five bits a character,
-// and none that is taken for another.
-const recoveryAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-
-// recoveryLen is the characters of a recovery code: 50 random bits.
-const recoveryLen = 10
 
 // replaceCodes replaces the account's recovery codes by new ones with the origin,
 // and ends what the old ones may have begun: it voids the enrollments that are
@@ -37,61 +26,16 @@ func (s *Service) replaceCodes(ctx context.Context, db *records.DB, p Principal,
 
 // giveRecoveryCodes replaces the account's recovery codes by new ones with the
 // origin.
-func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *records.Origin) []string {
+func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *records.Origin) (codes []string) {
 	a.CodesGivenAt, a.CodesGeneration = s.now(), db.Generation()
 	a.CodesOrigin = at(o, a.CodesGivenAt)
-	codes := make([]string, s.set.RecoveryCodes)
-	a.RecoveryCodes = make([]records.RecoveryCode, s.set.RecoveryCodes)
-	for i := range codes {
-		raw := make([]byte, recoveryLen)
-		rand.Read(raw) // never fails: crypto/rand ends the program instead
-		for j := range raw {
-			raw[j] = recoveryAlphabet[raw[j]%32]
+	a.RecoveryCodes = nil
+	for _, f := range s.factors {
+		if list, ok := f.(Lister); ok {
+			codes, a.RecoveryCodes = list.List(db, a, s.set.RecoveryCodes)
 		}
-		codes[i] = string(raw[:recoveryLen/2]) + "-" + string(raw[recoveryLen/2:])
-		a.RecoveryCodes[i].Hash = recoveryHash(db, a, string(raw))
 	}
 	return codes
-}
-
-func recoveryHash(db *records.DB, a *records.Account, code string) []byte {
-	h := db.Holder(grants.Subject{Tenant: a.Tenant, User: a.User})
-	mac := db.MAC("recovery code", h[:], []byte(code))
-	return mac[:]
-}
-
-// Recover uses up the account's recovery code, and fails with [ErrInvalidCode]
-// where it is none or was used (S04). It is what a recovery Factor does with the
-// database that keys the codes' digests.
-func Recover(db *records.DB, a *records.Account, code string, now time.Time) error {
-	hash := recoveryHash(db, a, foldRecoveryCode(code))
-	found := -1
-	for i := range a.RecoveryCodes {
-		if subtle.ConstantTimeCompare(a.RecoveryCodes[i].Hash, hash) == 1 {
-			found = i
-		}
-	}
-	if found < 0 || !a.RecoveryCodes[found].UsedAt.IsZero() {
-		return ErrInvalidCode
-	}
-	a.RecoveryCodes[found].UsedAt = now
-	return nil
-}
-
-// foldRecoveryCode reads a code that was [Answer.typed] in any case, with the
-// letters that are taken for digits; or one as it is shown.
-func foldRecoveryCode(code string) string {
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case '-':
-			return -1
-		case 'o', 'O':
-			return '0'
-		case 'i', 'I', 'l', 'L':
-			return '1'
-		}
-		return r
-	}, strings.ToLower(code))
 }
 
 // ErrHasCodes tells that the subject was given recovery codes already.

@@ -179,7 +179,7 @@ func TestProveTellsWhatIsMissing(t *testing.T) {
 // enrollOverAPI enrolls an app through a server.
 func enrollOverAPI(w *ceremonytest.World, t *testing.T, p ceremony.Principal, codes ceremony.GiveCodes) (ceremony.Enrollment, ceremony.Confirmed, totp.Key) {
 	t.Helper()
-	e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
+	e, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 	if len(done.RecoveryCodes) != 0 || done.Won == nil || !done.Won.Grant.API {
 		t.Fatalf("%+v", done)
 	}
-	_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+	_, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 	want(t, "again", err, ceremony.ErrEnrolled)
 	_, err = w.EnrollPhone(t.Context(), alice, "", number, "", ceremony.Leave{})
 	want(t, "a phone too", err, ceremony.ErrEnrolled)
@@ -242,7 +242,7 @@ func TestS15KeyIsLeaveForAFirstEnrolment(t *testing.T) {
 	enrollOverAPI(w, t, alice, ceremony.CodesNow)
 
 	w.Configure(policy(ceremony.Deny))
-	_, err = w.Service.Enroll(t.Context(), server(w.Stranger("bob")), "", ceremony.Leave{})
+	_, err = w.EnrollApp(t.Context(), server(w.Stranger("bob")), "", ceremony.Leave{})
 	want(t, "deny", err, ceremony.ErrEnrollmentDenied)
 }
 
@@ -262,10 +262,10 @@ func TestS14FirstCodesAreForWhomAServerEnrolled(t *testing.T) {
 func TestS15OwnTokenIsNoLeave(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	alice := ceremony.ServerPrincipal(w.Stranger("alice").Subject, ceremony.UserClient, "")
-	_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+	_, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 	want(t, "own token", err, ceremony.ErrInviteRequired)
 	// Nor does what a server began do without it.
-	e, err := w.Service.Enroll(t.Context(), server(alice), "", ceremony.Leave{})
+	e, err := w.EnrollApp(t.Context(), server(alice), "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,19 +31,11 @@ func (e *TooNew) Is(t error) bool { return t == ErrAuthenticatorTooNew }
 var ErrWeakOrigin = fmt.Errorf("%w: added with a recovery code or a text message, it does not remove older ones", ErrAuthenticatorTooNew)
 
 // never removes an older authenticator what one of these vouched for.
-const weakOrigins = grants.RecoveryCode | grants.SMS
-
-// methodOf is what a proof by the authenticator is worth by itself.
-func methodOf(x *records.Authenticator) grants.Methods {
-	if x.Passkey != nil {
-		return PasskeyMethod(x.Passkey)
-	}
-	return methodsOf[x.Type]
-}
+var weakOrigins = grants.TOTP.Weaker()
 
 // worth is what a proof by the authenticator counts as at now.
 func worth(x *records.Authenticator, now time.Time) grants.Methods {
-	return methodOf(x) | x.Origin.Live(now)
+	return x.Methods() | x.Origin.Live(now)
 }
 
 // originOf is the origin of what a grant for step_up.manage is about to add to the
@@ -196,7 +188,7 @@ func (s *Service) young(db *records.DB, a *records.Account, c *Challenge) []Youn
 }
 
 // factorMethod is the method of the factor that takes the authenticator's proofs.
-func factorMethod(x *records.Authenticator) grants.Methods { return methodsOf[x.Type] }
+func factorMethod(x *records.Authenticator) grants.Methods { return grants.KindOfType(x.Type).Methods }
 
 // blocked adds to [ErrMethodNotAccepted] that a method is one that is only too new
 // for the challenge, or barred, if it is.

@@ -266,7 +266,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	enroll := func() (ceremony.Confirmed, *ceremonytest.Person) {
 		t.Helper()
 		p := server(alice)
-		e, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
+		e, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +333,7 @@ func TestS14ServersRenewalEndsWhatARecoveryCodeBegan(t *testing.T) {
 	alice := w.Enroll("alice")
 	w.Clock.Advance(48 * time.Hour)
 	thief := browser(alice.Principal, 1)
-	begun, err := w.Service.Enroll(t.Context(), thief, "", ceremony.Leave{Manage: byRecovery(w, t, thief, ceremony.AddOp, alice.RecoveryCodes[0])})
+	begun, err := w.EnrollApp(t.Context(), thief, "", ceremony.Leave{Manage: byRecovery(w, t, thief, ceremony.AddOp, alice.RecoveryCodes[0])})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestS14ServersRenewalEndsWhatARecoveryCodeBegan(t *testing.T) {
 	want(t, "its grant", check(w, t, thief, view, won.Token.Text()), ceremony.ErrNoGrant)
 	_, err = w.Confirm(t.Context(), thief, begun.ID, w.NextCode(begun.Key), "")
 	want(t, "its enrolment", err, ceremony.ErrVoided)
-	_, err = w.Service.Enroll(t.Context(), thief, "", ceremony.Leave{Manage: unused})
+	_, err = w.EnrollApp(t.Context(), thief, "", ceremony.Leave{Manage: unused})
 	want(t, "its grant for one more", err, ceremony.ErrManageRequired)
 	want(t, "the owner's grant", check(w, t, alice.Principal, view, kept.Token.Text()), nil)
 }

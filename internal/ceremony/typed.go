@@ -13,7 +13,7 @@ import (
 // copied. What is left is one spelling, so a code that was used in one spelling
 // is used in all (S04). What a passkey says is not typed, and stays.
 func (a Answer) typed() string {
-	if a.Method == grants.Passkey {
+	if grants.KindOf(a.Method).Way == grants.ByBrowser {
 		return a.Code
 	}
 	return strings.Map(func(r rune) rune {

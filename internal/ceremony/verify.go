@@ -20,17 +20,17 @@ type Answer struct {
 	Code   string
 }
 
-// maxAnswer bounds an answer that is typed, and maxPasskeyAnswer one that an
+// maxAnswer bounds an answer that is typed, and maxBrowserAnswer one that an
 // authenticator gives, in bytes.
 const (
 	maxAnswer        = 128
-	maxPasskeyAnswer = 16 << 10
+	maxBrowserAnswer = 16 << 10
 )
 
 func (a Answer) check() error {
 	longest := maxAnswer
-	if a.Method == grants.Passkey {
-		longest = maxPasskeyAnswer
+	if grants.KindOf(a.Method).Way == grants.ByBrowser {
+		longest = maxBrowserAnswer
 	}
 	if a.Code == "" || len(a.Code) > longest {
 		return &Field{Name: "code", Detail: fmt.Sprintf("must have 1 to %d characters", longest)}
@@ -233,9 +233,9 @@ func cloneAccount(a records.Account) records.Account {
 	a.Authenticators = slices.Clone(a.Authenticators)
 	for i := range a.Authenticators {
 		x := &a.Authenticators[i]
-		x.TOTP, x.Passkey, x.Phone = copyOf(x.TOTP), copyOf(x.Passkey), copyOf(x.Phone)
-		if x.Phone != nil {
-			x.Phone.Codes = slices.Clone(x.Phone.Codes)
+		x.TOTP, x.Passkey, x.Dest = copyOf(x.TOTP), copyOf(x.Passkey), copyOf(x.Dest)
+		if x.Dest != nil {
+			x.Dest.Codes = slices.Clone(x.Dest.Codes)
 		}
 	}
 	a.RecoveryCodes = slices.Clone(a.RecoveryCodes)

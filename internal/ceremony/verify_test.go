@@ -149,7 +149,7 @@ func TestS05CountsBeforeItCompares(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Enroll("alice")
 	var counts []int
-	factor := watching{totpapp.Factor{Skew: 1}, func(db *records.DB) {
+	factor := watching{totpapp.Factor{Params: totp.Params{Skew: 1}}, func(db *records.DB) {
 		row, err := db.Attempts.Find(t.Context(), db.Holder(alice.Subject), []byte("browser"))
 		if err != nil {
 			t.Error(err)
@@ -376,7 +376,7 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 			if err := w.Invite(t.Context(), alice.Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			begun, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{Invite: code})
+			begun, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{Invite: code})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -398,7 +398,7 @@ func TestChallengesStayWhereTheyWereBegun(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Enroll("alice")
 	c := w.Begin(alice.Principal, view)
-	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func TestS03FirstEnrolmentPassesItsFormOnly(t *testing.T) {
 	meant, other := sendIn(s, browser, "/post"), sendIn(s, browser, "/delete")
 	alice := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
 	alice.Browser, _ = cookies.BrowserID(&http.Request{Header: http.Header{"Cookie": {browser}}}, true)
-	begun, err := s.Service.Enroll(t.Context(), alice, "phone", ceremony.Leave{})
+	begun, err := s.EnrollApp(t.Context(), alice, "phone", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,17 @@ const (
 	TooManyPending  FieldError = "error.too_many_pending" // enrollments begun and not finished
 )
 
+// WrongAnswer is what is wrong with an answer of the method that is not accepted.
+func WrongAnswer(method string) FieldError {
+	switch method {
+	case MethodTOTP:
+		return WrongCode
+	case MethodRecovery:
+		return WrongRecovery
+	}
+	return FieldError("error.wrong_" + method)
+}
+
 var (
 	_ View = Challenge{}
 	_ View = Passed{}

@@ -18,11 +18,13 @@ func activityOf(a *ceremony.Activity) pages.ActivityKind {
 		return pages.ActivityRefused
 	case a.Kind == "verify":
 		return pages.ActivityPassed
+	case a.Outcome == "sent":
+		return pages.ActivitySent
 	}
 	return map[string]pages.ActivityKind{
 		"vouch": pages.ActivityVouched, "disown": pages.ActivityDisowned,
 		"confirm": pages.ActivityAdded, "rename": pages.ActivityRenamed, "remove": pages.ActivityRemoved, "recovery_codes": pages.ActivityRenewed,
-		"revoke": pages.ActivityRevoked, "sms": pages.ActivitySent, "reset": pages.ActivityReset, "unlock": pages.ActivityUnlock,
+		"revoke": pages.ActivityRevoked, "reset": pages.ActivityReset, "unlock": pages.ActivityUnlock,
 	}[a.Kind]
 }
 

@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
-	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // The shapes of the answers; openapi.yaml describes them and the tests hold the
@@ -67,7 +67,7 @@ func shapeAuthenticator(a ceremony.Authenticator) apiAuthenticator {
 		out.FullStrengthAt = &t
 	}
 	out.PhoneNumberSuffix = a.Suffix
-	if a.Type == records.TypePasskey {
+	if grants.KindOf(a.Method).Way == grants.ByBrowser {
 		out.Synced, out.Suspect = &a.Synced, &a.Suspect
 	}
 	return out

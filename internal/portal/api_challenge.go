@@ -108,7 +108,7 @@ func (v *visit) apiAnswer() (a ceremony.Answer, err error) {
 		return a, invalid("method", "is required, and one of the challenge's methods")
 	}
 	member, other := "code", "credential"
-	if a.Method == grants.Passkey {
+	if grants.KindOf(a.Method).Way == grants.ByBrowser {
 		member, other = other, member
 	}
 	if _, there := in[other]; there {

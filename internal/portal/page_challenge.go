@@ -50,7 +50,7 @@ func (v *visit) challengePage(o outcome) error {
 	view := pages.Challenge{
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
 		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
-		AttemptsLeft: d.AttemptsLeft, Digits: d.Digits, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
+		AttemptsLeft: d.AttemptsLeft, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
 		SendURL: self + "/send",
 	}
 	view.Address, view.Foreign, view.From = leadsTo(&d.Challenge), d.Foreign, siteName(d.From)
@@ -75,16 +75,10 @@ func (v *visit) challengePage(o outcome) error {
 	for _, m := range d.Methods {
 		view.Methods = append(view.Methods, pages.Method{Name: m.String(), URL: v.methodURL(d.ID, m.String()), Selected: m == selected})
 	}
-	switch selected {
-	case grants.SMS:
-		view.Digits = 0 // six of them
-		v.fillPhones(&view, d.Texts, o)
-	case grants.Passkey:
-		options, err := v.service().PasskeyOptions(v.r.Context(), v.who, d.ID)
-		if err != nil {
-			return err
-		}
-		view.PasskeyOptions = string(options)
+	asked := d.Asked(selected)
+	view.Digits, view.PasskeyOptions = asked.Digits, string(asked.Options)
+	if grants.KindOf(selected).Way == grants.BySent {
+		v.fillPhones(&view, asked.Texts, o)
 	}
 	if d.Wait != nil {
 		view.RetryAfter = d.Wait.For
@@ -149,7 +143,7 @@ func (v *visit) answerChallenge() error {
 	case errors.Is(err, ceremony.ErrOpen):
 		return v.onward(&won.Challenge)
 	case errors.Is(err, ceremony.ErrInvalidCode):
-		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: wrongAnswer(method)})
+		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.WrongAnswer(name)})
 	case errors.Is(err, ceremony.ErrInvalid):
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.MalformedCode})
 	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):

@@ -50,7 +50,7 @@ func (v *visit) showSecurity() error {
 	for _, a := range account.Authenticators {
 		self := v.url("authenticators/" + a.ID)
 		line := pages.Authenticator{
-			Label: a.Label, Kind: pageKind(a.Type), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
+			Label: a.Label, Kind: a.Method.String(), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
 			Suffix: a.Suffix, Synced: a.Synced, Cloned: a.Suspect,
 			RenameURL: self + "/rename", RemoveURL: self + "/remove",
 			Recent: a.Recent, Fresh: a.FullAt, Suspended: a.Suspended,

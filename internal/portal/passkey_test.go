@@ -27,7 +27,7 @@ func newPasskeySite(t *testing.T) *site {
 }
 
 func withPasskeys(_ *site, o *ceremony.Options) {
-	o.Factors = []ceremony.Factor{passkey.Factor{}, totpapp.Factor{}, recovery.Factor{}}
+	o.Factors = []ceremony.Factor{passkey.Factor{}, totpapp.Factor{Issuer: o.Settings.Issuer, Params: o.Settings.TOTP}, recovery.Factor{}}
 }
 
 func newDevice(t *testing.T) *ceremonytest.Device {

@@ -21,12 +21,12 @@ func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Si
 }
 
 func withPhones(s *site, o *ceremony.Options) {
-	o.Factors = []ceremony.Factor{totpapp.Factor{}, sms.Factor{}, recovery.Factor{}}
-	o.SMS = &ceremony.SMS{
-		Number:  sms.Numbers{Country: "DE", Countries: []string{"DE"}}.Parse,
+	o.Factors = []ceremony.Factor{totpapp.Factor{Issuer: o.Settings.Issuer, Params: o.Settings.TOTP}, sms.Factor{
+		Issuer:  o.Settings.Issuer,
+		Numbers: sms.Numbers{Country: "DE", Countries: []string{"DE"}},
 		Send:    s.deliver,
-		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100,
-	}
+		Bounds:  ceremony.Quota{CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100},
+	}, recovery.Factor{}}
 }
 
 // deliver is the network to the phones.

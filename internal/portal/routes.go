@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
 )
 
 // route is one call. In a pattern "*" stands for one id.
@@ -27,15 +29,13 @@ func routes() []route {
 		return route{true, method, split(pattern), serve}
 	}
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
-	return []route{
+	all := []route{
 		page(get, "", (*visit).showSecurity),
 		page(get, "enroll", (*visit).showEnrollStart),
 		page(post, "enroll", (*visit).beginEnroll),
 		page(get, "enroll/*", (*visit).showEnroll),
 		page(post, "enroll/*/send", (*visit).sendFirst),
 		page(post, "enroll/*/confirm", (*visit).confirmEnroll),
-		page(get, "phone", (*visit).showNumber),
-		page(post, "phone", (*visit).beginPhone),
 		page(get, "challenge/*", (*visit).showChallenge),
 		page(post, "challenge/*", (*visit).answerChallenge),
 		page(post, "challenge/*/send", (*visit).sendCode),
@@ -54,17 +54,9 @@ func routes() []route {
 
 		call(get, "me", (*visit).apiMe),
 		call(get, "activity", (*visit).apiActivity),
-		call(post, "totp", (*visit).apiEnroll),
-		call(post, "totp/*/confirm", (*visit).apiConfirm),
-		call(post, "phones", (*visit).apiEnrollPhone),
-		call(post, "phones/*/send", (*visit).apiSendFirst),
-		call(post, "phones/*/confirm", (*visit).apiConfirmPhone),
-		call(post, "passkeys", (*visit).apiEnrollPasskey),
-		call(post, "passkeys/*/confirm", (*visit).apiConfirmPasskey),
 		call(post, "challenges", (*visit).apiBegin),
 		call(get, "challenges/*", (*visit).apiChallenge),
 		call(post, "challenges/*/send", (*visit).apiSend),
-		call(get, "challenges/*/passkey", (*visit).apiPasskey),
 		call(post, "challenges/*/verify", (*visit).apiVerify),
 		call(patch, "authenticators/*", (*visit).apiRename),
 		call(del, "authenticators/*", (*visit).apiRemove),
@@ -73,6 +65,22 @@ func routes() []route {
 		call(post, "recovery-codes", (*visit).apiRenew),
 		call(del, "grants/*", (*visit).apiRevoke),
 	}
+	for _, kind := range grants.Kinds() {
+		if kind.Offer == "" {
+			continue
+		}
+		all = append(all, call(post, kind.Offer, apiEnroll(kind)), call(post, kind.Offer+"/*/confirm", apiConfirm(kind)))
+		if kind.Way == grants.BySent {
+			all = append(all, call(post, kind.Offer+"/*/send", (*visit).apiSendFirst))
+		}
+		if kind.Way == grants.ByBrowser {
+			all = append(all, call(get, "challenges/*/"+kind.Name, apiAsk(kind)))
+		}
+		if kind.Field != "" {
+			all = append(all, page(get, kind.Type, showAddress(kind)), page(post, kind.Type, beginAddress(kind)))
+		}
+	}
+	return all
 }
 
 func split(path string) []string { return strings.Split(path, "/") }

@@ -129,7 +129,7 @@ func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...fu
 	}
 	made := ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return db, nil },
-		Settings: settings, Factors: []ceremony.Factor{totpapp.Factor{}, recovery.Factor{}},
+		Settings: settings, Factors: []ceremony.Factor{totpapp.Factor{Issuer: settings.Issuer, Params: settings.TOTP}, recovery.Factor{}},
 		Now: s.clock.Now, Audit: func(_ context.Context, e ceremony.Event) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -85,17 +86,10 @@ func (o *Origin) Always() grants.Methods {
 	return grants.Methods(o.Ever)
 }
 
-// The types of authenticators.
-const (
-	TypeTOTP    = "totp"    // an authenticator app
-	TypePhone   = "phone"   // codes are sent to it
-	TypePasskey = "passkey" // a public key credential
-)
-
 // Authenticator is one enrolled means of proof.
 type Authenticator struct {
 	ID         string    `json:"id"`
-	Type       string    `json:"type"`
+	Type       string    `json:"type"` // see grants.Kind
 	Label      string    `json:"label"`
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
@@ -103,13 +97,23 @@ type Authenticator struct {
 	// SuspendedAt is when its owner said that it is not theirs: it proves
 	// nothing until an older one has vouched for it.
 	SuspendedAt time.Time `json:"suspended_at,omitzero"`
-	// One of them is set, by Type.
-	TOTP    *TOTP    `json:"totp,omitempty"`
-	Phone   *Phone   `json:"phone,omitempty"`
-	Passkey *Passkey `json:"passkey,omitempty"`
+	// One of them is set, by Type; Dest, whose stored name is older than the other
+	// places to which codes go, for all to which they are sent.
+	TOTP    *TOTP        `json:"totp,omitempty"`
+	Dest    *Destination `json:"phone,omitempty"`
+	Passkey *Passkey     `json:"passkey,omitempty"`
 	// Enrollment is the id of the pending enrollment that it was, by which
 	// servers go on to name it.
 	Enrollment string `json:"enrolment,omitempty"`
+}
+
+// Methods are what a proof by the authenticator is worth by itself; none where its
+// type is not known.
+func (a *Authenticator) Methods() grants.Methods {
+	if a.Passkey != nil {
+		return a.Passkey.Methods()
+	}
+	return grants.KindOfType(a.Type).Methods
 }
 
 // TOTP is what an authenticator app's codes are checked with.
@@ -124,10 +128,21 @@ type TOTP struct {
 	Generation uint64 `json:"generation,omitempty"`
 }
 
-// Phone is where codes are sent, and those that were sent and not used.
-type Phone struct {
-	Number string     `json:"number"` // E.164
-	Codes  []SentCode `json:"codes,omitempty"`
+// Destination is where codes are sent, and those that were sent and not used.
+type Destination struct {
+	Address string     `json:"number"` // of a phone: E.164
+	Codes   []SentCode `json:"codes,omitempty"`
+}
+
+// Forget makes void what was sent there for the challenge, and lets go of what ran
+// out. A nil Destination has nothing to forget.
+func (d *Destination) Forget(challenge string, now time.Time) {
+	if d == nil {
+		return
+	}
+	d.Codes = slices.DeleteFunc(d.Codes, func(c SentCode) bool {
+		return c.Challenge == challenge || !now.Before(c.Expires)
+	})
 }
 
 // SentCode is a code that was sent for one challenge: DB.MAC of it. It is good
@@ -156,6 +171,14 @@ type Passkey struct {
 	// tells that it checked who uses it when it was made.
 	Synced       bool `json:"synced,omitempty"`
 	UserVerified bool `json:"user_verified,omitempty"`
+}
+
+// Methods are what a proof by the passkey is worth.
+func (k *Passkey) Methods() grants.Methods {
+	if k.Synced {
+		return grants.SyncedPasskey
+	}
+	return grants.BoundPasskey
 }
 
 // RecoveryCode is one look-up secret: DB.MAC of it, and when it was used.
@@ -268,10 +291,10 @@ type Pending struct {
 	// Name is what the authenticator is to call the subject.
 	Name string `json:"name,omitempty"`
 	TOTP TOTP   `json:"totp,omitzero"`
-	// Phone is the number, with the code that was sent last, and Tries the codes
+	// Dest is where codes go, with the one that was sent last, and Tries the codes
 	// that were compared with it.
-	Phone Phone `json:"phone,omitzero"`
-	Tries int   `json:"tries,omitempty"`
+	Dest  Destination `json:"phone,omitzero"`
+	Tries int         `json:"tries,omitempty"`
 	// Site is the site that a passkey is made for.
 	Site string `json:"site,omitempty"`
 	// Set is Account.Set as it was when the enrollment began.

@@ -27,7 +27,7 @@ func fill(t *testing.T, db *records.DB, user, secret string) (grants.Token, [][]
 	g, token := grants.Issue(d, h, grants.Binding{}, grants.TOTP, noon)
 	mac := db.MAC("recovery code", h[:], []byte("abcde-fghij"))
 	account := records.Account{Tenant: "staff", User: user, State: records.StateEnrolled, Authenticators: []records.Authenticator{
-		{ID: "x", Type: records.TypeTOTP, Label: "Pixel of " + user, TOTP: &records.TOTP{Secret: []byte(secret)}}},
+		{ID: "x", Type: "totp", Label: "Pixel of " + user, TOTP: &records.TOTP{Secret: []byte(secret)}}},
 		RecoveryCodes: []records.RecoveryCode{{Hash: mac[:]}}}
 	apply(t, db,
 		must[store.Op](t)(db.Accounts.Put(h, nil, account, 0, time.Time{})),

@@ -115,7 +115,7 @@ func (b *OldBank) EnrollEarlier(tenant, user string, ago time.Duration) App {
 	service, err := ceremony.New(ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return db, nil },
 		Settings: settings,
-		Factors:  []ceremony.Factor{totpapp.Factor{Skew: settings.TOTP.Skew}, recovery.Factor{}},
+		Factors:  []ceremony.Factor{totpapp.Factor{Issuer: settings.Issuer, Params: settings.TOTP}, recovery.Factor{}},
 		Now:      then,
 		Audit:    func(context.Context, ceremony.Event) {},
 	})
@@ -123,7 +123,7 @@ func (b *OldBank) EnrollEarlier(tenant, user string, ago time.Duration) App {
 		b.t.Fatal(err)
 	}
 	who := ceremony.Principal{Subject: grants.Subject{Tenant: tenant, User: user}}
-	begun, err := service.Enroll(ctx, who, "Old phone", ceremony.Leave{})
+	begun, err := service.Enroll(ctx, who, ceremony.Setup{Kind: grants.TOTP, Label: "Old phone"}, ceremony.Leave{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
-	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
@@ -179,9 +178,8 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 	s, err := ceremony.New(ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
 		Settings: w.settings,
-		Factors: []ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Skew: w.settings.TOTP.Skew},
-			sms.Factor{}, recovery.Factor{}},
-		SMS: w.phones.settings(),
+		Factors: []ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Issuer: w.settings.Issuer, Params: w.settings.TOTP},
+			w.phones.factor(w.settings.Issuer), recovery.Factor{}},
 		Now: w.Clock.Now,
 		Audit: func(_ context.Context, e ceremony.Event) {
 			w.mu.Lock()
@@ -240,7 +238,7 @@ func setup(p ceremony.Principal) ceremony.Principal {
 // EnrollAs enrolls an authenticator app for p, in another browser than p's.
 func (w *World) EnrollAs(p ceremony.Principal, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	begun, err := w.Service.Enroll(w.t.Context(), setup(p), "phone", leave)
+	begun, err := w.EnrollApp(w.t.Context(), setup(p), "phone", leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}
@@ -249,6 +247,11 @@ func (w *World) EnrollAs(p ceremony.Principal, leave ceremony.Leave) *Person {
 		w.t.Fatal("confirming:", err)
 	}
 	return &Person{Principal: p, Authenticator: done.Authenticator, Key: begun.Key, RecoveryCodes: done.RecoveryCodes}
+}
+
+// EnrollApp begins to enroll an authenticator app for p.
+func (w *World) EnrollApp(ctx context.Context, p ceremony.Principal, label string, leave ceremony.Leave) (ceremony.Enrollment, error) {
+	return w.Service.Enroll(ctx, p, ceremony.Setup{Kind: grants.TOTP, Label: label}, leave)
 }
 
 // Code is what the app shows now.

@@ -1,6 +1,7 @@
 package ceremonytest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/descope/virtualwebauthn"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -159,7 +161,7 @@ func decode(t testing.TB, s string) []byte {
 // from then on.
 func (w *World) EnrollDevice(p ceremony.Principal, d *Device, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	begun, err := w.Service.EnrollPasskey(w.t.Context(), setup(p), "key", Site, leave)
+	begun, err := w.EnrollPasskey(w.t.Context(), setup(p), "key", Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)
 	}
@@ -178,4 +180,16 @@ func (w *World) Asked(p ceremony.Principal, c ceremony.Challenge) json.RawMessag
 		w.t.Fatal("asking for a passkey:", err)
 	}
 	return options
+}
+
+// EnrollPasskey begins to enroll a passkey for p.
+func (w *World) EnrollPasskey(ctx context.Context, p ceremony.Principal, label, site string, leave ceremony.Leave) (ceremony.Enrollment, error) {
+	return w.Service.Enroll(ctx, p, ceremony.Setup{Kind: grants.Passkey, Label: label, Site: site}, leave)
+}
+
+// PasskeyOptions are the options with which the challenge of the id asks for a
+// passkey.
+func (w *World) PasskeyOptions(ctx context.Context, p ceremony.Principal, challenge string) (json.RawMessage, error) {
+	asked, err := w.Ask(ctx, p, challenge, grants.Passkey)
+	return asked.Options, err
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 )
@@ -24,13 +25,21 @@ type phones struct {
 }
 
 // The caps are small, so that tests reach them.
-func (p *phones) settings() *ceremony.SMS {
-	return &ceremony.SMS{
-		Number:  sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}}.Parse,
+func (p *phones) factor(issuer string) sms.Factor {
+	return sms.Factor{
+		Issuer:  issuer,
+		Numbers: sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}},
 		Send:    p.send,
-		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
-		PerSubject: 3, PerDestination: 10, Total: 40,
+		Bounds: ceremony.Quota{
+			CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
+			PerSubject: 3, PerDestination: 10, Total: 40,
+		},
 	}
+}
+
+// EnrollPhone begins to enroll a phone for p.
+func (w *World) EnrollPhone(ctx context.Context, p ceremony.Principal, label, number, site string, leave ceremony.Leave) (ceremony.Enrollment, error) {
+	return w.Service.Enroll(ctx, p, ceremony.Setup{Kind: grants.SMS, Label: label, Address: number, Site: site}, leave)
 }
 
 func (p *phones) send(_ context.Context, to, text string) error {
@@ -67,7 +76,7 @@ func (w *World) Texts(number string) []Text {
 // the codes that it gets.
 func (w *World) EnrollNumber(p ceremony.Principal, number string, leave ceremony.Leave) *Person {
 	w.t.Helper()
-	w.Clock.Advance(w.phones.settings().ResendAfter)
+	w.Clock.Advance(w.phones.factor("").Bounds.ResendAfter)
 	begun, err := w.EnrollPhone(w.t.Context(), setup(p), "phone", number, Site, leave)
 	if err != nil {
 		w.t.Fatal("enrolling:", err)

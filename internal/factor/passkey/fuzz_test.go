@@ -17,17 +17,17 @@ import (
 func FuzzAnswer(f *testing.F) {
 	db, factor := ceremonytest.New(f).DB, passkey.Factor{}
 	a, d := person("alice"), ceremonytest.NewDevice(f, kinds[0])
-	options, err := factor.Create(db, a, enrollment, site)
+	options, err := create(factor, db, a, enrollment, site)
 	if err != nil {
 		f.Fatal(err)
 	}
 	registration := d.Create(options)
-	key, err := factor.Register(db, a, enrollment, site, registration)
+	key, err := register(factor, db, a, enrollment, site, registration)
 	if err != nil {
 		f.Fatal(err)
 	}
 	a.Authenticators = []records.Authenticator{{Passkey: &key}}
-	request, err := factor.Ask(db, a, challenge, site)
+	request, err := ask(factor, db, a, challenge, site)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, answer string) {
-		if _, err := factor.Register(db, a, "another", site, answer); err != ceremony.ErrInvalidCode {
+		if _, err := register(factor, db, a, "another", site, answer); err != ceremony.ErrInvalidCode {
 			t.Error(err)
 		}
 		if _, err := factor.Match(db, a, ceremony.Attempt{Challenge: "another", Site: site, Answer: answer}); err != ceremony.ErrInvalidCode {
@@ -48,7 +48,7 @@ func FuzzAnswer(f *testing.F) {
 // that is right otherwise.
 func FuzzAttestationObject(f *testing.F) {
 	db, factor, a := ceremonytest.New(f).DB, passkey.Factor{}, person("alice")
-	options, err := factor.Create(db, a, enrollment, site)
+	options, err := create(factor, db, a, enrollment, site)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func FuzzAttestationObject(f *testing.F) {
 	f.Add([]byte{0xa3, 0x63, 'f', 'm', 't', 0x64, 'n', 'o', 'n', 'e', 0x67, 'a', 't', 't', 'S', 't', 'm', 't', 0xa0}, []byte("credential"))
 	client := clientData("webauthn.create", options)
 	f.Fuzz(func(t *testing.T, object, credential []byte) {
-		key, err := factor.Register(db, a, enrollment, site, answerOf(client, credential, map[string]any{
+		key, err := register(factor, db, a, enrollment, site, answerOf(client, credential, map[string]any{
 			"attestationObject": base64.RawURLEncoding.EncodeToString(object),
 		}))
 		onlyRefuses(t, err)
@@ -73,16 +73,16 @@ func FuzzAttestationObject(f *testing.F) {
 func FuzzAuthenticatorData(f *testing.F) {
 	db, factor := ceremonytest.New(f).DB, passkey.Factor{}
 	a, d := person("alice"), ceremonytest.NewDevice(f, kinds[0])
-	options, err := factor.Create(db, a, enrollment, site)
+	options, err := create(factor, db, a, enrollment, site)
 	if err != nil {
 		f.Fatal(err)
 	}
-	key, err := factor.Register(db, a, enrollment, site, d.Create(options))
+	key, err := register(factor, db, a, enrollment, site, d.Create(options))
 	if err != nil {
 		f.Fatal(err)
 	}
 	a.Authenticators = []records.Authenticator{{Passkey: &key}}
-	request, err := factor.Ask(db, a, challenge, site)
+	request, err := ask(factor, db, a, challenge, site)
 	if err != nil {
 		f.Fatal(err)
 	}

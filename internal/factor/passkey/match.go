@@ -45,7 +45,7 @@ func (f Factor) Match(db *records.DB, a *records.Account, try ceremony.Attempt) 
 		return ceremony.Proof{}, ceremony.ErrCloned
 	}
 	key.SignCount = data.Counter
-	return ceremony.Proof{Method: ceremony.PasskeyMethod(key), Authenticator: used.ID}, nil
+	return ceremony.Proof{Method: key.Methods(), Authenticator: used.ID}, nil
 }
 
 // isOurs tells whether the user handle that a discoverable passkey keeps is the

@@ -25,26 +25,27 @@ var algorithms = []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, w
 // Ask gives PublicKeyCredentialRequestOptions that name the account's passkeys
 // for the site, so that the browser offers no other. It fails with
 // ceremony.ErrMethodNotAccepted where there are none.
-func (f Factor) Ask(db *records.DB, a *records.Account, challenge, site string) (json.RawMessage, error) {
+func (f Factor) Ask(db *records.DB, a *records.Account, challenge, site string) (ceremony.Asked, error) {
 	rp, ok := f.relyingParty(site)
 	keys := keysOf(a, rp)
 	if !ok || len(keys) == 0 {
-		return nil, ceremony.ErrMethodNotAccepted
+		return ceremony.Asked{}, ceremony.ErrMethodNotAccepted
 	}
 	asked := challengeFor(db, a, protocol.AssertCeremony, challenge, site)
-	return json.Marshal(protocol.PublicKeyCredentialRequestOptions{
+	options, err := json.Marshal(protocol.PublicKeyCredentialRequestOptions{
 		Challenge:          asked[:],
 		Timeout:            int(timeout / time.Millisecond),
 		RelyingPartyID:     rp,
 		AllowedCredentials: describe(keys),
 		UserVerification:   protocol.UserVerificationRequirement(f.verification()),
 	})
+	return ceremony.Asked{Options: options}, err
 }
 
-// Create gives PublicKeyCredentialCreationOptions that exclude the account's
+// create gives PublicKeyCredentialCreationOptions that exclude the account's
 // passkeys for the site: an authenticator that has one makes no second. It fails
 // with ceremony.ErrMethodNotAccepted where the site can have no passkeys.
-func (f Factor) Create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error) {
+func (f Factor) create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error) {
 	rp, ok := f.relyingParty(site)
 	if !ok {
 		return nil, ceremony.ErrMethodNotAccepted

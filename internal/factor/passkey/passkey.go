@@ -1,7 +1,7 @@
 // Package passkey is the step-up by a passkey: a public key credential that a
 // browser's authenticator keeps for one site (WebAuthn level 3).
 //
-// A passkey is made by [Factor.Create] and [Factor.Register], and asked for by
+// A passkey is made by [Factor.Show] and [Factor.Finish], and asked for by
 // [Factor.Ask] and [Factor.Match]: each first gives the options that a browser
 // hands to the authenticator, and then reads the browser's answer. The answers are
 // read by go-webauthn, which knows their forms; what they must say is held against
@@ -65,6 +65,30 @@ func (f Factor) Serves(site string) bool {
 	return ok
 }
 
+// Begin notes the site that the passkey is for.
+func (f Factor) Begin(in ceremony.Setup, pending *records.Pending) error {
+	if !f.Serves(in.Site) {
+		return ceremony.ErrMethodNotAccepted
+	}
+	pending.Site = in.Site
+	return nil
+}
+
+// Show fills in the options with which the browser makes the passkey.
+func (f Factor) Show(db *records.DB, a *records.Account, id string, pending *records.Pending, e *ceremony.Enrollment) (err error) {
+	e.Options, err = f.create(db, a, id, pending.Site)
+	return err
+}
+
+// Finish reads the browser's answer to Show.
+func (f Factor) Finish(db *records.DB, a *records.Account, pending *records.Pending, try ceremony.Attempt) (made records.Authenticator, proof ceremony.Proof, err error) {
+	key, err := f.register(db, a, try.Challenge, pending.Site, try.Answer)
+	if err != nil {
+		return made, proof, err
+	}
+	return records.Authenticator{Passkey: &key}, ceremony.Proof{Method: key.Methods()}, nil
+}
+
 // Ready tells whether the account has a passkey that is good on the site.
 func (f Factor) Ready(a *records.Account, site string) bool {
 	rp, ok := f.relyingParty(site)
@@ -118,4 +142,4 @@ func (f Factor) verifiesUser() bool {
 	return f.UserVerification != Preferred && f.UserVerification != Discouraged
 }
 
-var _ ceremony.PasskeyFactor = Factor{}
+var _ ceremony.Factor = Factor{}

@@ -43,7 +43,7 @@ func person(name string) *records.Account {
 // creation and request are the options for the enrollment and the challenge above.
 func (b *bed) creation(a *records.Account) json.RawMessage {
 	b.t.Helper()
-	options, err := b.Create(b.db, a, enrollment, site)
+	options, err := create(b.Factor, b.db, a, enrollment, site)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func (b *bed) creation(a *records.Account) json.RawMessage {
 
 func (b *bed) request(a *records.Account) json.RawMessage {
 	b.t.Helper()
-	options, err := b.Ask(b.db, a, challenge, site)
+	options, err := ask(b.Factor, b.db, a, challenge, site)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -62,12 +62,12 @@ func (b *bed) request(a *records.Account) json.RawMessage {
 // enroll gives the account the device's passkey.
 func (b *bed) enroll(a *records.Account, d *ceremonytest.Device) *records.Passkey {
 	b.t.Helper()
-	key, err := b.Register(b.db, a, enrollment, site, d.Create(b.creation(a)))
+	key, err := register(b.Factor, b.db, a, enrollment, site, d.Create(b.creation(a)))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	a.Authenticators = append(a.Authenticators, records.Authenticator{
-		ID: fmt.Sprint(a.User, len(a.Authenticators)), Type: records.TypePasskey, Passkey: &key,
+		ID: fmt.Sprint(a.User, len(a.Authenticators)), Type: "passkey", Passkey: &key,
 	})
 	return &key
 }
@@ -154,7 +154,7 @@ func TestPasskeyOfAnotherOrigin(t *testing.T) {
 	} {
 		d.Origin, other.Origin = origin, origin
 		b.refuses(origin, a, ceremony.Attempt{Challenge: challenge, Site: site, Answer: d.Answer(b.request(a))})
-		if _, err := b.Register(b.db, person("bob"), enrollment, site, other.Create(b.creation(person("bob")))); err != ceremony.ErrInvalidCode {
+		if _, err := register(b.Factor, b.db, person("bob"), enrollment, site, other.Create(b.creation(person("bob")))); err != ceremony.ErrInvalidCode {
 			t.Errorf("registration at %q: %v", origin, err)
 		}
 	}
@@ -218,7 +218,7 @@ func TestPasskeyAnswersThatDoNotFit(t *testing.T) {
 		b.refuses(name, a, try)
 	}
 	// A challenge without an id would be the same each time.
-	options, err := b.Ask(b.db, a, "", site)
+	options, err := ask(b.Factor, b.db, a, "", site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +359,7 @@ func TestPasskeyUserVerification(t *testing.T) {
 		b := newBed(t, passkey.Factor{UserVerification: word})
 		a, d := person("alice"), ceremonytest.NewDevice(t, kinds[0])
 		d.Options.UserNotVerified = true
-		key, err := b.Register(b.db, a, enrollment, site, d.Create(b.creation(a)))
+		key, err := register(b.Factor, b.db, a, enrollment, site, d.Create(b.creation(a)))
 		if required != (err == ceremony.ErrInvalidCode) || key.UserVerified {
 			t.Errorf("%q: registered %+v, %v", word, key, err)
 		}
@@ -418,12 +418,12 @@ func TestPasskeyRelyingParty(t *testing.T) {
 		if b.Serves(tt.site) != (tt.id != "") {
 			t.Errorf("%+v: serves %t", tt, b.Serves(tt.site))
 		}
-		options, err := b.Create(b.db, person("alice"), enrollment, tt.site)
+		options, err := create(b.Factor, b.db, person("alice"), enrollment, tt.site)
 		if tt.id == "" {
 			if err != ceremony.ErrMethodNotAccepted {
 				t.Errorf("%+v: %v", tt, err)
 			}
-			if _, err := b.Register(b.db, person("alice"), enrollment, tt.site, "{}"); err != ceremony.ErrInvalidCode {
+			if _, err := register(b.Factor, b.db, person("alice"), enrollment, tt.site, "{}"); err != ceremony.ErrInvalidCode {
 				t.Errorf("%+v: %v", tt, err)
 			}
 			continue
@@ -441,7 +441,7 @@ func TestPasskeyOfAnotherRelyingParty(t *testing.T) {
 	a, d := person("alice"), ceremonytest.NewDevice(t, kinds[0])
 	wide.enroll(a, d)
 	const sub = "https://pay.app.test"
-	options, err := wide.Ask(wide.db, a, challenge, sub)
+	options, err := ask(wide.Factor, wide.db, a, challenge, sub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +455,7 @@ func TestPasskeyOfAnotherRelyingParty(t *testing.T) {
 	if narrow.Ready(a, sub) || !narrow.Ready(a, site) {
 		t.Error("ready")
 	}
-	if _, err := narrow.Ask(narrow.db, a, challenge, sub); err != ceremony.ErrMethodNotAccepted {
+	if _, err := ask(narrow.Factor, narrow.db, a, challenge, sub); err != ceremony.ErrMethodNotAccepted {
 		t.Error(err)
 	}
 }

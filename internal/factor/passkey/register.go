@@ -16,9 +16,9 @@ import (
 // one record. An RSA key of 8192 bits has half of it.
 const maxPublicKey = 2 << 10
 
-// Register reads the browser's answer to Create (WebAuthn section 7.1): what
+// register reads the browser's answer to create (WebAuthn section 7.1): what
 // AuthenticatorAttestationResponse.toJSON gives.
-func (f Factor) Register(db *records.DB, a *records.Account, enrollment, site, answer string) (records.Passkey, error) {
+func (f Factor) register(db *records.DB, a *records.Account, enrollment, site, answer string) (records.Passkey, error) {
 	rp, ok := f.relyingParty(site)
 	if !ok {
 		return records.Passkey{}, ceremony.ErrInvalidCode

@@ -109,12 +109,12 @@ func TestPasskeyRegistration(t *testing.T) {
 	b := newBed(t, passkey.Factor{})
 	m := newMade(es256(t))
 	m.transports = []string{"internal", "cable", "nfc", "internal", "carrier pigeon", strings.Repeat("x", 1000)}
-	key, err := b.Register(b.db, person("alice"), enrollment, site, m.answer(t, b.creation(person("alice"))))
+	key, err := register(b.Factor, b.db, person("alice"), enrollment, site, m.answer(t, b.creation(person("alice"))))
 	if err != nil || string(key.CredentialID) != "credential" || !slices.Equal(key.Transports, []string{"nfc", "hybrid", "internal"}) || key.Synced || !key.UserVerified {
 		t.Errorf("%+v, %v", key, err)
 	}
 	for name, kind := range map[string]map[int64]any{"RS256": rsaKey(t, -257, 2048)} {
-		if _, err := b.Register(b.db, person("alice"), enrollment, site, newMade(kind).answer(t, b.creation(person("alice")))); err != nil {
+		if _, err := register(b.Factor, b.db, person("alice"), enrollment, site, newMade(kind).answer(t, b.creation(person("alice")))); err != nil {
 			t.Error(name, err)
 		}
 	}
@@ -144,7 +144,7 @@ func TestPasskeyOfUnknownAlgorithm(t *testing.T) {
 		"no algorithm":       {1: 2, -1: 1, -2: make([]byte, 32), -3: make([]byte, 32)},
 		"nothing":            {},
 	} {
-		if _, err := b.Register(b.db, person("alice"), enrollment, site, newMade(key).answer(t, b.creation(person("alice")))); err != ceremony.ErrInvalidCode {
+		if _, err := register(b.Factor, b.db, person("alice"), enrollment, site, newMade(key).answer(t, b.creation(person("alice")))); err != ceremony.ErrInvalidCode {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -158,7 +158,7 @@ func TestPasskeyEd25519(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := person("alice")
-	key, err := b.Register(b.db, a, enrollment, site, newMade(map[int64]any{1: 1, 3: -8, -1: 6, -2: []byte(public)}).answer(t, b.creation(a)))
+	key, err := register(b.Factor, b.db, a, enrollment, site, newMade(map[int64]any{1: 1, 3: -8, -1: 6, -2: []byte(public)}).answer(t, b.creation(a)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestPasskeyRegistrationRefused(t *testing.T) {
 		return m.answer(t, options)
 	}
 	other := func(a *records.Account, enrollment, at string) string {
-		options, err := b.Create(b.db, a, enrollment, at)
+		options, err := create(b.Factor, b.db, a, enrollment, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,16 +216,16 @@ func TestPasskeyRegistrationRefused(t *testing.T) {
 		"null":                        "null",
 		"twice in one":                good + good,
 	} {
-		if key, err := b.Register(b.db, a, enrollment, site, answer); err != ceremony.ErrInvalidCode || !reflect.DeepEqual(key, records.Passkey{}) {
+		if key, err := register(b.Factor, b.db, a, enrollment, site, answer); err != ceremony.ErrInvalidCode || !reflect.DeepEqual(key, records.Passkey{}) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// The device's own authenticator is not taken a second time, for whatever site.
-	if _, err := b.Register(b.db, a, enrollment, site, good); err != nil {
+	if _, err := register(b.Factor, b.db, a, enrollment, site, good); err != nil {
 		t.Fatal(err)
 	}
 	a.Authenticators = []records.Authenticator{{Passkey: &records.Passkey{CredentialID: known.Key.ID, RelyingParty: "other.test"}}}
-	if _, err := b.Register(b.db, a, enrollment, site, good); err != ceremony.ErrInvalidCode {
+	if _, err := register(b.Factor, b.db, a, enrollment, site, good); err != ceremony.ErrInvalidCode {
 		t.Error("an excluded credential:", err)
 	}
 }
@@ -281,12 +281,12 @@ func TestPasskeyOptions(t *testing.T) {
 			seen[id] = what
 		}
 	}
-	if _, err := b.Ask(b.db, a, challenge, site); err != ceremony.ErrMethodNotAccepted {
+	if _, err := ask(b.Factor, b.db, a, challenge, site); err != ceremony.ErrMethodNotAccepted {
 		t.Error("without a passkey:", err)
 	}
 	m := newMade(es256(t))
 	m.transports = []string{"usb"}
-	key, err := b.Register(b.db, a, enrollment, site, m.answer(t, b.creation(a)))
+	key, err := register(b.Factor, b.db, a, enrollment, site, m.answer(t, b.creation(a)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestS04CodeOfTwoAppsIsUsedUpForBoth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := totpapp.Factor{Skew: 1}
+	f := totpapp.Factor{Params: totp.Params{Skew: 1}}
 	if !f.Ready(a, "") || f.Ready(&records.Account{}, "") {
 		t.Error("ready")
 	}

@@ -71,7 +71,7 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 			if may := w.MayEnroll(t.Context(), alice); !test.invited {
 				want(t, "MayEnrol", may, test.atBegin)
 			}
-			begun, err := w.Service.Enroll(t.Context(), alice, "", leave)
+			begun, err := w.EnrollApp(t.Context(), alice, "", leave)
 			want(t, "begin", err, test.atBegin)
 			if test.atBegin != nil {
 				return
@@ -91,7 +91,7 @@ func TestS15UntilPassesWhileAnEnrolmentIsPending(t *testing.T) {
 	w := ceremonytest.New(t)
 	w.Configure(until(w.Clock.Now().Add(time.Minute)))
 	alice := w.Stranger("alice")
-	begun, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+	begun, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	code := invite(w, t, "alice")
 	enroll := func(name, code string) error {
-		_, err := w.Service.Enroll(t.Context(), w.Stranger(name), "", ceremony.Leave{Invite: code})
+		_, err := w.EnrollApp(t.Context(), w.Stranger(name), "", ceremony.Leave{Invite: code})
 		return err
 	}
 	want(t, "another's", enroll("bob", code), ceremony.ErrInviteRequired)
@@ -117,7 +117,7 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 	var begun [16]ceremony.Enrollment
 	for i := range begun {
 		var err error
-		if begun[i], err = w.Service.Enroll(t.Context(), browser(w.Stranger("alice"), i), "", ceremony.Leave{Invite: " " + code + "\n"}); err != nil {
+		if begun[i], err = w.EnrollApp(t.Context(), browser(w.Stranger("alice"), i), "", ceremony.Leave{Invite: " " + code + "\n"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 	// One that ends while the enrollment is pending does not do either.
 	late = invite(w, t, "alice")
 	w.Clock.Advance(50 * time.Minute)
-	pending, err := w.Service.Enroll(t.Context(), w.Stranger("alice"), "", ceremony.Leave{Invite: late})
+	pending, err := w.EnrollApp(t.Context(), w.Stranger("alice"), "", ceremony.Leave{Invite: late})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestS15UsedInviteIsGone(t *testing.T) {
 	alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: code})
 	op := ceremony.RemoveOp(alice.Authenticator.ID)
 	want(t, "remove", w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, op)), nil)
-	_, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code})
+	_, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code})
 	want(t, "used", err, ceremony.ErrInviteRequired)
 }
 
@@ -195,7 +195,7 @@ func TestS15ResetAndLastRemovalDemandAnInvite(t *testing.T) {
 			w.Reopen()
 			alice := w.Stranger("alice")
 			want(t, "MayEnrol", w.MayEnroll(t.Context(), alice), ceremony.ErrInviteRequired)
-			_, err := w.Service.Enroll(t.Context(), alice, "", ceremony.Leave{})
+			_, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 			want(t, "without an invite", err, ceremony.ErrInviteRequired)
 			again := w.EnrollAs(alice, ceremony.Leave{Invite: invite(w, t, "alice")})
 			if len(again.RecoveryCodes) != 10 {
@@ -216,7 +216,7 @@ func TestResetTakesEverything(t *testing.T) {
 	won := w.Win(alice, view)
 	code := invite(w, t, "alice")
 	manage := w.Manage(alice, ceremony.AddOp)
-	pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+	pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestResetTakesEverything(t *testing.T) {
 	want(t, "challenge", err, ceremony.ErrNotFound)
 	want(t, "code", answer(w, t, alice.Principal, grants.TOTP, w.NextCode(alice.Key)), ceremony.ErrNotEnrolled)
 	want(t, "recovery code", answer(w, t, alice.Principal, grants.RecoveryCode, alice.RecoveryCodes[0]), ceremony.ErrNotEnrolled)
-	_, err = w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code, Manage: manage})
+	_, err = w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Invite: code, Manage: manage})
 	want(t, "invite from before", err, ceremony.ErrInviteRequired)
 }
 
@@ -241,7 +241,7 @@ func TestResetWinsAgainstWhatIsUnderWay(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	for range 8 {
 		alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: invite(w, t, "alice")})
-		pending, err := w.Service.Enroll(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
+		pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestS15PendingEnrolmentsRace(t *testing.T) {
 		var begun [2]ceremony.Enrollment
 		for i := range begun {
 			var err error
-			if begun[i], err = w.Service.Enroll(t.Context(), p, "", ceremony.Leave{}); err != nil {
+			if begun[i], err = w.EnrollApp(t.Context(), p, "", ceremony.Leave{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -306,7 +306,7 @@ func TestConfirmPassesTheChallenge(t *testing.T) {
 	w := ceremonytest.New(t)
 	confirm := func(p ceremony.Principal, challenge string) *ceremony.Won {
 		t.Helper()
-		begun, err := w.Service.Enroll(t.Context(), p, "", ceremony.Leave{})
+		begun, err := w.EnrollApp(t.Context(), p, "", ceremony.Leave{})
 		if err != nil {
 			t.Fatal(err)
 		}

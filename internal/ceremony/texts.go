@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
@@ -24,20 +25,20 @@ type Texts struct {
 }
 
 // texts tells how codes to the account's phones stand for a challenge.
-func (s *Service) texts(ctx context.Context, db *records.DB, p Principal, a *records.Account, challenge string) (Texts, error) {
+func (s *Service) texts(ctx context.Context, db *records.DB, p Principal, d Deliverer, a *records.Account, challenge string) (Texts, error) {
 	var t Texts
-	sent, err := s.sentTo(ctx, db, p)
+	sent, err := s.sentTo(ctx, db, p, d)
 	if err != nil {
 		return t, err
 	}
 	t.ResendAt = sent.next
 	for i := range a.Authenticators {
 		x := &a.Authenticators[i]
-		if x.Phone == nil {
+		if x.Dest == nil || grants.KindOfType(x.Type).Methods != d.Method() {
 			continue
 		}
-		t.Phones = append(t.Phones, Phone{x.ID, PhoneSuffix(x.Phone.Number)})
-		if code := sent.code(x.Phone, challenge); code != nil {
+		t.Phones = append(t.Phones, Phone{x.ID, d.Hint(x.Dest.Address)})
+		if code := sent.code(x.Dest, challenge); code != nil {
 			t.To = x.ID
 		}
 	}
@@ -54,26 +55,44 @@ type sentCodes struct {
 	generation uint64
 }
 
-func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal) (sentCodes, error) {
-	sent := sentCodes{ttl: s.sms.CodeTTL, now: s.now(), generation: db.Generation()}
+func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal, d Deliverer) (sentCodes, error) {
+	q := d.Quota()
+	sent := sentCodes{ttl: q.CodeTTL, now: s.now(), generation: db.Generation()}
 	row, err := db.Sends.Find(ctx, db.Holder(p.Subject), nil)
 	if err != nil {
 		return sent, err
 	}
 	sent.at = within(row.Value.At, SubjectWindow, sent.now)
-	sent.next = nextSend(sent.at, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter)
+	sent.next = nextSend(sent.at, SubjectWindow, q.PerSubject, q.ResendAfter)
 	return sent, nil
 }
 
-// code is the live code that the phone was sent for the challenge, or nil. One
+// code is the live code that went there for the challenge, or nil. One
 // that could not be sent is kept, as it may have come through after all, but is
 // not counted among the sent ones.
-func (c *sentCodes) code(phone *records.Phone, challenge string) *records.SentCode {
-	for i := range phone.Codes {
-		code := &phone.Codes[i]
+func (c *sentCodes) code(to *records.Destination, challenge string) *records.SentCode {
+	for i := range to.Codes {
+		code := &to.Codes[i]
 		if code.Challenge == challenge && code.Generation == c.generation && c.now.Before(code.Expires) && slices.ContainsFunc(c.at, code.Expires.Add(-c.ttl).Equal) {
 			return code
 		}
 	}
 	return nil
+}
+
+// sentFirst describes the code that is to confirm an enrollment.
+func (s *Service) sentFirst(ctx context.Context, db *records.DB, p Principal, d Deliverer, id string, to *records.Destination) (Sent, error) {
+	first := Sent{Suffix: d.Hint(to.Address)}
+	if !d.Serves("") {
+		return first, nil // an enrollment may outlive the settings
+	}
+	sent, err := s.sentTo(ctx, db, p, d)
+	if err != nil {
+		return first, err
+	}
+	first.ResendAt = sent.next
+	if code := sent.code(to, id); code != nil {
+		first.Expires = code.Expires
+	}
+	return first, nil
 }

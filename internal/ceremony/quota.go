@@ -10,9 +10,33 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
+// Quota bounds the codes of one kind that are sent. What is sent costs money, and
+// addresses of one's own choice bring it in for some: the caps are what stops that
+// (pumping).
+type Quota struct {
+	// CodeTTL is how long a code is good, ResendAfter how long one waits for
+	// the next.
+	CodeTTL, ResendAfter time.Duration
+	// PerSubject, PerDestination and Total bound what is sent in
+	// [SubjectWindow], [DestinationWindow] and [TotalWindow]. Half of
+	// PerDestination is for addresses that are confirmed.
+	PerSubject, PerDestination, Total int
+}
+
+// The windows in which what was sent is counted.
+const (
+	SubjectWindow     = 10 * time.Minute
+	DestinationWindow = 24 * time.Hour
+	TotalWindow       = time.Hour
+)
+
+func (q Quota) isComplete() bool {
+	return q.CodeTTL > 0 && q.ResendAfter > 0 && q.PerSubject > 0 && q.PerDestination > 0 && q.Total > 0
+}
+
 // claimed is how many of the codes to one number in a day may be sent before it was
 // confirmed: else whoever claims another's number could use up the owner's.
-func (m *SMS) claimed() int { return (m.PerDestination + 1) / 2 }
+func (q Quota) claimed() int { return (q.PerDestination + 1) / 2 }
 
 // maxGivenBack bounds the codes that are not charged within [SubjectWindow] since
 // they were not sent. Whoever can make sending fail, by a number that does not exist or by
@@ -25,29 +49,29 @@ const maxGivenBack = 10
 // change gives for the number, and tells how to take back what must not be
 // charged where it cannot be sent. The code is known again by the time at which it
 // was counted, so there is one time for all that is written.
-func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, perDestination int, change func(now time.Time) (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
-	holder := db.Holder(p.Subject)
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d Deliverer, perDestination int, change func(now time.Time) (string, []store.Op, error)) (Sent, func(context.Context) error, error) {
+	holder, q, name := db.Holder(p.Subject), d.Quota(), d.Method().String()
 	var sent Sent
 	var now time.Time
 	err := again(func() error {
 		now = s.now()
-		number, ops, err := change(now)
+		to, ops, err := change(now)
 		if err != nil {
 			return err
 		}
-		mine, err := s.oneMore(ctx, db, holder, SubjectWindow, s.sms.PerSubject, s.sms.ResendAfter, now)
+		mine, err := s.oneMore(ctx, db, holder, SubjectWindow, q.PerSubject, q.ResendAfter, now)
 		if err != nil {
 			return err
 		}
-		theirs, err := s.oneMore(ctx, db, db.NameKey("sms destination", number), DestinationWindow, perDestination, 0, now)
+		theirs, err := s.oneMore(ctx, db, db.NameKey(name+" destination", to), DestinationWindow, perDestination, 0, now)
 		if err != nil {
 			return err
 		}
-		all, err := s.oneMoreInAll(ctx, db, now)
+		all, err := s.oneMoreInAll(ctx, db, name, q.Total, now)
 		if err != nil {
 			return err
 		}
-		sent = Sent{Suffix: PhoneSuffix(number), ResendAt: now.Add(s.sms.ResendAfter), Expires: now.Add(s.sms.CodeTTL)}
+		sent = Sent{Suffix: d.Hint(to), ResendAt: now.Add(q.ResendAfter), Expires: now.Add(q.CodeTTL)}
 		return db.Apply(ctx, append(ops, mine, theirs, all)...)
 	})
 	undo := func(ctx context.Context) error {
@@ -121,9 +145,9 @@ func nextSend(at []time.Time, window time.Duration, limit int, pause time.Durati
 	return next
 }
 
-// oneMoreInAll counts one more code of all.
-func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB, now time.Time) (store.Op, error) {
-	row, err := db.Sends.Find(ctx, db.NameKey("sms total"), nil)
+// oneMoreInAll counts one more code of all of a kind.
+func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB, name string, total int, now time.Time) (store.Op, error) {
+	row, err := db.Sends.Find(ctx, db.NameKey(name+" total"), nil)
 	if err != nil {
 		return store.Op{}, err
 	}
@@ -131,7 +155,7 @@ func (s *Service) oneMoreInAll(ctx context.Context, db *records.DB, now time.Tim
 	if age := now.Sub(next.Since); age >= TotalWindow || age < 0 {
 		next = records.Sends{Since: now, Count: 1}
 	}
-	if next.Count > s.sms.Total {
+	if next.Count > total {
 		return store.Op{}, &SendWait{For: TotalWindow - now.Sub(next.Since)}
 	}
 	return db.Sends.Update(row, next, next.Since.Add(TotalWindow))

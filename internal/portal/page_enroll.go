@@ -10,7 +10,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
-	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // challengeField carries the id of the challenge that sent the person to enroll,
@@ -40,18 +39,12 @@ func (v *visit) waiting() (ceremony.Description, bool) {
 	return d, err == nil && d.Operation == ""
 }
 
-// kinds are the kinds of authenticators, the best first, by the name that a form
-// sends.
-var kinds = []struct {
-	name   string
-	method grants.Methods
-}{{pages.MethodPasskey, grants.Passkey}, {pages.MethodTOTP, grants.TOTP}, {pages.MethodSMS, grants.SMS}}
-
-// namesOf are the names of the kinds by which one can prove with the methods.
+// namesOf are the names of the kinds by which one can prove with the methods, the
+// best first.
 func namesOf(methods grants.Methods) (names []string) {
-	for _, k := range kinds {
-		if methods&k.method == k.method {
-			names = append(names, k.name)
+	for _, k := range grants.Kinds() {
+		if k.Offer != "" && methods&k.Methods == k.Methods {
+			names = append(names, k.Name)
 		}
 	}
 	return names
@@ -112,20 +105,24 @@ func (v *visit) enrollStart(o outcome) error {
 
 // beginEnroll begins the chosen kind.
 func (v *visit) beginEnroll() error {
-	kind := cmp.Or(v.form["kind"], pages.MethodTOTP)
-	if !slices.Contains(namesOf(v.service().Offers(v.site.Origin)), kind) {
+	name := cmp.Or(v.form["kind"], pages.MethodTOTP)
+	if !slices.Contains(namesOf(v.service().Offers(v.site.Origin)), name) {
 		return invalid("kind", "is none of those offered")
 	}
-	ctx, label, leave := v.r.Context(), v.form["label"], v.leave(v.form["invite"])
-	switch kind {
-	case pages.MethodSMS:
-		return v.numberPage(fresh) // which has the rest of the form with it
-	case pages.MethodPasskey:
-		e, err := v.service().EnrollPasskey(ctx, v.who, label, v.site.Origin, leave)
-		return v.begun(kind, e, err)
+	method, err := grants.ParseMethod(name)
+	if err != nil {
+		return err
 	}
-	e, err := v.service().Enroll(ctx, v.who, label, leave)
-	return v.begun(kind, e, err)
+	kind := grants.KindOf(method)
+	if kind.Field != "" {
+		return v.addressPage(kind, fresh) // which has the rest of the form with it
+	}
+	e, err := v.service().Enroll(v.r.Context(), v.who, v.setup(kind, v.form["label"], ""), v.leave(v.form["invite"]))
+	if notSent(err) {
+		v.forgetManage()
+		return v.enrollPage(e.ID, v.unsent(name, err))
+	}
+	return v.begun(name, e, err)
 }
 
 // begun sends on to the page that shows the enrollment, so that loading that page
@@ -161,10 +158,10 @@ func (v *visit) enrollPage(id string, o outcome) error {
 	}
 	waiting, _ := v.waiting()
 	confirm := v.url("enroll/" + e.ID + "/confirm")
-	switch e.Method {
-	case grants.SMS:
-		return v.phonePage(e, o, waiting.ID, confirm)
-	case grants.Passkey:
+	switch kind := grants.KindOf(e.Method); kind.Way {
+	case grants.BySent:
+		return v.sentPage(kind, e, o, waiting.ID, confirm)
+	case grants.ByBrowser:
 		v.render(o.status, pages.EnrollPasskey{
 			Page: v.page(), CreationOptions: string(e.Options), Label: e.Label, Expires: e.Expires, Challenge: waiting.ID,
 			Error: o.wrong, FormURL: confirm, OtherURL: v.enrollFor("enroll", waiting.ID), CancelURL: v.url(""),
@@ -181,19 +178,6 @@ func (v *visit) enrollPage(id string, o outcome) error {
 		FormURL: confirm, CancelURL: v.url(""),
 	})
 	return nil
-}
-
-// wrongAnswer is what is told of a wrong answer of the kind.
-func wrongAnswer(method grants.Methods) pages.FieldError {
-	switch method {
-	case grants.RecoveryCode:
-		return pages.WrongRecovery
-	case grants.SMS:
-		return pages.WrongSMS
-	case grants.Passkey:
-		return pages.WrongPasskey
-	}
-	return pages.WrongCode
 }
 
 // confirmEnroll takes the first proof. Recovery codes are shown in the answer to
@@ -223,7 +207,7 @@ func (v *visit) confirmEnroll() error {
 		return v.redirect(v.done(pages.Added))
 	}
 	v.render(http.StatusOK, pages.RecoveryCodes{
-		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: pageKind(done.Authenticator.Type), ContinueURL: next, ContinueFor: action, Lead: lead,
+		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: done.Authenticator.Method.String(), ContinueURL: next, ContinueFor: action, Lead: lead,
 	})
 	return nil
 }
@@ -234,17 +218,9 @@ func (v *visit) notConfirmed(wrong error) error {
 	if err != nil {
 		return err
 	}
-	o := outcome{status: http.StatusUnprocessableEntity, wrong: wrongAnswer(e.Method)}
+	o := outcome{status: http.StatusUnprocessableEntity, wrong: pages.WrongAnswer(e.Method.String())}
 	if clock := (*ceremony.ClockOff)(nil); errors.As(wrong, &clock) {
 		o.wrong, o.clockOff = pages.WrongClock, wholeMinutes(clock.By)
 	}
 	return v.enrollPage(e.ID, o)
-}
-
-// pageKind is what the pages call a type of authenticator.
-func pageKind(recordType string) string {
-	if recordType == records.TypePhone {
-		return pages.MethodSMS
-	}
-	return recordType
 }

@@ -3,37 +3,15 @@ package ceremony
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
-	"github.com/stepup-gateway/caddy-stepup/totp"
 )
-
-// Enrollment is an authenticator that waits for its first proof.
-type Enrollment struct {
-	ID string
-	// Method is its means of proof: grants.TOTP, SMS or Passkey.
-	Method grants.Methods
-	Label  string
-	// Key is a secret of an authenticator app, URI the same as otpauth. Both
-	// are shown to their owner until it is confirmed.
-	Key totp.Key
-	URI string
-	// Sent tells of the code that a phone was sent. Expires is zero where none is
-	// good now.
-	Sent Sent
-	// Options are the JSON that a browser makes a passkey with.
-	Options json.RawMessage
-	Expires time.Time
-}
 
 // Leave is what allows an enrollment beyond the policy: an invite for the first
 // authenticator, a grant for step_up.manage for further ones. A server's API key
@@ -63,82 +41,45 @@ func newEnrollmentID() []byte {
 	return id
 }
 
-// Enroll begins the enrollment of an authenticator app. The first authenticator is
-// allowed by the operator's policy (S15), further ones by a grant for
-// step_up.manage bound to [AddOp] (S14), which it spends.
+// Enroll begins the enrollment of an authenticator. The first one is allowed by the
+// operator's policy (S15), further ones by a grant for step_up.manage bound to
+// [AddOp] (S14), which it spends. Where codes are sent, the first one is: if it
+// cannot be, the enrollment stands, and [Service.SendFirstCode] sends another; the
+// error is then [ErrNotSent] or a [SendWait], and the Enrollment is good.
 //
 // It fails with [ErrInviteRequired], [ErrEnrollmentDenied], [ErrManageRequired],
-// [ErrEnrolled], [ErrLimit] or a [Field].
-func (s *Service) Enroll(ctx context.Context, p Principal, label string, leave Leave) (Enrollment, error) {
-	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
-		key, err := totp.NewKey(s.set.TOTP)
-		if err != nil {
-			return Enrollment{}, err
-		}
-		pending := records.Pending{Type: records.TypeTOTP, Label: label,
-			TOTP: records.TOTP{Secret: key.Secret, Algorithm: key.Algorithm, Digits: key.Digits}}
-		db, id, err := s.begin(ctx, p, &pending, "Authenticator app", leave)
-		if err != nil {
-			return Enrollment{}, err
-		}
-		return s.enrollment(ctx, db, p, id, &pending)
-	})
-}
-
-// EnrollPasskey is [Service.Enroll] of a passkey for the site (scheme://host). Where
-// there can be none it fails with [ErrMethodNotAccepted].
-func (s *Service) EnrollPasskey(ctx context.Context, p Principal, label, site string, leave Leave) (Enrollment, error) {
-	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
-		// Asked first: the grant that allows it would be spent for nothing.
-		if f := s.passkeys(); f == nil || !f.Serves(site) {
-			return Enrollment{}, ErrMethodNotAccepted
-		}
-		pending := records.Pending{Type: records.TypePasskey, Label: label, Site: site}
-		db, id, err := s.begin(ctx, p, &pending, "Passkey", leave)
-		if err != nil {
-			return Enrollment{}, err
-		}
-		return s.enrollment(ctx, db, p, id, &pending)
-	})
-}
-
-// EnrollPhone is [Service.Enroll] of a phone, which is sent its first code for use
-// on the site (scheme://host). Where
-// the code cannot be sent the enrollment stands, and [Service.SendFirstCode] sends
-// another; the error is then [ErrNotSent] or a [SendWait], and the Enrollment is
-// good.
-func (s *Service) EnrollPhone(ctx context.Context, p Principal, label, number, site string, leave Leave) (Enrollment, error) {
-	return s.reportEnroll(ctx, p, func() (Enrollment, error) {
-		if s.sms == nil {
-			return Enrollment{}, ErrNoSMS
-		}
-		number, err := s.sms.Number(number)
-		if err != nil {
-			return Enrollment{}, err
-		}
-		pending := records.Pending{Type: records.TypePhone, Label: label, Site: site, Phone: records.Phone{Number: number}}
-		db, id, err := s.begin(ctx, p, &pending, "Phone", leave)
-		if err != nil {
-			return Enrollment{}, err
-		}
-		e, err := s.enrollment(ctx, db, p, id, &pending)
-		if err != nil {
-			return e, err
-		}
-		e.Sent, err = s.sendFirstCode(ctx, db, p, e.ID)
-		e.Sent.Suffix = PhoneSuffix(number)
-		return e, err
-	})
-}
-
-func (s *Service) reportEnroll(ctx context.Context, p Principal, begin func() (Enrollment, error)) (Enrollment, error) {
-	e, err := begin()
+// [ErrEnrolled], [ErrLimit], [ErrMethodNotAccepted], a [Field], or what else the
+// factor's Begin fails with.
+func (s *Service) Enroll(ctx context.Context, p Principal, in Setup, leave Leave) (Enrollment, error) {
+	e, err := s.enroll(ctx, p, in, leave)
 	// Who has the whole id of a server's is shown the secret: see Begun.
 	event := Event{Kind: "enrol", Outcome: "begun", Object: EnrollmentUUID(e.ID), Method: e.Method.String()}
 	if err != nil {
 		event.Outcome, event.Cause = "refused", causeOf(err)
 	}
 	s.report(ctx, p, event)
+	return e, err
+}
+
+func (s *Service) enroll(ctx context.Context, p Principal, in Setup, leave Leave) (Enrollment, error) {
+	kind, f := grants.KindOf(in.Kind), s.factor(in.Kind)
+	if f == nil || kind.Type == "" {
+		return Enrollment{}, ErrMethodNotAccepted
+	}
+	pending := records.Pending{Type: kind.Type, Label: in.Label}
+	// Asked first: the grant that allows it would be spent for nothing.
+	if err := f.Begin(in, &pending); err != nil {
+		return Enrollment{}, err
+	}
+	db, id, err := s.begin(ctx, p, &pending, kind.Label, leave)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	e, err := s.enrollment(ctx, db, p, id, &pending)
+	if d, sends := f.(Deliverer); sends && err == nil {
+		e.Sent, err = s.sendFirstCode(ctx, db, p, e.ID)
+		e.Sent.Suffix = d.Hint(pending.Dest.Address)
+	}
 	return e, err
 }
 
@@ -235,82 +176,24 @@ func (s *Service) firstNeedsInvite(a *records.Account) bool {
 	return true
 }
 
-var methodsOf = map[string]grants.Methods{
-	records.TypeTOTP: grants.TOTP, records.TypePhone: grants.SMS, records.TypePasskey: grants.Passkey,
-}
-
+// enrollment is what its owner is shown of a pending one.
 func (s *Service) enrollment(ctx context.Context, db *records.DB, p Principal, id []byte, pending *records.Pending) (Enrollment, error) {
-	e := Enrollment{ID: idText(id), Method: methodsOf[pending.Type], Label: pending.Label, Expires: pending.Expires}
-	var err error
-	switch pending.Type {
-	case records.TypeTOTP:
-		e.Key = s.key(&pending.TOTP)
-		e.URI = e.Key.URI(s.set.Issuer, pending.Name)
-	case records.TypePhone:
-		e.Sent.Suffix = PhoneSuffix(pending.Phone.Number)
-		if s.sms == nil {
-			break // an enrollment may outlive the settings
-		}
-		var sent sentCodes
-		if sent, err = s.sentTo(ctx, db, p); err != nil {
-			return e, err
-		}
-		e.Sent.ResendAt = sent.next
-		if code := sent.code(&pending.Phone, e.ID); code != nil {
-			e.Sent.Expires = code.Expires
-		}
-	case records.TypePasskey:
-		e.Options, err = s.creation(ctx, db, p, e.ID, pending.Site)
-	}
-	return e, err
-}
-
-func (s *Service) creation(ctx context.Context, db *records.DB, p Principal, id, site string) (json.RawMessage, error) {
-	factor := s.passkeys()
-	if factor == nil {
-		return nil, ErrMethodNotAccepted
+	e := Enrollment{ID: idText(id), Method: grants.KindOfType(pending.Type).Methods, Label: pending.Label, Expires: pending.Expires}
+	f := s.factorOf(pending.Type)
+	if f == nil {
+		return e, ErrMethodNotAccepted
 	}
 	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
-	return factor.Create(db, named(account.Value, p), id, site)
-}
-
-// named is the account with its subject in it, also where there is none yet.
-func named(a records.Account, p Principal) *records.Account {
-	a.Tenant, a.User = p.Tenant, p.User
-	return &a
-}
-
-// key is a stored secret with the skew that is configured today.
-func (s *Service) key(t *records.TOTP) totp.Key {
-	return totp.Key{Secret: t.Secret, Params: totp.Params{Algorithm: t.Algorithm, Digits: t.Digits, Skew: s.set.TOTP.Skew}}
-}
-
-// InvitePrefix begins every invite, so that one is told from a code.
-const InvitePrefix = "sui_"
-
-// NewInvite makes an invite and the hash under which [Service.Invite] stores it.
-func NewInvite() (code string, hash [32]byte) {
-	raw := make([]byte, 16)
-	rand.Read(raw) // never fails: crypto/rand ends the program instead
-	code = InvitePrefix + base64.RawURLEncoding.EncodeToString(raw)
-	return code, inviteHash(code)
-}
-
-// inviteHash needs no key: an invite is 128 random bits.
-func inviteHash(code string) [32]byte {
-	return sha256.Sum256([]byte("step-up invite\x00" + strings.TrimSpace(code)))
-}
-
-// findInvite gives p's live invite of that hash, or [ErrInviteRequired].
-func (s *Service) findInvite(ctx context.Context, db *records.DB, p Principal, hash [32]byte) (records.Row[records.Invite], error) {
-	invite, err := db.Invites.Get(ctx, db.Holder(p.Subject), hash[:])
-	if errors.Is(err, records.ErrNotFound) || err == nil && !s.now().Before(invite.Value.Expires) {
-		return invite, ErrInviteRequired
+	if err := f.Show(db, named(account.Value, p), e.ID, pending, &e); err != nil {
+		return e, err
 	}
-	return invite, err
+	if d, sends := f.(Deliverer); sends {
+		e.Sent, err = s.sentFirst(ctx, db, p, d, e.ID, &pending.Dest)
+	}
+	return e, err
 }
 
 // Pending gives p's enrollment that waits for its first proof, to show it again.

@@ -15,11 +15,13 @@ import (
 // No message is sent by opening a page, only by sending a form: it costs money,
 // and browsers open pages on their own.
 
-// showNumber asks for a phone's number.
-func (v *visit) showNumber() error { return v.numberPage(fresh) }
+// showAddress asks where codes of the kind are to go.
+func showAddress(kind grants.Kind) func(*visit) error {
+	return func(v *visit) error { return v.addressPage(kind, fresh) }
+}
 
-func (v *visit) numberPage(o outcome) error {
-	if err := v.offered(grants.SMS); err != nil {
+func (v *visit) addressPage(kind grants.Kind, o outcome) error {
+	if err := v.offered(kind.Methods); err != nil {
 		return err
 	}
 	_, may, err := v.mayAdd()
@@ -27,7 +29,7 @@ func (v *visit) numberPage(o outcome) error {
 	case errors.Is(err, ceremony.ErrInviteRequired) && v.form == nil:
 		return v.redirect(v.url("enroll"))
 	case errors.Is(err, ceremony.ErrInviteRequired) && v.form["invite"] == "":
-		return v.enrollStart(outcome{status: http.StatusForbidden, kind: pages.MethodSMS, wrong: pages.MissingInvite})
+		return v.enrollStart(outcome{status: http.StatusForbidden, kind: kind.Name, wrong: pages.MissingInvite})
 	case !may && !errors.Is(err, ceremony.ErrInviteRequired):
 		return err
 	}
@@ -37,47 +39,53 @@ func (v *visit) numberPage(o outcome) error {
 	waiting, _ := v.waiting()
 	v.render(o.status, pages.EnrollPhone{
 		Page: v.page(), Number: v.form["number"], Label: v.form["label"], Invite: v.form["invite"], Challenge: waiting.ID,
-		SendURL: v.url("phone"), AttemptsLeft: -1, Error: o.wrong, CancelURL: v.url(""),
+		SendURL: v.url(kind.Type), AttemptsLeft: -1, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
 }
 
-// beginPhone sends the first code to the number. Where that fails the enrollment
-// stands, since what allowed it is spent, and its page offers to send another.
-func (v *visit) beginPhone() error {
-	if err := v.offered(grants.SMS); err != nil {
-		return err
+// beginAddress sends the first code there. Where that fails the enrollment stands,
+// since what allowed it is spent, and its page offers to send another.
+func beginAddress(kind grants.Kind) func(*visit) error {
+	return func(v *visit) error {
+		if err := v.offered(kind.Methods); err != nil {
+			return err
+		}
+		e, err := v.service().Enroll(v.r.Context(), v.who, v.setup(kind, v.form["label"], v.form["number"]), v.leave(v.form["invite"]))
+		field := (*ceremony.Field)(nil)
+		switch {
+		case notSent(err):
+			v.forgetManage()
+			return v.enrollPage(e.ID, v.unsent(kind.Name, err))
+		case errors.Is(err, ceremony.ErrNumberRefused):
+			return v.addressPage(kind, outcome{status: http.StatusUnprocessableEntity, wrong: pages.PhoneNotAllowed})
+		case errors.As(err, &field) && field.Name != "label":
+			return v.addressPage(kind, outcome{status: http.StatusUnprocessableEntity, wrong: pages.BadPhone})
+		}
+		return v.begun(kind.Name, e, err)
 	}
-	e, err := v.service().EnrollPhone(v.r.Context(), v.who, v.form["label"], v.form["number"], v.site.Origin, v.leave(v.form["invite"]))
-	field := (*ceremony.Field)(nil)
-	switch {
-	case notSent(err):
-		v.forgetManage()
-		return v.enrollPage(e.ID, v.unsent(err))
-	case errors.Is(err, ceremony.ErrNumberRefused):
-		return v.numberPage(outcome{status: http.StatusUnprocessableEntity, wrong: pages.PhoneNotAllowed})
-	case errors.As(err, &field) && field.Name != "label":
-		return v.numberPage(outcome{status: http.StatusUnprocessableEntity, wrong: pages.BadPhone})
-	}
-	return v.begun(pages.MethodSMS, e, err)
 }
 
 // unsent is what is told where a code was not sent, with the field that tells
 // programs when to come back.
-func (v *visit) unsent(err error) outcome {
+func (v *visit) unsent(kind string, err error) outcome {
 	wait := (*ceremony.SendWait)(nil)
 	if !errors.As(err, &wait) {
-		return outcome{status: http.StatusServiceUnavailable, kind: pages.MethodSMS, wrong: pages.NotSent}
+		return outcome{status: http.StatusServiceUnavailable, kind: kind, wrong: pages.NotSent}
 	}
 	v.w.Header().Set("Retry-After", strconv.FormatInt(problem.Seconds(wait.For), 10))
-	return outcome{status: http.StatusTooManyRequests, kind: pages.MethodSMS, wrong: pages.TooManySends, resend: wait.For}
+	return outcome{status: http.StatusTooManyRequests, kind: kind, wrong: pages.TooManySends, resend: wait.For}
 }
 
-// phonePage asks for the code that was sent to a phone.
-func (v *visit) phonePage(e ceremony.Enrollment, o outcome, challenge, confirm string) error {
+// sentPage asks for the code that was sent.
+func (v *visit) sentPage(kind grants.Kind, e ceremony.Enrollment, o outcome, challenge, confirm string) error {
+	changeURL := ""
+	if kind.Field != "" {
+		changeURL = v.enrollFor(kind.Type, challenge)
+	}
 	v.render(o.status, pages.EnrollPhone{
 		Page: v.page(), SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
-		FormURL: confirm, ChangeURL: v.enrollFor("phone", challenge), Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
+		FormURL: confirm, ChangeURL: changeURL, Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
 }
@@ -91,7 +99,7 @@ func (v *visit) resendAfter(at time.Time, o outcome) time.Duration {
 func (v *visit) sendFirst() error {
 	_, err := v.service().SendFirstCode(v.r.Context(), v.who, v.id())
 	if notSent(err) {
-		return v.enrollPage(v.id(), v.unsent(err))
+		return v.enrollPage(v.id(), v.unsent("", err))
 	}
 	if err != nil {
 		return err
@@ -105,15 +113,16 @@ func (v *visit) sendCode() error {
 	if _, err := v.describe(v.id()); err != nil {
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity})
 	}
-	_, err := v.service().SendCode(v.r.Context(), v.who, v.id(), v.form["phone"])
+	sent, err := v.service().SendCode(v.r.Context(), v.who, v.id(), v.form["phone"])
+	kind := sent.Method.String()
 	wait := (*ceremony.Wait)(nil)
 	switch {
 	case err == nil:
-		return v.redirect(v.methodURL(v.id(), pages.MethodSMS))
+		return v.redirect(v.methodURL(v.id(), kind))
 	case notSent(err):
-		return v.challengePage(v.unsent(err))
+		return v.challengePage(v.unsent(kind, err))
 	case errors.As(err, &wait) && !wait.Disabled:
-		return v.challengePage(outcome{status: http.StatusTooManyRequests, kind: pages.MethodSMS})
+		return v.challengePage(outcome{status: http.StatusTooManyRequests, kind: kind})
 	}
 	return err
 }

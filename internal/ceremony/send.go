@@ -1,0 +1,247 @@
+package ceremony
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store"
+)
+
+var (
+	// ErrNotSent tells that a code could not be sent. Nothing is burned by it,
+	// and the next may be sent at once; but not without end.
+	ErrNotSent = errors.New("the code could not be sent")
+	// ErrNumberRefused tells that a phone number is one to which no codes are
+	// sent, such as of a country that the operator did not name.
+	ErrNumberRefused = errors.New("no codes are sent to this number")
+	// ErrNoSMS tells that no codes are sent here.
+	ErrNoSMS = errors.New("codes are not sent to phones here")
+	// ErrTooManySends tells that no code is sent now. See [SendWait].
+	ErrTooManySends = errors.New("too many codes were sent")
+)
+
+// SendWait is ErrTooManySends with what to wait for.
+type SendWait struct{ For time.Duration }
+
+func (e *SendWait) Error() string   { return ErrTooManySends.Error() }
+func (e *SendWait) Is(t error) bool { return t == ErrTooManySends }
+
+// Sent is a code that is on its way.
+type Sent struct {
+	// Method is the kind that sends, also where sending failed.
+	Method grants.Methods
+	// Suffix is by what its owner knows again where it was sent: the last digits
+	// of a number.
+	Suffix string
+	// ResendAt is when the next may be asked for, Expires when this one ends.
+	ResendAt, Expires time.Time
+}
+
+// SendCode sends a code for p's challenge to one of p's phones; the empty id
+// means the first. The code that was sent for the challenge before is void.
+//
+// It fails with [ErrNotFound], [ErrExpired], [ErrMethodNotAccepted], [ErrNoSMS], a
+// [Wait] while no answer would be looked at, a [SendWait], or [ErrNotSent].
+func (s *Service) SendCode(ctx context.Context, p Principal, challenge, authenticator string) (Sent, error) {
+	c, d, sent, err := s.sendCode(ctx, p, challenge, authenticator)
+	sent.Method = sendKind(d)
+	e := sendEvent(sent.Method)
+	e.Object, e.Action = c.ID, c.Demand.Action.String()
+	if err != nil {
+		e.Outcome, e.Cause = "refused", causeOf(err)
+	}
+	s.report(ctx, p, e)
+	return sent, err
+}
+
+func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenticator string) (Challenge, Deliverer, Sent, error) {
+	if !s.sends() {
+		return Challenge{}, nil, Sent{}, ErrNoSMS
+	}
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return Challenge{}, nil, Sent{}, err
+	}
+	row, err := s.findChallenge(ctx, db, p, challenge)
+	if err != nil {
+		return Challenge{}, nil, Sent{}, err
+	}
+	c, err := challengeOf(db, row)
+	if err != nil {
+		return c, nil, Sent{}, err
+	}
+	account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+	if err != nil {
+		return c, nil, Sent{}, err
+	}
+	d := s.sending(&account.Value, &c, authenticator)
+	if d == nil {
+		return c, nil, Sent{}, ErrMethodNotAccepted
+	}
+	if b, err := s.budget(ctx, db, p, db.Holder(p.Subject)); err != nil {
+		return c, d, Sent{}, err
+	} else if w := b.wait(s.now()); w != nil {
+		return c, d, Sent{}, w
+	}
+	var to, code string
+	sent, undo, err := s.reserve(ctx, db, p, d, d.Quota().PerDestination, func(now time.Time) (string, []store.Op, error) {
+		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
+		if err != nil {
+			return "", nil, err
+		}
+		changed := cloneAccount(account.Value)
+		fit := s.fit(db, &changed, &c)
+		dest := destinationOf(&fit, d, authenticator)
+		if dest == nil && destinationOf(&changed, d, authenticator) != nil {
+			return "", nil, s.blocked(db, &changed, &c, d.Method())
+		}
+		if dest == nil {
+			return "", nil, ErrNotFound
+		}
+		for i := range changed.Authenticators {
+			changed.Authenticators[i].Dest.Forget(c.ID, now)
+		}
+		to, code = dest.Address, d.Remember(db, dest, c.ID, now)
+		put, err := db.Accounts.Update(account, changed, never)
+		return to, []store.Op{put}, err
+	})
+	if err != nil {
+		return c, d, Sent{}, err
+	}
+	if err := d.Deliver(ctx, to, Message{Code: code, Label: cmp.Or(c.Label, c.Demand.Action.String()), Site: c.Site}); err != nil {
+		return c, d, Sent{}, s.notSent(ctx, db, undo)
+	}
+	return c, d, sent, nil
+}
+
+// sends reports whether codes are sent at all.
+func (s *Service) sends() bool {
+	return slices.ContainsFunc(s.factors, func(f Factor) bool {
+		_, sends := f.(Deliverer)
+		return sends && f.Serves("")
+	})
+}
+
+// sending is what sends a code for the challenge: to the authenticator of the id,
+// or with the empty one by the first kind that the challenge takes and the account
+// has, else by the first that it takes. Nil where it takes none.
+func (s *Service) sending(a *records.Account, c *Challenge, authenticator string) (first Deliverer) {
+	for _, f := range s.factors {
+		d, sends := f.(Deliverer)
+		if !sends || !d.Serves("") || !s.accepts(c, d.Method()) {
+			continue
+		}
+		if destinationOf(a, d, authenticator) != nil {
+			return d
+		}
+		if first == nil {
+			first = d
+		}
+	}
+	return first
+}
+
+// destinationOf is where the codes of d go for the authenticator of the id, or for
+// the first of its kind with the empty one; nil where there is none.
+func destinationOf(a *records.Account, d Deliverer, id string) *records.Destination {
+	for i := range a.Authenticators {
+		x := &a.Authenticators[i]
+		if x.Dest != nil && grants.KindOfType(x.Type).Methods == d.Method() && (id == "" || x.ID == id) {
+			return x.Dest
+		}
+	}
+	return nil
+}
+
+// sendKind is the kind of what d sends; of the first kind that is sent where nobody
+// got so far as to say which.
+func sendKind(d Deliverer) grants.Methods {
+	if d == nil {
+		return grants.SMS
+	}
+	return d.Method()
+}
+
+func sendEvent(kind grants.Methods) Event {
+	return Event{Kind: kind.String(), Outcome: "sent", Method: kind.String()}
+}
+
+// SendFirstCode sends another code for p's pending enrollment. It fails as
+// [Service.SendCode] does.
+func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrollment string) (Sent, error) {
+	if !s.sends() {
+		return Sent{}, ErrNoSMS
+	}
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return Sent{}, err
+	}
+	return s.sendFirstCode(ctx, db, p, enrollment)
+}
+
+func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrollment string) (Sent, error) {
+	d, sent, err := s.sendFirst(ctx, db, p, enrollment)
+	e := sendEvent(sendKind(d))
+	e.Cause, e.Object = "enrolment", EnrollmentUUID(enrollment)
+	if err != nil {
+		e.Outcome, e.Cause, e.Object = "refused", causeOf(err), ""
+	}
+	s.report(ctx, p, e)
+	return sent, err
+}
+
+func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, enrollment string) (Deliverer, Sent, error) {
+	begun, err := s.findPending(ctx, db, p, enrollment)
+	if err != nil {
+		return nil, Sent{}, err
+	}
+	d := s.deliverer(begun.Value.Type)
+	if d == nil {
+		return nil, Sent{}, ErrNotFound
+	}
+	var m Message
+	var to string
+	sent, undo, err := s.reserve(ctx, db, p, d, d.Quota().claimed(), func(now time.Time) (string, []store.Op, error) {
+		pending, err := s.findPending(ctx, db, p, enrollment)
+		if err != nil {
+			return "", nil, err
+		}
+		next := pending.Value
+		next.Dest.Codes, to, m.Site = nil, next.Dest.Address, next.Site
+		m.Code = d.Remember(db, &next.Dest, enrollment, now)
+		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
+		return to, []store.Op{put}, err
+	})
+	if err == nil && d.Deliver(ctx, to, m) != nil {
+		err = s.notSent(ctx, db, undo)
+	}
+	return d, sent, err
+}
+
+// maxTries is how many codes are compared with the one that confirms an address.
+// Its subject may begin anew, but is sent another code then, and those are few.
+const maxTries = 5
+
+// trySent counts one more try at a code that was sent before it is looked at.
+func (s *Service) trySent(ctx context.Context, db *records.DB, p Principal, id string) error {
+	return again(func() error {
+		row, err := s.findPending(ctx, db, p, id)
+		if err != nil || grants.KindOfType(row.Value.Type).Way != grants.BySent {
+			return err
+		}
+		next := row.Value
+		if next.Tries++; next.Tries > maxTries {
+			return ErrExpired
+		}
+		put, err := db.Pendings.Update(row, next, next.Expires.Add(tidyAfter))
+		if err != nil {
+			return err
+		}
+		return db.Apply(ctx, put)
+	})
+}
