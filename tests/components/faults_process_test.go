@@ -14,10 +14,12 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
-// newOnDirectory is newOnDisk with the database in a directory like any other.
+// newOnDirectory is newOnDisk with the database in a directory like any other, and
+// room for the forms of all rounds.
 func newOnDirectory(t *testing.T) *onDisk {
 	t.Helper()
 	d := newOnDisk(t)
+	d.text = strings.Replace(d.text, "issuer", "limits {\n\t\t\theld {\n\t\t\t\ttotal 8GiB\n\t\t\t}\n\t\t}\n\t\tissuer", 1)
 	d.start()
 	return d
 }
@@ -126,8 +128,8 @@ func (d *onDisk) form(p *gateway.Person, body string) {
 	}
 	switch {
 	case err != nil:
-		d.t.Errorf("a form: %v", err)
+		d.t.Fatalf("a form: %v", err)
 	case resp.StatusCode != http.StatusSeeOther && resp.StatusCode != http.StatusServiceUnavailable:
-		d.t.Errorf("a form: %s", resp.Status)
+		d.t.Fatalf("a form: %s", resp.Status)
 	}
 }
