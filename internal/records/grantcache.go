@@ -13,7 +13,8 @@ import (
 
 const grantPrefix = "g/"
 
-// GrantRow is a grant as stored under "g/" holder SHA-256-of-token.
+// GrantRow is a grant as stored under "g/" holder SHA-256-of-token, in formGrant;
+// versions before stored its JSON.
 type GrantRow struct {
 	Action    string `json:"action"` // the name; the grant itself has only its digest
 	Digest    []byte `json:"digest"`

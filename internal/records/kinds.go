@@ -9,7 +9,8 @@ import (
 )
 
 // All records below are stored as the byte 1 and their JSON, sealed; those that
-// can be used once as the byte 2, their generation and their JSON. A change of
+// can be used once as the byte 2, their generation and their JSON. Held requests
+// and grants have forms of their own. A change of
 // their form gets a new first byte and a reader for the old one.
 
 // State tells where a subject stands with enrollment.

@@ -150,7 +150,7 @@ func newDB(db *DB) *DB {
 	db.Names = newTable[Name](db, "n/")
 	db.Sends = newTable[Sends](db, "m/")
 	db.Activities = newTable[Activity](db, "l/")
-	db.grantRows = newOnceTable[GrantRow](db, grantPrefix)
+	db.grantRows = newPackedTable(db, grantPrefix, &packedGrant)
 	db.counts = newTable[Counted](db, "u/")
 	return db
 }

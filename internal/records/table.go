@@ -21,12 +21,19 @@ type Table[T any] struct {
 	// once marks records that can be used once. Each carries the generation
 	// under which it was made, and is absent under any other; see [Fencing].
 	once bool
+	// packing is the form in which records that can be used once are written,
+	// where that is not JSON.
+	packing *packing[T]
 }
 
 func newTable[T any](db *DB, prefix string) Table[T] { return Table[T]{db: db, prefix: prefix} }
 
 func newOnceTable[T any](db *DB, prefix string) Table[T] {
 	return Table[T]{db: db, prefix: prefix, once: true}
+}
+
+func newPackedTable[T any](db *DB, prefix string, p *packing[T]) Table[T] {
+	return Table[T]{db: db, prefix: prefix, once: true, packing: p}
 }
 
 // Row is a record as it was read. The zero Version means that there is none.
@@ -45,6 +52,8 @@ type Row[T any] struct {
 const (
 	formJSON = 1
 	formOnce = 2
+	// lastForm is the last that this version knows; see formPacked and formGrant.
+	lastForm = formGrant
 )
 
 // errPast reports that a record was made under another generation. To callers it
@@ -143,16 +152,24 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 	if err != nil {
 		return row, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	packed := false
 	switch {
 	case len(plain) > 0 && plain[0] == formJSON:
 		plain = plain[1:]
-	case t.once && len(plain) >= 9 && plain[0] == formOnce:
+	case t.once && len(plain) >= 9 && (plain[0] == formOnce || t.packing != nil && plain[0] == t.packing.form):
+		packed = plain[0] != formOnce
 		row.generation, plain = binary.BigEndian.Uint64(plain[1:]), plain[9:]
 	default:
 		return row, unknownForm(plain)
 	}
 	if t.once && row.generation != t.db.Generation() {
 		return row, errPast
+	}
+	if packed {
+		if row.Value, err = t.packing.unpack(plain); err != nil {
+			return row, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return row, nil
 	}
 	row.json = plain
 	if err := json.Unmarshal(plain, &row.Value); err != nil {
@@ -163,7 +180,7 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 
 // unknownForm tells a record that a newer version wrote from one that nothing did.
 func unknownForm(plain []byte) error {
-	if len(plain) > 0 && plain[0] > formPacked {
+	if len(plain) > 0 && plain[0] > lastForm {
 		return fmt.Errorf("%w: %w: a record has form %d", ErrCorrupt, ErrNewer, plain[0])
 	}
 	return fmt.Errorf("%w: unknown form", ErrCorrupt)
@@ -184,7 +201,11 @@ func (t Table[T]) Set(h grants.Holder, id []byte, value T, expires time.Time) (s
 
 func (t Table[T]) set(key []byte, value T, stored []byte, generation uint64, expires time.Time) (store.Op, error) {
 	form := []byte{formJSON}
-	if t.once {
+	switch {
+	case t.packing != nil:
+		form = binary.BigEndian.AppendUint64([]byte{t.packing.form}, generation)
+		return store.Op{Key: key, Value: t.db.ring.Seal(t.packing.pack(form, &value), key), Expires: expires}, nil
+	case t.once:
 		form = binary.BigEndian.AppendUint64([]byte{formOnce}, generation)
 	}
 	plain, err := json.Marshal(value)
