@@ -31,6 +31,7 @@ var (
 	rounds      = flag.Int("rounds", 11, "interleaved rounds of each")
 	seconds     = flag.Duration("time", 2*time.Second, "length of a round")
 	users       = flag.Int("users", 1000, "users enrolled for the memory figure")
+	starting    = flag.Int("start", 0, "instead of all that, measure a start with so many accounts and grants")
 )
 
 func main() {
@@ -83,6 +84,9 @@ func (b *bench) all() error {
 	up, err := upstream()
 	if err != nil {
 		return err
+	}
+	if *starting > 0 {
+		return b.started(up, *starting)
 	}
 	gate, plain := freePort(), freePort()
 	if _, err := b.start("gateway", gateFile, gate, up); err != nil {
@@ -163,12 +167,16 @@ http://:PORT {
 }
 `
 
-// start runs one of the binaries and waits for its port.
+// start runs one of the binaries in a new directory and waits for its port.
 func (b *bench) start(name, file, port, up string) (*exec.Cmd, error) {
 	dir, err := os.MkdirTemp(b.dir, name+"-")
 	if err != nil {
 		return nil, err
 	}
+	return b.run(name, file, dir, port, up)
+}
+
+func (b *bench) run(name, file, dir, port, up string) (*exec.Cmd, error) {
 	text := strings.NewReplacer("DIR", dir, "PORT", port, "UPSTREAM", up).Replace(file)
 	config := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -181,7 +189,7 @@ func (b *bench) start(name, file, port, up string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	b.running = append(b.running, cmd)
-	for range 1000 {
+	for range 12000 {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			conn.Close()
 			return cmd, nil
@@ -238,11 +246,16 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
+// viewing is a request of somebody with a live grant.
+func viewing(port, user, cookie string) string {
+	return fmt.Sprintf("GET /view/account HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nX-Bench-User: %s\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html,*/*;q=0.8\r\n"+
+		"Accept-Language: en\r\nAccept-Encoding: identity\r\nCookie: session=0123456789abcdef; theme=dark; %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\n"+
+		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", port, user, cookie)
+}
+
 // load gives the requests/s of one round.
 func load(port, cookie string) (float64, error) {
-	request := fmt.Sprintf("GET /view/account HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nX-Bench-User: bench\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html,*/*;q=0.8\r\n"+
-		"Accept-Language: en\r\nAccept-Encoding: identity\r\nCookie: session=0123456789abcdef; theme=dark; %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\n"+
-		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", port, cookie)
+	request := viewing(port, "bench", cookie)
 	var (
 		done  sync.WaitGroup
 		count atomic.Int64

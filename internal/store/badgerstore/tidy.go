@@ -47,6 +47,9 @@ func (s *Store) runTidying() {
 			return
 		case <-discard.C:
 			s.discard()
+			if err := giveBack(); err != nil {
+				s.log.Debug("giving back the memory of tables", zap.Error(err))
+			}
 			continue
 		case <-marks.C:
 			s.syncMark()
