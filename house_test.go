@@ -26,7 +26,7 @@ var house = [][]string{
 	{"internal/factor"},
 	{"internal/ceremony"},
 	{"internal/identity/whoami", "internal/sender"},
-	{"internal/records", "internal/cookies"},
+	{"internal/records", "internal/cookies", "internal/coverage"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "config", "totp"},
 	{"internal/color"},

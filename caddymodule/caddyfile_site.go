@@ -10,6 +10,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 )
 
 func init() {
@@ -324,7 +325,7 @@ func (h *Handler) readTokens(d *caddyfile.Dispenser, r *config.Rule) error {
 		}
 	}
 	if len(paths) > 0 {
-		r.On = config.Matchers{"path": pathsJSON(paths)}
+		r.On = config.Matchers{"path": coverage.PathsJSON(paths)}
 	}
 	return nil
 }

@@ -3,305 +3,104 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 )
 
-// What stands around a step_up decides whether it protects anything (S28). The
-// routes of a server are followed as requests do, once, when the first step_up of
-// the server is loaded: one that no request reaches, a second one behind the
-// first, and one that does not get the requests for its own pages are refused; a
-// way around it to the same application is warned of, and what a client may not say
-// to the application is deleted on it too.
-
-// ownPage stands for the gateway's own pages.
-const ownPage = "/.step-up/challenge/x"
-
-// checkComposition judges the routes of the server that h is in.
+// checkComposition judges the routes of the server that h is in (S28), once, when
+// the first step_up of the server is loaded. What is wrong is refused; a way around
+// a step_up is warned of, and what a client may not say to the application is
+// deleted on it too.
 func (h *Handler) checkComposition(ctx caddy.Context) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || frontOf(server) != nil {
 		return nil // no server, or judged already
 	}
-	c := composition{}
-	c.follow(routesOf(server.Routes), []world{{}}, place{})
-	if err := c.pagesMissing(); err != nil {
+	c, err := coverage.Follow(routesOf(server.Routes))
+	if err != nil {
 		return err
 	}
-	for _, f := range c.around() {
+	for _, way := range c.Around() {
 		h.around = true
 		h.logger.Warn("requests reach the application without passing step_up: put step_up before the handle and route blocks of the site, and name what needs no proof by `except`",
-			zap.String("step_up", f.gate.name), zap.Strings("upstreams", f.dials), zap.String("way_around", f.matched))
+			zap.String("step_up", way.StepUp), zap.Strings("upstreams", way.Upstreams), zap.String("way_around", way.Matched))
 	}
 	if server.Errors == nil {
 		return nil
 	}
-	behind := c.dialsBehind()
-	e := composition{}
-	e.follow(routesOf(server.Errors.Routes), []world{{}}, place{})
-	if e.err != nil {
-		return fmt.Errorf("in handle_errors: %w", e.err)
+	ways, err := c.AroundByErrors(routesOf(server.Errors.Routes))
+	if err != nil {
+		return fmt.Errorf("in handle_errors: %w", err)
 	}
-	for _, f := range e.forwards {
-		i := slices.IndexFunc(f.dials, func(d string) bool { g, ok := behind[d]; return ok && !apart(f.hosts, g.hosts) })
-		if i >= 0 && f.free && !f.rewritten {
-			h.logger.Warn("handle_errors passes requests that were refused, by basic_auth for example, to the application with their method and path, and past step_up: answer them with `respond`, rewrite them to a page of errors, or put step_up before reverse_proxy there too",
-				zap.String("step_up", behind[f.dials[i]].name), zap.String("upstream", f.dials[i]))
-		}
+	for _, way := range ways {
+		h.logger.Warn("handle_errors passes requests that were refused, by basic_auth for example, to the application with their method and path, and past step_up: answer them with `respond`, rewrite them to a page of errors, or put step_up before reverse_proxy there too",
+			zap.String("step_up", way.StepUp), zap.String("upstream", way.Upstreams[0]))
 	}
 	// It is provisioned after the server's routes.
 	server.Errors.Routes = append(caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{json.RawMessage(`{"handler":"step_up_scrub"}`)}}}, server.Errors.Routes...)
 	return nil
 }
 
-// world is a kind of request that may come by: which step_up it has passed, which
-// groups of routes it has taken, and for which hosts it is.
-type world struct {
-	gate   *gateway
-	groups string
-	hosts  []string
-}
-
-// gateway is a step_up that was met.
-type gateway struct {
-	name    string
-	hosts   []string
-	noPages error // it does not get the requests for its own pages
-}
-
-// place is where in the tree of routes something stands.
-type place struct {
-	conditions []condition
-	strips     []string // prefixes that were taken off the path
-	rewritten  bool
-	matched    []string // what was matched on the way
-	depth      int
-}
-
-// condition is a route's matchers on the way to a place. It has to take the
-// request, or, if other is true, to leave it.
-type condition struct {
-	match  []map[string]json.RawMessage
-	strips int
-	other  bool
-	known  bool // the path is
-}
-
-// forward is a handler that passes requests to an application.
-type forward struct {
-	dials     []string
-	hosts     []string
-	free      bool // also requests that passed no step_up
-	gates     []*gateway
-	gate      *gateway // set by around
-	matched   string
-	rewritten bool
-}
-
-type composition struct {
-	forwards []forward
-	gateways []*gateway
-	err      error
-}
-
-// pagesMissing refuses what was found, and a step_up without its own pages. It may
-// leave those to another step_up of the site, as two handles do that have one
-// each.
-func (c *composition) pagesMissing() error {
-	if c.err != nil {
-		return c.err
-	}
-	for _, g := range c.gateways {
-		if g.noPages != nil && !slices.ContainsFunc(c.gateways, func(other *gateway) bool { return other.noPages == nil && !apart(other.hosts, g.hosts) }) {
-			return g.noPages
+// routesOf reads a server's routes. Caddy has loaded the matchers, and the
+// handlers of the routes in front of the first step_up; all else is still JSON.
+func routesOf(list caddyhttp.RouteList) []coverage.Route {
+	var all []coverage.Route
+	for _, r := range list {
+		one := coverage.Route{Group: r.Group, Handle: r.HandlersRaw, Terminal: r.Terminal}
+		for _, set := range r.MatcherSetsRaw {
+			one.Match = append(one.Match, set)
 		}
+		for _, set := range r.MatcherSets {
+			one.Match = append(one.Match, matchersOf(set))
+		}
+		for _, h := range r.Handlers {
+			one.Handle = append(one.Handle, loaded(h))
+		}
+		all = append(all, one)
 	}
-	return nil
+	return all
 }
 
-// follow leads the worlds through a list of routes, and returns those that come
-// out behind it.
-func (c *composition) follow(routes []route, worlds []world, at place) []world {
-	if at.depth > maxNesting {
-		return worlds
-	}
-	at.depth++
-	for i, r := range routes {
-		var in, next []world
-		for _, w := range worlds {
-			if r.Group != "" && strings.Contains(w.groups, "\x00"+r.Group+"\x00") {
-				next = append(next, w)
-				continue
+// matchersOf is a set of matchers that were loaded already. A not forgets its JSON
+// then.
+func matchersOf(set caddyhttp.MatcherSet) map[string]json.RawMessage {
+	matchers := map[string]json.RawMessage{}
+	for _, m := range set {
+		module, ok := m.(caddy.Module)
+		if !ok {
+			continue
+		}
+		var said any = m
+		if not, ok := m.(*caddyhttp.MatchNot); ok {
+			sets := []map[string]json.RawMessage{}
+			for _, inner := range not.MatcherSets {
+				sets = append(sets, matchersOf(inner))
 			}
-			in = append(in, w)
+			said = sets
 		}
-		inner := at
-		inner.conditions = slices.Clone(at.conditions)
-		for _, earlier := range routes[:i] {
-			if r.Group != "" && earlier.Group == r.Group {
-				inner.conditions = append(inner.conditions, condition{earlier.Match, len(at.strips), true, !at.rewritten})
-			}
-		}
-		inner.conditions = append(inner.conditions, condition{r.Match, len(at.strips), false, !at.rewritten})
-		hosts := hostsOf(r.Match)
-		var m []world
-		for _, w := range in {
-			if apart(w.hosts, hosts) {
-				continue
-			}
-			if hosts != nil {
-				w.hosts = hosts
-			}
-			if r.Group != "" {
-				w.groups += "\x00" + r.Group + "\x00"
-			}
-			m = append(m, w)
-		}
-		if len(r.Match) > 0 {
-			said, _ := json.Marshal(r.Match)
-			inner.matched = append(slices.Clone(at.matched), string(said))
-			next = append(next, in...)
-		}
-		for _, raw := range r.Handle {
-			var p part
-			if json.Unmarshal(raw, &p) != nil {
-				_ = json.Unmarshal(raw, &struct {
-					Handler *string `json:"handler"`
-				}{&p.Handler})
-			}
-			if p.Handler == "rewrite" {
-				if len(r.Match) == 0 && p.StripPrefix != "" {
-					at.strips = append(slices.Clone(at.strips), p.StripPrefix)
-				}
-				at.rewritten = at.rewritten || p.URI != ""
-				inner.rewritten = inner.rewritten || p.URI != ""
-				if p.StripPrefix != "" {
-					inner.strips = append(slices.Clone(inner.strips), p.StripPrefix)
-				}
-				continue
-			}
-			if m = c.handle(p, m, inner); c.err != nil {
-				return nil
-			}
-		}
-		if !r.Terminal {
-			next = append(next, m...)
-		}
-		worlds = distinct(next)
+		raw, _ := json.Marshal(said)
+		matchers[module.CaddyModule().ID.Name()] = raw
 	}
-	return worlds
+	return matchers
 }
 
-// handle leads the worlds through one handler.
-func (c *composition) handle(p part, worlds []world, at place) []world {
-	switch {
-	case p.Handler == "step_up":
-		return c.meet(p, worlds, at)
-	case p.Handler == "subroute":
-		return c.follow(p.Routes, worlds, at)
-	case !p.answers():
-		return worlds
-	}
-	if dials := p.dials(); len(dials) > 0 {
-		f := forward{dials: dials, matched: strings.Join(at.matched, " "), rewritten: at.rewritten}
-		for _, w := range worlds {
-			f.hosts = w.hosts
-			if w.gate == nil {
-				f.free = true
-			} else {
-				f.gates = append(f.gates, w.gate)
-			}
+// loaded is the JSON of a handler that was loaded already.
+func loaded(h caddyhttp.MiddlewareHandler) json.RawMessage {
+	said := map[string]any{"handler": caddy.GetModuleName(h)}
+	if s, ok := h.(*caddyhttp.Subroute); ok {
+		said["routes"] = routesOf(s.Routes)
+	} else if raw, err := json.Marshal(h); err == nil {
+		var fields map[string]any
+		_ = json.Unmarshal(raw, &fields)
+		for name, value := range fields {
+			said[name] = value
 		}
-		c.forwards = append(c.forwards, f)
+		said["handler"] = caddy.GetModuleName(h)
 	}
-	return nil
-}
-
-// meet judges a step_up.
-func (c *composition) meet(p part, worlds []world, at place) []world {
-	var actions []string
-	for _, r := range p.Rules {
-		actions = append(actions, r.Action)
-	}
-	g := &gateway{name: "protect " + strings.Join(actions, ", ")}
-	if len(worlds) == 0 {
-		c.err = fmt.Errorf("step_up (%s) is reached by no request: a handler in front of it answers all of them, so that it protects nothing; put step_up before reverse_proxy and whatever else answers, and remove any `order step_up`", g.name)
-		return nil
-	}
-	c.gateways = append(c.gateways, g)
-	g.hosts = worlds[0].hosts
-	where := "the site"
-	if len(g.hosts) > 0 {
-		where = "site " + strings.Join(g.hosts, ", ")
-	}
-	for _, w := range worlds {
-		if w.gate != nil {
-			c.err = fmt.Errorf("%s has two step_up for the same requests (%s, and %s): the second can never be passed; put all protect blocks into one step_up", where, w.gate.name, g.name)
-			return nil
-		}
-	}
-	for _, cond := range at.conditions {
-		strips := at.strips[min(cond.strips, len(at.strips)):]
-		took := takes(cond.match, strings.Join(strips, "")+ownPage)
-		if cond.known && (!cond.other && took == never || cond.other && took == surely) {
-			said, _ := json.Marshal(cond.match)
-			g.noPages = fmt.Errorf("step_up (%s) of %s stands in a handle or route that does not get the requests for its own pages, /.step-up/*, because of the matchers %s: put step_up before the handle or route, and name there by paths what it protects, such as `protect ADMIN /admin/*`", g.name, where, said)
-		}
-	}
-	out := make([]world, len(worlds))
-	for i, w := range worlds {
-		w.gate = g
-		out[i] = w
-	}
-	return out
-}
-
-// around lists the ways to an application that lies behind a step_up which do
-// not pass it.
-func (c *composition) around() []forward {
-	behind := c.dialsBehind()
-	var found []forward
-	for _, f := range c.forwards {
-		for _, d := range f.dials {
-			if g, ok := behind[d]; ok && f.free && !apart(f.hosts, g.hosts) {
-				f.gate = g
-				found = append(found, f)
-				break
-			}
-		}
-	}
-	return found
-}
-
-// dialsBehind are the applications behind a step_up.
-func (c *composition) dialsBehind() map[string]*gateway {
-	behind := map[string]*gateway{}
-	for _, f := range c.forwards {
-		for _, d := range f.dials {
-			if len(f.gates) > 0 {
-				behind[d] = f.gates[0]
-			}
-		}
-	}
-	return behind
-}
-
-// maxWorlds bounds the kinds of requests that are followed.
-const maxWorlds = 256
-
-func distinct(worlds []world) []world {
-	seen := map[string]bool{}
-	var out []world
-	for _, w := range worlds {
-		key := fmt.Sprintf("%p %q %q", w.gate, w.groups, w.hosts)
-		if !seen[key] && len(out) < maxWorlds {
-			seen[key] = true
-			out = append(out, w)
-		}
-	}
-	return out
+	raw, _ := json.Marshal(said)
+	return raw
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 )
 
 // CoverageRequest asks what the rules cover.
@@ -26,8 +28,8 @@ type TenantCoverage struct {
 	Since  time.Time `json:"since"`
 	// Uncovered are requests that may change something and fall under no rule;
 	// Excepted those which a rule's except takes out.
-	Uncovered []Sighting `json:"uncovered"`
-	Excepted  []Sighting `json:"excepted"`
+	Uncovered []coverage.Sighting `json:"uncovered"`
+	Excepted  []coverage.Sighting `json:"excepted"`
 	// NotListed is how many requests are in neither list, since there were more
 	// patterns than are kept.
 	NotListed uint64 `json:"not_listed"`
@@ -85,8 +87,8 @@ func (a *App) coverageOf(tenant string) TenantCoverage {
 			continue
 		}
 		seen := h.observer.coverage
-		c.Since = seen.since
-		c.Uncovered, c.Excepted, c.NotListed = seen.list()
+		c.Since = seen.Since
+		c.Uncovered, c.Excepted, c.NotListed = seen.List()
 		for i, r := range h.Site.WithDefaults().Rules {
 			rule := h.observer.rules[i]
 			if slices.Contains(listed, rule.line) {

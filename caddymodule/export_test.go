@@ -2,8 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
@@ -27,25 +25,6 @@ func ActiveSites() ([]*Handler, error) {
 
 // WithReading is the hook for Caddy's matchers.
 var WithReading = withReading
-
-// Neighbours are the paths at which an application may do the same.
-var Neighbours = neighbours
-
-// What the coverage of rules is made of.
-var (
-	Collapse      = collapse
-	Suggest       = suggest
-	WriteCoverage = writeCoverage
-	NewCoverage   = newCoverage
-)
-
-// Uncovered counts a request.
-func (c *coverage) Uncovered(method, path string, excepted bool, now time.Time) {
-	c.uncovered(method, path, excepted, now)
-}
-
-// List gives what was counted.
-func (c *coverage) List() (uncovered, excepted []Sighting, unlisted uint64) { return c.list() }
 
 // ActiveDatabase gives the database of the running configuration.
 func ActiveDatabase(ctx context.Context) (*records.DB, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
 
@@ -180,13 +181,9 @@ func hosts(route caddyhttp.Route, r *http.Request) (only, serves bool) {
 	return only, serves
 }
 
-// maxNesting bounds how deep routes are looked into: a named route may invoke
-// itself.
-const maxNesting = 32
-
 // has reports whether a handler of the name stands somewhere in a route.
 func (f *Front) has(route caddyhttp.Route, name string, depth int) bool {
-	if depth > maxNesting {
+	if depth > coverage.MaxNesting {
 		return false
 	}
 	for _, handler := range route.Handlers {

@@ -17,6 +17,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
@@ -187,7 +188,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		ClientAddress:  facts.Client,
 		Original:       facts.OriginalTarget,
 		WithReading:    withReading,
-		Unclean:        unclean,
+		Unclean:        func(r *http.Request) []*http.Request { return coverage.Unclean(r, withReading) },
 		Restored:       restored,
 		MaxHeld:        held,
 		Portal:         pages,

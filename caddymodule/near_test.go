@@ -2,11 +2,9 @@ package caddymodule_test
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/stepup-gateway/caddy-stepup/caddymodule"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings/spellings"
 )
 
@@ -125,34 +123,5 @@ func TestS06PassesByDecision(t *testing.T) {
 		if len(d.Examples) == 0 || len(d.Reason) < 40 || !strings.HasSuffix(d.Reason, ".") {
 			t.Errorf("%+v lacks examples or a reason", d)
 		}
-	}
-}
-
-func TestNeighbours(t *testing.T) {
-	for path, want := range map[string][]string{
-		"/":             nil,
-		"/a":            nil,
-		"/a/":           nil,
-		"/.env":         nil,
-		"/a/..":         nil,
-		"/a.json":       {"/a"},
-		"/a.":           {"/a"},
-		"/a.b.c":        {"/a.b", "/a"},
-		"/.a.b":         {"/.a"},
-		"/a/.._b":       nil,
-		"/a/...b.c":     {"/a/...b"},
-		"/a/....":       nil,
-		"/index.html":   {"/index", "/"},
-		"/x/index":      {"/x/", "/x"},
-		"/x/INDEX.PHP5": {"/x/INDEX", "/x/", "/x"},
-		"*":             nil,
-		"":              nil,
-	} {
-		if got := caddymodule.Neighbours(nil, "GET", path, false); !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", path, got, want)
-		}
-	}
-	if got := caddymodule.Neighbours(nil, "GET", "/a/", true); !slices.Contains(got, "/a/index.php") || len(got) != 15 {
-		t.Errorf("a folder: %q", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
 
@@ -18,7 +19,7 @@ const maxObservedLines = 10
 // observer counts what the rules of one site meet, and logs what observing ones
 // would have asked a proof for, as lines of the logger step_up.observe.
 type observer struct {
-	coverage *coverage
+	coverage *coverage.Tally
 	tenant   string
 	rules    []observedRule // as the gate has them
 	log      *zap.Logger
@@ -32,9 +33,9 @@ type observedRule struct {
 }
 
 func newObserver(tenant string, rules []gate.Rule, log *zap.Logger, now func() time.Time) *observer {
-	o := &observer{coverage: coverageOf(tenant, now()), tenant: tenant, log: log, now: now}
+	o := &observer{coverage: coverage.TallyOf(tenant, now()), tenant: tenant, log: log, now: now}
 	for _, r := range rules {
-		o.rules = append(o.rules, observedRule{line: r.Line, met: o.coverage.counter(r.Line), lines: new(throttle)})
+		o.rules = append(o.rules, observedRule{line: r.Line, met: o.coverage.Counter(r.Line), lines: new(throttle)})
 	}
 	return o
 }
@@ -55,7 +56,7 @@ func (o *observer) observed(r *http.Request, seen gate.Observation) {
 		zap.String("tenant", o.tenant),
 		zap.String("action_type", seen.Action),
 		zap.String("method", r.Method),
-		zap.String("path", collapse(r.URL.Path)),
+		zap.String("path", coverage.Collapse(r.URL.Path)),
 		zap.String("identity", string(seen.Identity)),
 		zap.String("rule", rule.line),
 	}
@@ -66,7 +67,7 @@ func (o *observer) observed(r *http.Request, seen gate.Observation) {
 }
 
 func (o *observer) uncovered(r *http.Request, excepted bool) {
-	o.coverage.uncovered(r.Method, r.URL.Path, excepted, o.now())
+	o.coverage.Uncovered(r.Method, r.URL.Path, excepted, o.now())
 }
 
 // throttle lets maxObservedLines lines a second through.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -20,12 +22,15 @@ import (
 func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[string]portal.Action, error) {
 	rules := make([]gate.Rule, 0, len(said))
 	actions := make(map[string]portal.Action, len(said))
+	load := func(name string, settings json.RawMessage) (any, error) {
+		return ctx.LoadModuleByID("http.matchers."+name, settings)
+	}
 	for i, r := range said {
 		demand, err := demandOf(r)
 		if err != nil {
 			return nil, nil, &config.RuleError{Rule: i, Err: err}
 		}
-		match, err := compileMatch(ctx, r)
+		match, err := coverage.CompileMatch(load, r)
 		if err != nil {
 			return nil, nil, &config.RuleError{Rule: i, Err: err}
 		}
@@ -37,14 +42,14 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			Demand:      demand,
 			Label:       r.Label,
 			Match:       match,
-			Near:        compileNear(r, match),
+			Near:        coverage.CompileNear(r, match, withReading),
 			Unsafe:      r.Unsafe,
 			SafeMethods: r.UnsafeNot,
 			Except:      r.Except,
 			Fields:      fields,
 			Show:        shown,
-			UsesMethod:  usesMethod(r),
-			UsesHost:    usesHost(r),
+			UsesMethod:  coverage.UsesMethod(r),
+			UsesHost:    coverage.UsesHost(r),
 			Observe:     r.Mode == config.ModeObserve,
 			Line:        describe(r),
 		})

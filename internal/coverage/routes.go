@@ -1,4 +1,4 @@
-package caddymodule
+package coverage
 
 import (
 	"encoding/json"
@@ -7,13 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// route is a route of Caddy's as far as compositions are judged by it.
-type route struct {
+// Route is a route of Caddy's, in its JSON form, as far as compositions are judged
+// by it.
+type Route struct {
 	Group    string                       `json:"group"`
 	Match    []map[string]json.RawMessage `json:"match"`
 	Handle   []json.RawMessage            `json:"handle"`
@@ -23,7 +21,7 @@ type route struct {
 // part is a handler in a route.
 type part struct {
 	Handler   string  `json:"handler"`
-	Routes    []route `json:"routes"`
+	Routes    []Route `json:"routes"`
 	Upstreams []struct {
 		Dial string `json:"dial"`
 	} `json:"upstreams"`
@@ -74,66 +72,6 @@ func dialed(address string) string {
 		host = "localhost"
 	}
 	return strings.ToLower(net.JoinHostPort(host, port))
-}
-
-// routesOf reads a server's routes. Caddy has loaded the matchers, and the
-// handlers of the routes in front of the first step_up; all else is still JSON.
-func routesOf(list caddyhttp.RouteList) []route {
-	var all []route
-	for _, r := range list {
-		one := route{Group: r.Group, Handle: r.HandlersRaw, Terminal: r.Terminal}
-		for _, set := range r.MatcherSetsRaw {
-			one.Match = append(one.Match, set)
-		}
-		for _, set := range r.MatcherSets {
-			one.Match = append(one.Match, matchersOf(set))
-		}
-		for _, h := range r.Handlers {
-			one.Handle = append(one.Handle, loaded(h))
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
-// matchersOf is a set of matchers that were loaded already. A not forgets its JSON
-// then.
-func matchersOf(set caddyhttp.MatcherSet) map[string]json.RawMessage {
-	matchers := map[string]json.RawMessage{}
-	for _, m := range set {
-		module, ok := m.(caddy.Module)
-		if !ok {
-			continue
-		}
-		var said any = m
-		if not, ok := m.(*caddyhttp.MatchNot); ok {
-			sets := []map[string]json.RawMessage{}
-			for _, inner := range not.MatcherSets {
-				sets = append(sets, matchersOf(inner))
-			}
-			said = sets
-		}
-		raw, _ := json.Marshal(said)
-		matchers[module.CaddyModule().ID.Name()] = raw
-	}
-	return matchers
-}
-
-// loaded is the JSON of a handler that was loaded already.
-func loaded(h caddyhttp.MiddlewareHandler) json.RawMessage {
-	said := map[string]any{"handler": caddy.GetModuleName(h)}
-	if s, ok := h.(*caddyhttp.Subroute); ok {
-		said["routes"] = routesOf(s.Routes)
-	} else if raw, err := json.Marshal(h); err == nil {
-		var fields map[string]any
-		_ = json.Unmarshal(raw, &fields)
-		for name, value := range fields {
-			said[name] = value
-		}
-		said["handler"] = caddy.GetModuleName(h)
-	}
-	raw, _ := json.Marshal(said)
-	return raw
 }
 
 // hostsOf are the hosts that matchers ask for; nil for any.

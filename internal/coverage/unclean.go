@@ -1,4 +1,4 @@
-package caddymodule
+package coverage
 
 import (
 	"net/http"
@@ -12,22 +12,22 @@ import (
 // need not: a router that takes "/api/*/delete" literally finds it in
 // "/api/../delete".
 
-// unclean returns the requests in which r, made by withReading, has to be matched
+// Unclean returns the requests in which r, made by reading, has to be matched
 // besides: one whose path cleaning leaves alone, where r's is not so, and for paths
 // with escapes one that is sent like that.
-func unclean(r *http.Request) []*http.Request {
+func Unclean(r *http.Request, reading Reading) []*http.Request {
 	var more []*http.Request
 	p := r.URL.Path
 	if m := mask(p); m != p {
-		more = append(more, withReading(r, m, r.Method))
+		more = append(more, reading(r, m, r.Method))
 	}
 	if strings.IndexByte(p, '%') >= 0 {
 		if decoded, err := url.PathUnescape(p); err == nil {
-			raw := withReading(r, decoded, r.Method)
+			raw := reading(r, decoded, r.Method)
 			raw.URL.RawPath = p
 			more = append(more, raw)
 			if m := mask(p); m != p {
-				raw := withReading(r, "/", r.Method)
+				raw := reading(r, "/", r.Method)
 				raw.URL.Path, _ = url.PathUnescape(m)
 				raw.URL.RawPath = m
 				more = append(more, raw)

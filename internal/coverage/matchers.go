@@ -1,4 +1,4 @@
-package caddymodule
+package coverage
 
 import (
 	"encoding/json"
@@ -8,9 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
@@ -24,8 +21,17 @@ type namedMatcher struct {
 	match func(*http.Request) (bool, error)
 }
 
+// Loader makes a matcher, a module of Caddy's namespace http.matchers, of its
+// settings.
+type Loader func(name string, settings json.RawMessage) (any, error)
+
+// matcher is Caddy's interface of matchers that can fail.
+type matcher interface {
+	MatchWithError(*http.Request) (bool, error)
+}
+
 // loadMatchers loads a set as it is written in a rule.
-func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
+func loadMatchers(load Loader, set config.Matchers) (matcherSet, error) {
 	names := make([]string, 0, len(set))
 	for name := range set {
 		names = append(names, name)
@@ -37,11 +43,11 @@ func loadMatchers(ctx caddy.Context, set config.Matchers) (matcherSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		module, err := ctx.LoadModuleByID("http.matchers."+name, raw)
+		module, err := load(name, raw)
 		if err != nil {
 			return nil, fmt.Errorf("loading matcher %s: %w", name, err)
 		}
-		m, ok := module.(caddyhttp.RequestMatcherWithError)
+		m, ok := module.(matcher)
 		if !ok {
 			// Caddy's older interface smuggles errors past its caller, to whom
 			// they look like a request that does not match.
@@ -123,25 +129,25 @@ func coverBare(raw json.RawMessage) (json.RawMessage, error) {
 			paths = append(paths, bare)
 		}
 	}
-	return pathsJSON(paths), nil
+	return PathsJSON(paths), nil
 }
 
-// pathsJSON is the JSON form of a path matcher.
-func pathsJSON(paths []string) json.RawMessage {
+// PathsJSON is the JSON form of a path matcher.
+func PathsJSON(paths []string) json.RawMessage {
 	out, _ := json.Marshal(paths) // strings always marshal
 	return out
 }
 
-// compileMatch makes one function of a rule's matchers: On has to match, and one
+// CompileMatch makes one function of a rule's matchers: On has to match, and one
 // of Match where there are any. It is nil where the rule has neither.
-func compileMatch(ctx caddy.Context, r config.Rule) (func(*http.Request) (bool, error), error) {
-	on, err := loadMatchers(ctx, r.On)
+func CompileMatch(load Loader, r config.Rule) (func(*http.Request) (bool, error), error) {
+	on, err := loadMatchers(load, r.On)
 	if err != nil {
 		return nil, err
 	}
 	alternatives := make([]matcherSet, 0, len(r.Match))
 	for _, m := range r.Match {
-		set, err := loadMatchers(ctx, m)
+		set, err := loadMatchers(load, m)
 		if err != nil {
 			return nil, err
 		}
@@ -185,8 +191,8 @@ var blindToMethod = map[string]bool{
 	"remote_ip": true, "client_ip": true, "protocol": true, "tls": true,
 }
 
-// usesHost reports whether a rule's matchers may depend on the host.
-func usesHost(r config.Rule) bool {
+// UsesHost reports whether a rule's matchers may depend on the host.
+func UsesHost(r config.Rule) bool {
 	for _, set := range append([]config.Matchers{r.On}, r.Match...) {
 		for name, raw := range set {
 			switch name {
@@ -201,8 +207,8 @@ func usesHost(r config.Rule) bool {
 	return false
 }
 
-// usesMethod tells whether a rule's matchers may depend on the method.
-func usesMethod(r config.Rule) bool {
+// UsesMethod tells whether a rule's matchers may depend on the method.
+func UsesMethod(r config.Rule) bool {
 	for _, set := range append([]config.Matchers{r.On}, r.Match...) {
 		for name, raw := range set {
 			if !blindToMethod[name] || strings.Contains(string(raw), "{") && strings.Contains(string(raw), "method") {

@@ -1,4 +1,4 @@
-package caddymodule
+package coverage
 
 import (
 	"encoding/json"

@@ -1,4 +1,17 @@
-package caddymodule
+// Package coverage judges what the rules of a site cover: which requests a rule
+// takes besides those that it names, whether each way through a server's routes
+// passes the gateway, and what came by that no rule covers.
+//
+//   - [CompileMatch] makes one function of a rule's matchers, which says no only if
+//     it is sure; [CompileNear] finds the neighbours of the paths that a rule names,
+//     and [Unclean] the forms in which a path has to be matched besides.
+//   - [Follow] leads requests through routes, as Caddy would, and refuses a gateway
+//     that protects nothing.
+//   - A [Tally] counts the requests that no rule covers, by their kind.
+//
+// It does not decide about requests, and it does not know Caddy: matchers come
+// through a [Loader], routes in their JSON form.
+package coverage
 
 import (
 	"cmp"
@@ -21,13 +34,13 @@ const (
 	sampled       = 16   // patterns among which room is made for a new one
 )
 
-// coverage is what was seen of the requests of one tenant's sites: what each rule
+// Tally is what was seen of the requests of one tenant's sites: what each rule
 // met, and the requests that may change something and that no rule covers. It
 // lives as long as the process, across reloads. It knows methods and patterns of
 // paths, never a query, a body or a user.
-type coverage struct {
+type Tally struct {
 	mu       sync.Mutex
-	since    time.Time
+	Since    time.Time
 	patterns map[pattern]*sighting
 	unlisted uint64 // requests of patterns that had to make room
 	rules    map[string]*atomic.Uint64
@@ -47,27 +60,27 @@ type sighting struct {
 // coverages are those of all tenants.
 var coverages = struct {
 	sync.Mutex
-	of map[string]*coverage
-}{of: map[string]*coverage{}}
+	of map[string]*Tally
+}{of: map[string]*Tally{}}
 
-// coverageOf gives a tenant's.
-func coverageOf(tenant string, now time.Time) *coverage {
+// TallyOf gives a tenant's.
+func TallyOf(tenant string, now time.Time) *Tally {
 	coverages.Lock()
 	defer coverages.Unlock()
 	c := coverages.of[tenant]
 	if c == nil {
-		c = newCoverage(now)
+		c = NewTally(now)
 		coverages.of[tenant] = c
 	}
 	return c
 }
 
-func newCoverage(now time.Time) *coverage {
-	return &coverage{since: now, patterns: map[pattern]*sighting{}, rules: map[string]*atomic.Uint64{}}
+func NewTally(now time.Time) *Tally {
+	return &Tally{Since: now, patterns: map[pattern]*sighting{}, rules: map[string]*atomic.Uint64{}}
 }
 
-// counter gives the counter of a rule, known by how it is written.
-func (c *coverage) counter(line string) *atomic.Uint64 {
+// Counter gives the counter of a rule, known by how it is written.
+func (c *Tally) Counter(line string) *atomic.Uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.rules[line]
@@ -81,11 +94,11 @@ func (c *coverage) counter(line string) *atomic.Uint64 {
 	return n
 }
 
-// uncovered counts a request that no rule covers. Where there is no room for its
+// Uncovered counts a request that no rule covers. Where there is no room for its
 // pattern, the rarest of some others makes way, so that a flood of ever new paths
 // drives out itself before it does what people really use.
-func (c *coverage) uncovered(method, path string, excepted bool, now time.Time) {
-	p := pattern{method, collapse(path), excepted}
+func (c *Tally) Uncovered(method, path string, excepted bool, now time.Time) {
+	p := pattern{method, Collapse(path), excepted}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.patterns[p]
@@ -100,7 +113,7 @@ func (c *coverage) uncovered(method, path string, excepted bool, now time.Time) 
 	s.last = now
 }
 
-func (c *coverage) makeRoom() {
+func (c *Tally) makeRoom() {
 	var rarest pattern
 	var least *sighting
 	n := 0
@@ -127,8 +140,8 @@ type Sighting struct {
 	Suggestion string `json:"suggestion,omitempty"`
 }
 
-// list gives what was seen, the most frequent first.
-func (c *coverage) list() (uncovered, excepted []Sighting, unlisted uint64) {
+// List gives what was seen, the most frequent first.
+func (c *Tally) List() (uncovered, excepted []Sighting, unlisted uint64) {
 	uncovered, excepted = []Sighting{}, []Sighting{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +151,7 @@ func (c *coverage) list() (uncovered, excepted []Sighting, unlisted uint64) {
 			excepted = append(excepted, one)
 			continue
 		}
-		one.Suggestion = suggest(p.method, p.path)
+		one.Suggestion = Suggest(p.method, p.path)
 		uncovered = append(uncovered, one)
 	}
 	for _, l := range [][]Sighting{uncovered, excepted} {
@@ -149,10 +162,10 @@ func (c *coverage) list() (uncovered, excepted []Sighting, unlisted uint64) {
 	return uncovered, excepted, c.unlisted
 }
 
-// collapse makes a pattern of a path: segments that name one object among many,
+// Collapse makes a pattern of a path: segments that name one object among many,
 // or that may be a secret or a person, become {id}; so does all that is not plain
 // text, since it is shown on terminals and in configurations.
-func collapse(path string) string {
+func Collapse(path string) string {
 	segments := strings.SplitN(strings.TrimPrefix(path, "/"), "/", maxSegments+1)
 	if len(segments) > maxSegments {
 		segments[maxSegments] = "..."
@@ -193,9 +206,9 @@ func names(s string) bool {
 	return len(s) >= 20 && digits > 0
 }
 
-// suggest writes the first line of a rule for a pattern; the operator gives the
+// Suggest writes the first line of a rule for a pattern; the operator gives the
 // action type a better name.
-func suggest(method, path string) string {
+func Suggest(method, path string) string {
 	if strings.HasSuffix(path, "/...") {
 		path = strings.TrimSuffix(path, "...") + "*"
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package coverage
 
 import (
 	"encoding/json"
@@ -15,10 +15,14 @@ import (
 // "/transfer/" are one file to web servers. A rule covers the neighbours too, where
 // it names a path in a matcher that is not turned around.
 
-// compileNear gives gate.Rule.Near for a rule whose Match is match: whether the
+// Reading makes the request that matchers are run on for another path and method
+// of r.
+type Reading func(r *http.Request, path, method string) *http.Request
+
+// CompileNear gives gate.Rule.Near for a rule whose Match is match: whether the
 // rule names a neighbour of the request's path. It is nil for rules of which no
 // neighbour is known.
-func compileNear(r config.Rule, match func(*http.Request) (bool, error)) func(*http.Request) (bool, error) {
+func CompileNear(r config.Rule, match func(*http.Request) (bool, error), reading Reading) func(*http.Request) (bool, error) {
 	var n namedPaths
 	sets := r.Match
 	if len(sets) == 0 {
@@ -39,7 +43,7 @@ func compileNear(r config.Rule, match func(*http.Request) (bool, error)) func(*h
 			if !n.patterns && !slices.Contains(n.exact, strings.ToLower(p)) {
 				continue
 			}
-			if ok, err := match(withReading(r, p, r.Method)); ok || err != nil {
+			if ok, err := match(reading(r, p, r.Method)); ok || err != nil {
 				return true, nil // what cannot be told is asked for
 			}
 		}
