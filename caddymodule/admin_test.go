@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/stepup-gateway/caddy-stepup/caddymodule"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 )
 
@@ -24,7 +23,7 @@ func (b *bed) run(args ...string) (string, error) {
 	default:
 		args = append(args, "--address", "localhost:"+b.AdminPort)
 	}
-	c := caddymodule.NewStepUpCommand()
+	c := newStepUpCommand()
 	var out bytes.Buffer
 	c.SetOut(&out)
 	c.SetErr(&out)

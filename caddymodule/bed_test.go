@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"github.com/spf13/cobra"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/caddytestbed"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/command"
 )
 
 func TestMain(m *testing.M) { os.Exit(caddytestbed.Main(m)) }
@@ -239,4 +241,11 @@ func (b *bed) admin(method, path string, body any) (int, map[string]any) {
 	}
 	resp, answer := b.send(r)
 	return resp.StatusCode, answer
+}
+
+// newStepUpCommand returns `step-up` as Caddy sets it up.
+func newStepUpCommand() *cobra.Command {
+	c := &cobra.Command{Use: "step-up", SilenceUsage: true}
+	command.Add(c)
+	return c
 }

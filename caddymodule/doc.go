@@ -1,5 +1,4 @@
-// Package caddymodule is the gateway as Caddy modules, and the only package that
-// knows Caddy. Importing it registers
+// Package caddymodule is the gateway as Caddy modules. Importing it registers
 //
 //	step_up                        the app: settings said once, the database
 //	http.handlers.step_up          the handler, with its directive of the same name
@@ -30,7 +29,9 @@
 package caddymodule
 
 import (
-	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/identity" // step_up.identity.*
-	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/senders"  // step_up.senders.*
-	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/stores"   // step_up.stores.*
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/command"           // caddy step-up
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/identity"          // step_up.identity.*
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi" // admin.api.step_up
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/senders"           // step_up.senders.*
+	_ "github.com/stepup-gateway/caddy-stepup/caddymodule/stores"            // step_up.stores.*
 )

@@ -2,16 +2,18 @@ package caddymodule
 
 import (
 	"context"
-	"github.com/spf13/cobra"
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
-// NewStepUpCommand gives the external tests `step-up` as Caddy sets it up.
-func NewStepUpCommand() *cobra.Command {
-	c := &cobra.Command{Use: "step-up", SilenceUsage: true}
-	addCommands(c)
-	return c
+// activeApp returns the app of the running configuration.
+func activeApp() (*App, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured("step_up")
+	if err != nil {
+		return nil, err
+	}
+	return module.(*App), nil
 }
 
 // ActiveSites gives the handlers of the running configuration.

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/caddymodule"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 )
 
@@ -14,7 +13,7 @@ import (
 func TestS13KeysAreShownOnce(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.withAPI(b.config(keyFile, protectAdmin, ""), ""))
-	c := caddymodule.NewStepUpCommand()
+	c := newStepUpCommand()
 	var out, told bytes.Buffer
 	c.SetOut(&out)
 	c.SetErr(&told)

@@ -1,11 +1,8 @@
 package caddymodule
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -81,55 +78,15 @@ func (a *App) siteTenants() []string {
 	return slices.Compact(names)
 }
 
-// tenants lists the tenants of the sites, of the handlers for servers, and of the
-// API keys: servers may use a tenant that no site has.
-func (a *App) tenants(ctx context.Context) ([]string, error) {
-	names := a.siteTenants()
+// apiTenants lists the tenants of the handlers for servers that name one.
+func (a *App) apiTenants() []string {
+	var names []string
 	for _, h := range a.apis {
 		if h.Tenant != "" {
 			names = append(names, h.Tenant)
 		}
 	}
-	keys, err := a.service.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range keys {
-		names = append(names, k.Tenant)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-// subject gives the user in the form in which its tenant keeps it.
-func (a *App) subject(ctx context.Context, who Who) (grants.Subject, error) {
-	known, err := a.tenants(ctx)
-	if err != nil {
-		return grants.Subject{}, err
-	}
-	tenant := who.Tenant
-	if tenant == "" {
-		only := a.siteTenants()
-		if len(only) == 0 {
-			only = known
-		}
-		if len(only) != 1 {
-			return grants.Subject{}, refused("say which tenant: %s", strings.Join(known, ", "))
-		}
-		tenant = only[0]
-	}
-	if !slices.Contains(known, tenant) {
-		return grants.Subject{}, refused("no site and no API key has the tenant %q; there is %s", tenant, strings.Join(known, ", "))
-	}
-	user, err := a.form(tenant, who.User)
-	if errors.Is(err, identity.ErrSpelling) {
-		// Nobody has it today; an account may be stored under it, to be reset.
-		user, err = identity.Exact(who.User)
-	}
-	if err != nil {
-		return grants.Subject{}, refused("%w", err)
-	}
-	return grants.Subject{Tenant: tenant, User: user}, nil
+	return names
 }
 
 // form gives a user id in the form in which its tenant keeps it. All that speak

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bufio"
@@ -11,13 +11,14 @@ import (
 	"math"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
 // auditLines is what was read of audit logs.
 type auditLines struct {
-	Events []LostEvent
+	Events []adminapi.LostEvent
 	// Lines counts the lines of the audit log, Unreadable those among them that
 	// could not be read.
 	Lines, Unreadable int
@@ -79,7 +80,7 @@ func (a *auditLines) line(text []byte, cut bool) error {
 		return nil // some text that names it
 	}
 	a.Lines++
-	e := LostEvent{Event: l.Event, Outcome: l.Outcome, Cause: l.Cause, Tenant: l.Tenant, User: l.User, Method: l.Method, Object: l.Object}
+	e := adminapi.LostEvent{Event: l.Event, Outcome: l.Outcome, Cause: l.Cause, Tenant: l.Tenant, User: l.User, Method: l.Method, Object: l.Object}
 	if err == nil && !counts(&e) {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (a *auditLines) line(text []byte, cut bool) error {
 
 // counts reports whether an event gave or took away something that an older copy
 // of the database may not know.
-func counts(e *LostEvent) bool {
+func counts(e *adminapi.LostEvent) bool {
 	switch e.Event + " " + e.Outcome {
 	case "api_key created", "api_key revoked", "reset done", "remove done", "disown done", "vouch done",
 		"recovery_codes done", "confirm done", "invite done":

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 )
 
 func fenceCommand() *cobra.Command {
@@ -29,7 +31,7 @@ are back. While it is one, whatever is protected is refused with 503 store_rolle
 	return asking(c, &r, "fence", func([]string) struct{} { return struct{}{} }, writeFence)
 }
 
-func writeFence(w io.Writer, f FenceAnswer) {
+func writeFence(w io.Writer, f adminapi.FenceAnswer) {
 	switch f.Kind {
 	case "rolled_back":
 		fmt.Fprintf(w, "The database is an older copy: %s.\nWhatever is protected is refused until it is accepted: caddy step-up fence accept --audit FILE\n", strings.TrimSuffix(f.Reason, "."))
@@ -57,7 +59,7 @@ func writeFence(w io.Writer, f FenceAnswer) {
 func fenceAcceptCommand() *cobra.Command {
 	var (
 		r      remote
-		in     FenceRequest
+		in     adminapi.FenceRequest
 		audits []string
 		yes    bool
 	)
@@ -86,7 +88,7 @@ back before the copy. Without it nobody knows what was taken away.`,
 	c.Flags().BoolVar(&in.TrustCodes, "codes", false, "Accept recovery codes of before, though some may have been used since")
 	c.Flags().BoolVar(&yes, "yes", false, "Do not ask")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		var now FenceAnswer
+		var now adminapi.FenceAnswer
 		if err := r.call("fence", struct{}{}, &now); err != nil {
 			return err
 		}
@@ -101,7 +103,7 @@ back before the copy. Without it nobody knows what was taken away.`,
 				return err
 			}
 		}
-		var done FenceAccepted
+		var done adminapi.FenceAccepted
 		if err := r.call("fence/accept", in, &done); err != nil {
 			return err
 		}
@@ -155,7 +157,7 @@ func unlessEOF(err error) error {
 	return err
 }
 
-func writeAccepted(w io.Writer, done FenceAccepted, before FenceAnswer, log *auditLines, audited bool) {
+func writeAccepted(w io.Writer, done adminapi.FenceAccepted, before adminapi.FenceAnswer, log *auditLines, audited bool) {
 	if before.Kind == "rolled_back" {
 		fmt.Fprintf(w, "The copy is accepted. All grants, challenges, held forms, invites and sent codes of before are void (generation %d).\n", done.Generation)
 	}
@@ -193,7 +195,7 @@ func list(w io.Writer, title string, lines []string) {
 }
 
 // lineOf says what an event was, and with which command it is done again.
-func lineOf(e RedoneEvent) string {
+func lineOf(e adminapi.RedoneEvent) string {
 	user, at := plain(e.User), e.Time.Local().Format(minute)
 	named := " --tenant " + argument(e.Tenant) + " " + argument(e.User)
 	switch e.Event + " " + e.Outcome {

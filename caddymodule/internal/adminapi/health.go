@@ -1,4 +1,4 @@
-package caddymodule
+package adminapi
 
 import (
 	"context"
@@ -37,17 +37,17 @@ const (
 
 // health is 200 where the store answers a read, and 503 with the reason
 // otherwise. A store that answers may have something else to tell.
-func (*AdminAPI) health(w http.ResponseWriter, r *http.Request) error {
+func (*API) health(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use GET")}
 	}
 	var answer Health
-	app, err := activeApp()
+	g, err := active()
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 		defer cancel()
-		err = app.service.Ping(ctx)
-		now := app.db.Condition()
+		err = g.Service().Ping(ctx)
+		now := g.Condition()
 		answer = Health{
 			Reason: now.Reason, Since: now.Since, WaitingSeconds: now.Waiting.Round(time.Millisecond).Seconds(),
 			Refused: now.Refused, Marked: now.Marked, Process: now.Process,

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 )
 
 func explainCommand() *cobra.Command {
@@ -24,12 +26,12 @@ are.`,
 		Args:    cobra.ExactArgs(2),
 	}
 	r.flags(c)
-	return asking(c, &r, "explain", func(args []string) ExplainRequest {
-		return ExplainRequest{Method: args[0], URL: args[1]}
+	return asking(c, &r, "explain", func(args []string) adminapi.ExplainRequest {
+		return adminapi.ExplainRequest{Method: args[0], URL: args[1]}
 	}, writeExplanation)
 }
 
-func writeExplanation(w io.Writer, e ExplainAnswer) {
+func writeExplanation(w io.Writer, e adminapi.ExplainAnswer) {
 	if e.Action != "" {
 		fmt.Fprintf(w, "%s: a %s grant for %s is asked for (tenant %s).\n", e.Outcome, e.GrantType, e.Action, e.Tenant)
 	} else {

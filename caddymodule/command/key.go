@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"context"
@@ -84,17 +84,17 @@ func initDatabase(ctx context.Context, file, adapter string) (dir string, key se
 	if len(text) == 0 || from == "" {
 		return "", key, errors.New("there is no configuration here: name it by --config")
 	}
-	app, err := appOf(text)
+	app, err := settingsOf(text)
 	if err != nil {
 		return "", key, err
 	}
 	store := new(stores.Badger)
-	if app.StoreRaw != nil {
+	if app.Store != nil {
 		var engine struct {
 			Engine string `json:"engine"`
 			stores.Badger
 		}
-		if err := json.Unmarshal(app.StoreRaw, &engine); err != nil {
+		if err := json.Unmarshal(app.Store, &engine); err != nil {
 			return "", key, fmt.Errorf("reading store: %w", err)
 		}
 		if engine.Engine != "badger" {
@@ -115,22 +115,37 @@ func initDatabase(ctx context.Context, file, adapter string) (dir string, key se
 	return store.Location(), keys.Given, database.Create(ctx, store, keys.Given)
 }
 
-// appOf reads the app's settings out of a whole configuration.
-func appOf(text []byte) (*App, error) {
+// settings are those of the app that tell where its database is.
+type settings struct {
+	Store   json.RawMessage `json:"store"`
+	Key     string          `json:"key"`
+	KeyFile string          `json:"key_file"`
+}
+
+// settingsOf reads the app's settings out of a whole configuration, and refuses
+// what the app would refuse.
+func settingsOf(text []byte) (s settings, err error) {
 	var whole struct {
 		Apps struct {
 			StepUp json.RawMessage `json:"step_up"`
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(text, &whole); err != nil {
-		return nil, fmt.Errorf("reading configuration: %w", err)
+		return s, fmt.Errorf("reading configuration: %w", err)
 	}
-	app := new(App)
 	if whole.Apps.StepUp == nil {
-		return app, nil
+		return s, nil
 	}
+	module, err := caddy.GetModule("step_up")
+	if err != nil {
+		return s, err
+	}
+	app := module.New()
 	if err := caddy.StrictUnmarshalJSON(whole.Apps.StepUp, app); err != nil {
-		return nil, fmt.Errorf("reading step_up: %w", err)
+		return s, fmt.Errorf("reading step_up: %w", err)
 	}
-	return app, app.Validate()
+	if err := app.(caddy.Validator).Validate(); err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(whole.Apps.StepUp, &s)
 }

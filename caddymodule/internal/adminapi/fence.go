@@ -1,4 +1,4 @@
-package caddymodule
+package adminapi
 
 import (
 	"context"
@@ -68,8 +68,8 @@ const maxLostBody = 32 << 20
 
 var fenceKinds = map[store.FenceKind]string{store.FenceNone: "none", store.FenceUnsure: "unsure", store.FenceRolledBack: "rolled_back"}
 
-func fence(ctx context.Context, app *App, _ struct{}) (FenceAnswer, error) {
-	status, err := app.service.Fence(ctx)
+func fence(ctx context.Context, g Gateway, _ struct{}) (FenceAnswer, error) {
+	status, err := g.Service().Fence(ctx)
 	if err != nil {
 		return FenceAnswer{}, err
 	}
@@ -86,7 +86,7 @@ func fence(ctx context.Context, app *App, _ struct{}) (FenceAnswer, error) {
 	return out, nil
 }
 
-func acceptFence(ctx context.Context, app *App, in FenceRequest) (FenceAccepted, error) {
+func acceptFence(ctx context.Context, g Gateway, in FenceRequest) (FenceAccepted, error) {
 	lost := make([]ceremony.Event, 0, len(in.Lost))
 	for _, e := range in.Lost {
 		lost = append(lost, ceremony.Event{
@@ -94,7 +94,7 @@ func acceptFence(ctx context.Context, app *App, in FenceRequest) (FenceAccepted,
 			Subject: grants.Subject{Tenant: e.Tenant, User: e.User}, Method: e.Method, Object: e.Object,
 		})
 	}
-	done, err := app.service.AcceptFence(ctx, ceremony.Acceptance{TrustCodes: in.TrustCodes, Lost: lost})
+	done, err := g.Service().AcceptFence(ctx, ceremony.Acceptance{TrustCodes: in.TrustCodes, Lost: lost})
 	if err != nil {
 		return FenceAccepted{}, err
 	}
@@ -105,6 +105,6 @@ func acceptFence(ctx context.Context, app *App, in FenceRequest) (FenceAccepted,
 			Tenant: r.Subject.Tenant, User: r.Subject.User, Method: r.Method, Object: r.Object,
 		}})
 	}
-	out.FenceAnswer, err = fence(ctx, app, struct{}{})
+	out.FenceAnswer, err = fence(ctx, g, struct{}{})
 	return out, err
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 )
 
@@ -21,20 +22,20 @@ func TestCoverageText(t *testing.T) {
 		return coverage.Sighting{Method: method, Path: path, Count: count, LastSeen: at.Add(time.Hour), Suggestion: suggestion}
 	}
 	var out bytes.Buffer
-	writeCoverage(&out, CoverageAnswer{Tenants: []TenantCoverage{
+	writeCoverage(&out, adminapi.CoverageAnswer{Tenants: []adminapi.TenantCoverage{
 		{
 			Tenant: "staff", Since: at,
 			Uncovered: []coverage.Sighting{one("POST", "/users/{id}/edit", "protect POST_USERS_EDIT /users/*/edit", 1234), one("DELETE", "/{id}", "", 1)},
 			Excepted:  []coverage.Sighting{one("POST", "/login", "", 7)},
 			NotListed: 3,
-			Rules: []RuleCoverage{
+			Rules: []adminapi.RuleCoverage{
 				{Rule: `protect ADMIN path ["/admin/*"] grant time_based 10m`, Action: "ADMIN", Mode: "enforce", Requests: 12},
 				{Rule: "protect CHANGE unsafe grant time_based 10m mode observe", Action: "CHANGE", Mode: "observe"},
 			},
 		},
 		{
 			Tenant: "guests", Since: at,
-			Rules: []RuleCoverage{{Rule: "protect ALL * grant time_based 10m mode observe", Action: "ALL", Mode: "observe", Requests: 2}},
+			Rules: []adminapi.RuleCoverage{{Rule: "protect ALL * grant time_based 10m mode observe", Action: "ALL", Mode: "observe", Requests: 2}},
 		},
 	}}, time.UTC)
 	const golden = "testdata/coverage.txt"

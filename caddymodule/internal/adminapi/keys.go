@@ -1,4 +1,4 @@
-package caddymodule
+package adminapi
 
 import (
 	"context"
@@ -73,7 +73,7 @@ func keyOf(k ceremony.APIKey, now time.Time) Key {
 	return out
 }
 
-func createKey(ctx context.Context, app *App, in KeyRequest) (KeyAnswer, error) {
+func createKey(ctx context.Context, g Gateway, in KeyRequest) (KeyAnswer, error) {
 	hash, err := hashOf(in.Hash)
 	if err != nil {
 		return KeyAnswer{}, err
@@ -81,7 +81,7 @@ func createKey(ctx context.Context, app *App, in KeyRequest) (KeyAnswer, error) 
 	if err := config.CheckTenant(in.Tenant); err != nil {
 		return KeyAnswer{}, refused("%w", err)
 	}
-	made, err := app.service.CreateKey(ctx, hash, ceremony.APIKey{
+	made, err := g.Service().CreateKey(ctx, hash, ceremony.APIKey{
 		Tenant: in.Tenant, Label: in.Label, Scopes: in.Scopes, Actions: in.Actions, Expires: in.ExpiresAt,
 	})
 	if errors.Is(err, ceremony.ErrLimit) {
@@ -91,7 +91,7 @@ func createKey(ctx context.Context, app *App, in KeyRequest) (KeyAnswer, error) 
 		return KeyAnswer{}, err
 	}
 	out := KeyAnswer{Key: keyOf(made, time.Now())}
-	if sites := app.siteTenants(); !slices.Contains(sites, in.Tenant) {
+	if sites := g.SiteTenants(); !slices.Contains(sites, in.Tenant) {
 		out.Warning = fmt.Sprintf("no site has the tenant %q, so what is won with this key opens no route", in.Tenant)
 		if len(sites) > 0 {
 			out.Warning += "; there is " + strings.Join(sites, ", ")
@@ -109,8 +109,8 @@ func hashOf(text string) (hash [32]byte, err error) {
 	return [32]byte(raw), nil
 }
 
-func listKeys(ctx context.Context, app *App, _ struct{}) (KeysAnswer, error) {
-	keys, err := app.service.Keys(ctx)
+func listKeys(ctx context.Context, g Gateway, _ struct{}) (KeysAnswer, error) {
+	keys, err := g.Service().Keys(ctx)
 	if err != nil {
 		return KeysAnswer{}, err
 	}
@@ -121,12 +121,12 @@ func listKeys(ctx context.Context, app *App, _ struct{}) (KeysAnswer, error) {
 	return out, nil
 }
 
-func revokeKey(ctx context.Context, app *App, in KeyName) (KeyName, error) {
-	return in, noSuchKey(app.service.RevokeKey(ctx, in.ID))
+func revokeKey(ctx context.Context, g Gateway, in KeyName) (KeyName, error) {
+	return in, noSuchKey(g.Service().RevokeKey(ctx, in.ID))
 }
 
-func enableKey(ctx context.Context, app *App, in KeyName) (KeyName, error) {
-	return in, noSuchKey(app.service.EnableKey(ctx, in.ID))
+func enableKey(ctx context.Context, g Gateway, in KeyName) (KeyName, error) {
+	return in, noSuchKey(g.Service().EnableKey(ctx, in.ID))
 }
 
 func noSuchKey(err error) error {

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 )
 
 func unlockCommand() *cobra.Command {
@@ -32,16 +34,16 @@ when a wrong clock or an attack has locked out many.`,
 		case !all && len(args) == 0:
 			return errors.New("name a user, or write --all for every user who has wrong codes")
 		case !all:
-			var done Done
+			var done adminapi.Done
 			if err := r.call("unlock", r.who(args[0]), &done); err != nil {
 				return err
 			}
 			return r.show(c, done, func(w io.Writer) { fmt.Fprintf(w, "%s is unlocked.\n", plain(done.User)) })
 		}
-		var total UnlockAllAnswer
+		var total adminapi.UnlockAllAnswer
 		for cursor := ""; ; {
-			var part UnlockAllAnswer
-			if err := r.call("unlock/all", UnlockAllRequest{Tenant: r.tenant, Cursor: cursor}, &part); err != nil {
+			var part adminapi.UnlockAllAnswer
+			if err := r.call("unlock/all", adminapi.UnlockAllRequest{Tenant: r.tenant, Cursor: cursor}, &part); err != nil {
 				return fmt.Errorf("%d users were unlocked before this failed: %w", total.Unlocked, err)
 			}
 			total.Unlocked += part.Unlocked

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
@@ -27,17 +28,17 @@ how many recovery codes are left and whether they are locked out; or one of them
 	}
 	r.userFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		var list []User
+		var list []adminapi.User
 		if len(args) == 1 {
-			var one User
+			var one adminapi.User
 			if err := r.call("user", r.who(args[0]), &one); err != nil {
 				return err
 			}
-			return r.show(c, one, func(w io.Writer) { writeUsers(w, []User{one}) })
+			return r.show(c, one, func(w io.Writer) { writeUsers(w, []adminapi.User{one}) })
 		}
 		for cursor := ""; ; {
-			var part UsersAnswer
-			if err := r.call("users", UsersRequest{Tenant: r.tenant, Cursor: cursor, Limit: 1000}, &part); err != nil {
+			var part adminapi.UsersAnswer
+			if err := r.call("users", adminapi.UsersRequest{Tenant: r.tenant, Cursor: cursor, Limit: 1000}, &part); err != nil {
 				return err
 			}
 			list = append(list, part.Users...)
@@ -45,12 +46,12 @@ how many recovery codes are left and whether they are locked out; or one of them
 				break
 			}
 		}
-		return r.show(c, UsersAnswer{Users: append([]User{}, list...)}, func(w io.Writer) { writeUsers(w, list) })
+		return r.show(c, adminapi.UsersAnswer{Users: append([]adminapi.User{}, list...)}, func(w io.Writer) { writeUsers(w, list) })
 	}
 	return c
 }
 
-func writeUsers(w io.Writer, list []User) {
+func writeUsers(w io.Writer, list []adminapi.User) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TENANT\tUSER\tSTATE\tAUTHENTICATORS\tRECOVERY CODES\tLIVE GRANTS\tLOCKED")
 	for _, u := range list {
@@ -65,7 +66,7 @@ func writeUsers(w io.Writer, list []User) {
 }
 
 // stateOf is a user's state in words.
-func stateOf(u User) string {
+func stateOf(u adminapi.User) string {
 	if u.Rename {
 		return u.State + ", rename"
 	}
@@ -97,14 +98,14 @@ Takes all authenticators, recovery codes and grants from a user, and unlocks the
 To enrol again they need an invite, whatever the enrollment policy says: make one
 with 'caddy step-up invite'.`,
 		Example: `  caddy step-up reset alice && caddy step-up invite alice`,
-	}, "reset", func(w io.Writer, done Done) {
+	}, "reset", func(w io.Writer, done adminapi.Done) {
 		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enrol again: caddy step-up invite %s\n", plain(done.User), plain(done.User))
 	})
 }
 
 // Invitation is what the invite command writes as JSON.
 type Invitation struct {
-	Done
+	adminapi.Done
 	Invite    string    `json:"invite"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
@@ -131,7 +132,7 @@ which you know who takes it. The running gateway is only told its hash.`,
 		}
 		code, hash := ceremony.NewInvite()
 		made := Invitation{Invite: code, ExpiresAt: time.Now().Add(time.Duration(d)).UTC().Truncate(time.Second)}
-		in := InviteRequest{Who: r.who(args[0]), Hash: fmt.Sprintf("%x", hash), ExpiresAt: made.ExpiresAt}
+		in := adminapi.InviteRequest{Who: r.who(args[0]), Hash: fmt.Sprintf("%x", hash), ExpiresAt: made.ExpiresAt}
 		if err := r.call("invite", in, &made.Done); err != nil {
 			return err
 		}
@@ -157,9 +158,9 @@ proof. It does not sign them out of the application.`,
 	}
 	r.userFlags(c)
 	c.Flags().StringVar(&action, "action", "", "End only the grants for this action type")
-	return asking(c, &r, "revoke", func(args []string) RevokeRequest {
-		return RevokeRequest{Who: r.who(args[0]), ActionType: action}
-	}, func(w io.Writer, done RevokeAnswer) {
+	return asking(c, &r, "revoke", func(args []string) adminapi.RevokeRequest {
+		return adminapi.RevokeRequest{Who: r.who(args[0]), ActionType: action}
+	}, func(w io.Writer, done adminapi.RevokeAnswer) {
 		fmt.Fprintf(w, "%d grants of %s were ended.\n", done.Revoked, plain(done.User))
 	})
 }

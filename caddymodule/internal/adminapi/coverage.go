@@ -1,4 +1,4 @@
-package caddymodule
+package adminapi
 
 import (
 	"context"
@@ -46,8 +46,8 @@ type RuleCoverage struct {
 }
 
 // coverageReport is what `caddy step-up coverage` shows.
-func coverageReport(_ context.Context, app *App, in CoverageRequest) (CoverageAnswer, error) {
-	known := app.siteTenants()
+func coverageReport(_ context.Context, g Gateway, in CoverageRequest) (CoverageAnswer, error) {
+	known := g.SiteTenants()
 	if in.Site != "" {
 		url := in.Site
 		if !strings.Contains(url, "://") {
@@ -57,14 +57,14 @@ func coverageReport(_ context.Context, app *App, in CoverageRequest) (CoverageAn
 		if err != nil {
 			return CoverageAnswer{}, err
 		}
-		h, err := siteFor(r)
+		site, err := g.Site(r)
 		if err != nil {
 			return CoverageAnswer{}, err
 		}
-		if in.Tenant != "" && in.Tenant != h.tenant {
-			return CoverageAnswer{}, refused("the site %s has the tenant %s, not %s", in.Site, h.tenant, in.Tenant)
+		if in.Tenant != "" && in.Tenant != site.Tenant {
+			return CoverageAnswer{}, refused("the site %s has the tenant %s, not %s", in.Site, site.Tenant, in.Tenant)
 		}
-		in.Tenant = h.tenant
+		in.Tenant = site.Tenant
 	}
 	if in.Tenant != "" {
 		if !slices.Contains(known, in.Tenant) {
@@ -74,29 +74,7 @@ func coverageReport(_ context.Context, app *App, in CoverageRequest) (CoverageAn
 	}
 	out := CoverageAnswer{Tenants: []TenantCoverage{}}
 	for _, tenant := range known {
-		out.Tenants = append(out.Tenants, app.coverageOf(tenant))
+		out.Tenants = append(out.Tenants, g.Coverage(tenant))
 	}
 	return out, nil
-}
-
-func (a *App) coverageOf(tenant string) TenantCoverage {
-	c := TenantCoverage{Tenant: tenant, Rules: []RuleCoverage{}}
-	var listed []string
-	for _, h := range a.sites {
-		if h.tenant != tenant {
-			continue
-		}
-		seen := h.observer.coverage
-		c.Since = seen.Since
-		c.Uncovered, c.Excepted, c.NotListed = seen.List()
-		for i, r := range h.Site.WithDefaults().Rules {
-			rule := h.observer.rules[i]
-			if slices.Contains(listed, rule.line) {
-				continue // two sites with the same rule count together
-			}
-			listed = append(listed, rule.line)
-			c.Rules = append(c.Rules, RuleCoverage{Rule: rule.line, Action: r.Action, Mode: r.Mode, Requests: rule.met.Load()})
-		}
-	}
-	return c
 }

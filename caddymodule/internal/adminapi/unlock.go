@@ -1,4 +1,4 @@
-package caddymodule
+package adminapi
 
 import (
 	"context"
@@ -21,13 +21,13 @@ type UnlockAllAnswer struct {
 // unlockPage is how many users are looked at for one request.
 const unlockPage = 200
 
-func unlockAll(ctx context.Context, app *App, in UnlockAllRequest) (out UnlockAllAnswer, err error) {
+func unlockAll(ctx context.Context, g Gateway, in UnlockAllRequest) (out UnlockAllAnswer, err error) {
 	cursor, err := pageAfter(in.Tenant, in.Cursor)
 	if err != nil {
 		return out, err
 	}
 	var next []byte
-	out.Unlocked, next, err = app.service.UnlockAll(ctx, in.Tenant, cursor, unlockPage)
+	out.Unlocked, next, err = g.Service().UnlockAll(ctx, in.Tenant, cursor, unlockPage)
 	out.Next = hex.EncodeToString(next)
 	return out, err
 }

@@ -1,4 +1,8 @@
-package caddymodule
+// Package command is the command `caddy step-up`, which importing it registers.
+//
+// Most of its subcommands ask the running gateway by package adminapi's routes and
+// write the answer as text or JSON; keygen, init and cookie work without one.
+package command
 
 import (
 	"encoding/json"
@@ -9,6 +13,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 )
 
 func init() {
@@ -23,11 +29,12 @@ they do not cover, and which servers have a key to the API.
 All commands but keygen, init and cookie talk to the running Caddy through its admin
 endpoint, which they find like 'caddy reload' does: by --address, else in the
 configuration given by --config, else at the default address.`,
-		CobraFunc: addCommands,
+		CobraFunc: Add,
 	})
 }
 
-func addCommands(c *cobra.Command) {
+// Add adds the subcommands to c, which stands for `step-up`.
+func Add(c *cobra.Command) {
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
 		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand())
 }
@@ -54,7 +61,7 @@ func (r *remote) userFlags(c *cobra.Command) {
 }
 
 // who names a user.
-func (r *remote) who(user string) Who { return Who{Tenant: r.tenant, User: user} }
+func (r *remote) who(user string) adminapi.Who { return adminapi.Who{Tenant: r.tenant, User: user} }
 
 // asking makes c ask one route of the admin endpoint for what its arguments say,
 // and show the answer.
@@ -74,7 +81,7 @@ func aboutUser[Out any](c *cobra.Command, route string, text func(io.Writer, Out
 	var r remote
 	c.Args = cobra.ExactArgs(1)
 	r.userFlags(c)
-	return asking(c, &r, route, func(args []string) Who { return r.who(args[0]) }, text)
+	return asking(c, &r, route, func(args []string) adminapi.Who { return r.who(args[0]) }, text)
 }
 
 // call asks a route of the admin endpoint.

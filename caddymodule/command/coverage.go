@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
@@ -34,12 +35,12 @@ each: where there are more, the rare ones make way.`,
 	r.flags(c)
 	c.Flags().StringVarP(&r.tenant, "tenant", "t", "", "Only the sites of this tenant")
 	c.Flags().StringVar(&site, "site", "", "Only the site that serves this host name or URL, and those of its tenant")
-	return asking(c, &r, "coverage", func([]string) CoverageRequest {
-		return CoverageRequest{Tenant: r.tenant, Site: site}
-	}, func(w io.Writer, answer CoverageAnswer) { writeCoverage(w, answer, time.Local) })
+	return asking(c, &r, "coverage", func([]string) adminapi.CoverageRequest {
+		return adminapi.CoverageRequest{Tenant: r.tenant, Site: site}
+	}, func(w io.Writer, answer adminapi.CoverageAnswer) { writeCoverage(w, answer, time.Local) })
 }
 
-func writeCoverage(w io.Writer, answer CoverageAnswer, zone *time.Location) {
+func writeCoverage(w io.Writer, answer adminapi.CoverageAnswer, zone *time.Location) {
 	const clock = "2006-01-02 15:04:05"
 	for i, c := range answer.Tenants {
 		if i > 0 {
@@ -91,7 +92,7 @@ Give the action type a name of yours, and try the rule before it is enforced:
 	}
 }
 
-func enforces(rules []RuleCoverage) bool {
+func enforces(rules []adminapi.RuleCoverage) bool {
 	for _, r := range rules {
 		if r.Mode == config.ModeEnforce {
 			return true

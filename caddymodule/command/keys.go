@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
@@ -35,14 +36,14 @@ mounts. A key belongs to one tenant, and does what its scopes say:
 
 // NewKey is what the command that makes a key writes as JSON.
 type NewKey struct {
-	KeyAnswer
+	adminapi.KeyAnswer
 	Secret string `json:"key"`
 }
 
 func keysCreateCommand() *cobra.Command {
 	var (
 		r        remote
-		in       KeyRequest
+		in       adminapi.KeyRequest
 		scopes   []string
 		anything bool
 		expires  string
@@ -68,7 +69,7 @@ grants where their rule says 'accept api'.`,
 	c.Flags().BoolVar(&anything, "any-action", false, "Any action type")
 	c.Flags().StringVar(&expires, "expires", "", "How long it holds, such as 90d; default: until it is revoked")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := in.say(scopes, anything, expires, time.Now()); err != nil {
+		if err := say(&in, scopes, anything, expires, time.Now()); err != nil {
 			return err
 		}
 		secret, hash := ceremony.NewKey()
@@ -90,7 +91,7 @@ grants where their rule says 'accept api'.`,
 }
 
 // say takes over what the flags say, and tells of what is missing in their words.
-func (in *KeyRequest) say(scopes []string, anything bool, expires string, now time.Time) error {
+func say(in *adminapi.KeyRequest, scopes []string, anything bool, expires string, now time.Time) error {
 	if in.Tenant == "" {
 		return errors.New("say whose users the key is for: --tenant NAME, or --tenant default for a site that names none")
 	}
@@ -148,7 +149,7 @@ themselves are kept nowhere.`,
 	return asking(c, &r, "keys", func([]string) struct{} { return struct{}{} }, writeKeys)
 }
 
-func writeKeys(w io.Writer, list KeysAnswer) {
+func writeKeys(w io.Writer, list adminapi.KeysAnswer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tTENANT\tLABEL\tSCOPES\tACTION TYPES\tEXPIRES\tLAST USED")
 	for _, k := range list.Keys {
@@ -189,8 +190,8 @@ won with it stay; end a user's with 'caddy step-up revoke'.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	r.flags(c)
-	return asking(c, &r, "keys/revoke", func(args []string) KeyName { return KeyName{ID: args[0]} },
-		func(w io.Writer, done KeyName) { fmt.Fprintf(w, "%s is no key any more.\n", done.ID) })
+	return asking(c, &r, "keys/revoke", func(args []string) adminapi.KeyName { return adminapi.KeyName{ID: args[0]} },
+		func(w io.Writer, done adminapi.KeyName) { fmt.Fprintf(w, "%s is no key any more.\n", done.ID) })
 }
 
 func keysEnableCommand() *cobra.Command {
@@ -206,6 +207,6 @@ after the copy was made is back in it.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	r.flags(c)
-	return asking(c, &r, "keys/enable", func(args []string) KeyName { return KeyName{ID: args[0]} },
-		func(w io.Writer, done KeyName) { fmt.Fprintf(w, "Enabled key %s.\n", done.ID) })
+	return asking(c, &r, "keys/enable", func(args []string) adminapi.KeyName { return adminapi.KeyName{ID: args[0]} },
+		func(w io.Writer, done adminapi.KeyName) { fmt.Fprintf(w, "Enabled key %s.\n", done.ID) })
 }

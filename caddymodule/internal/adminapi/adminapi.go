@@ -1,0 +1,170 @@
+// Package adminapi is the operator's part of Caddy's admin endpoint: the routes
+// under /step_up/, and the requests and answers that they take and give. The
+// command `caddy step-up` uses them.
+//
+// It reaches the running gateway through [Gateway] alone, and decides nothing: the
+// verbs are package ceremony's.
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+func init() {
+	caddy.RegisterModule(API{})
+}
+
+// API adds the operator's routes to Caddy's admin endpoint, for the
+// command `caddy step-up` and for monitoring:
+//
+//	GET  /step_up/health
+//	POST /step_up/users    {tenant?, cursor?, limit?}
+//	POST /step_up/user     {tenant?, user}
+//	POST /step_up/reset    {tenant?, user}
+//	POST /step_up/unlock   {tenant?, user}
+//	POST /step_up/unlock/all {tenant?, cursor?}
+//	POST /step_up/invite   {tenant?, user, hash, expires_at}
+//	POST /step_up/revoke   {tenant?, user, action_type?}
+//	POST /step_up/explain  {method, url}
+//	POST /step_up/coverage {tenant?, site?}
+//
+//	POST /step_up/keys        {}
+//	POST /step_up/keys/create {tenant, label?, scopes, actions?, expires_at?, hash}
+//	POST /step_up/keys/revoke {id}
+//	POST /step_up/keys/enable {id}
+//
+//	POST /step_up/fence        {}
+//	POST /step_up/fence/accept {trust_codes?, lost?}
+//
+// Users are named in bodies, since the admin endpoint logs addresses. A user's
+// tenant may be left out where the sites have only one.
+//
+// The endpoint has no authentication of its own: whoever reaches it owns the
+// gateway, as they own all of Caddy. Still no route gives out a secret or mints a
+// grant; of an invite or an API key it gets the hash only.
+type API struct{}
+
+// CaddyModule returns the module's id.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.step_up", New: func() caddy.Module { return new(API) }}
+}
+
+// Routes returns the routes.
+func (a *API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/step_up/health", Handler: caddy.AdminHandlerFunc(a.health)},
+		{Pattern: "/step_up/users", Handler: post(users)},
+		{Pattern: "/step_up/user", Handler: post(user)},
+		{Pattern: "/step_up/reset", Handler: post(reset)},
+		{Pattern: "/step_up/unlock", Handler: post(unlock)},
+		{Pattern: "/step_up/unlock/all", Handler: post(unlockAll)},
+		{Pattern: "/step_up/invite", Handler: post(invite)},
+		{Pattern: "/step_up/revoke", Handler: post(revoke)},
+		{Pattern: "/step_up/explain", Handler: post(explain)},
+		{Pattern: "/step_up/coverage", Handler: post(coverageReport)},
+		{Pattern: "/step_up/keys", Handler: post(listKeys)},
+		{Pattern: "/step_up/keys/create", Handler: post(createKey)},
+		{Pattern: "/step_up/keys/revoke", Handler: post(revokeKey)},
+		{Pattern: "/step_up/keys/enable", Handler: post(enableKey)},
+		{Pattern: "/step_up/fence", Handler: post(fence)},
+		{Pattern: "/step_up/fence/accept", Handler: postUpTo(maxLostBody, acceptFence)},
+	}
+}
+
+// maxAdminBody bounds the body of an admin request.
+const maxAdminBody = 64 << 10
+
+// active returns the gateway of the configuration that runs now. The admin
+// endpoint outlives configurations, so it is looked up for each request.
+func active() (Gateway, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured("step_up")
+	if err != nil || module == nil {
+		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("step_up is not configured in the running Caddy")}
+	}
+	return module.(Operated).Operator(), nil
+}
+
+// post makes a route of a verb that takes a JSON body and gives a JSON answer.
+func post[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {
+	return postUpTo(maxAdminBody, verb)
+}
+
+// postUpTo is post with another bound of the body.
+func postUpTo[In, Out any](limit int64, verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use POST")}
+		}
+		// No form of a web page can send this type, whatever the endpoint's
+		// own check of origins says.
+		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+			return caddy.APIError{HTTPStatus: http.StatusUnsupportedMediaType, Err: errors.New("send application/json")}
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		if err != nil {
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("reading body: %w", err)}
+		}
+		var in In
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&in); err != nil {
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("reading body: %w", err)}
+		}
+		if _, err := d.Token(); err != io.EOF {
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: errors.New("reading body: something follows the object")}
+		}
+		g, err := active()
+		if err != nil {
+			return err
+		}
+		out, err := verb(r.Context(), g, in)
+		if err != nil {
+			return adminError(err)
+		}
+		return answerJSON(w, http.StatusOK, out)
+	}
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(v)
+}
+
+// adminError gives an error of a verb its status. The endpoint is the operator's,
+// so the cause is told.
+func adminError(err error) error {
+	status := http.StatusServiceUnavailable
+	switch {
+	case errors.As(err, new(caddy.APIError)):
+		return err
+	case errors.Is(err, ceremony.ErrNotFound):
+		status, err = http.StatusNotFound, errors.New("no such user: nobody of that name ever enrolled")
+	case errors.Is(err, ceremony.ErrInvalid):
+		status = http.StatusBadRequest
+	case errors.Is(err, ceremony.ErrLimit), errors.Is(err, ceremony.ErrNotFenced):
+		status = http.StatusConflict
+	}
+	return caddy.APIError{HTTPStatus: status, Err: err}
+}
+
+func refused(format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
+}
+
+// Interface guards
+var (
+	_ caddy.Module      = (*API)(nil)
+	_ caddy.AdminRouter = (*API)(nil)
+)

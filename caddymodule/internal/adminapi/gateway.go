@@ -1,0 +1,39 @@
+package adminapi
+
+import (
+	"net/http"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+)
+
+// Operated is the app step_up: a gateway that an operator looks after.
+type Operated interface {
+	Operator() Gateway
+}
+
+// Gateway is the running gateway, as its operator sees it.
+type Gateway interface {
+	// Service has the verbs that change what is stored.
+	Service() *ceremony.Service
+	// Condition returns how the database is. It does not wait.
+	Condition() database.Condition
+	// SiteTenants lists the tenants of the sites, sorted and each once;
+	// APITenants those that handlers of the API for servers name.
+	SiteTenants() []string
+	APITenants() []string
+	// Form returns a user id in the form in which its tenant keeps it.
+	Form(tenant, user string) (string, error)
+	// Coverage returns what the sites of a tenant have seen.
+	Coverage(tenant string) TenantCoverage
+	// Site returns the site that a request comes to, or an error for the operator.
+	Site(*http.Request) (Site, error)
+}
+
+// Site is a site with a step_up.
+type Site struct {
+	Tenant string
+	// Explain returns what the site would decide about a request.
+	Explain func(*http.Request) gate.Explanation
+}

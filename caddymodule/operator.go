@@ -1,0 +1,58 @@
+package caddymodule
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// Operator returns what the routes of the admin endpoint work with. It is not for
+// other modules.
+func (a *App) Operator() adminapi.Gateway { return operator{a} }
+
+// operator is the app as its operator sees it.
+type operator struct{ app *App }
+
+func (o operator) Service() *ceremony.Service               { return o.app.service }
+func (o operator) Condition() database.Condition            { return o.app.db.Condition() }
+func (o operator) SiteTenants() []string                    { return o.app.siteTenants() }
+func (o operator) APITenants() []string                     { return o.app.apiTenants() }
+func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }
+
+// Site follows the routes of the running configuration as far as the handler.
+func (o operator) Site(r *http.Request) (adminapi.Site, error) {
+	h, err := siteFor(r)
+	if err != nil {
+		return adminapi.Site{}, err
+	}
+	return adminapi.Site{Tenant: h.tenant, Explain: h.gate.Explain}, nil
+}
+
+// Coverage returns what the sites of a tenant have seen.
+func (o operator) Coverage(tenant string) adminapi.TenantCoverage {
+	c := adminapi.TenantCoverage{Tenant: tenant, Rules: []adminapi.RuleCoverage{}}
+	var listed []string
+	for _, h := range o.app.sites {
+		if h.tenant != tenant {
+			continue
+		}
+		seen := h.observer.coverage
+		c.Since = seen.Since
+		c.Uncovered, c.Excepted, c.NotListed = seen.List()
+		for i, r := range h.Site.WithDefaults().Rules {
+			rule := h.observer.rules[i]
+			if slices.Contains(listed, rule.line) {
+				continue // two sites with the same rule count together
+			}
+			listed = append(listed, rule.line)
+			c.Rules = append(c.Rules, adminapi.RuleCoverage{Rule: rule.line, Action: r.Action, Mode: r.Mode, Requests: rule.met.Load()})
+		}
+	}
+	return c
+}
+
+// Interface guard
+var _ adminapi.Operated = (*App)(nil)
