@@ -103,7 +103,7 @@ func someAccount(user string) records.Account {
 	now := time.Now()
 	a := records.Account{Tenant: "t", User: user, State: records.StateEnrolled, Set: 1, CreatedAt: now, CodesGivenAt: now}
 	a.Authenticators = []records.Authenticator{{
-		ID: fmt.Sprintf("%x", random(16)), Type: records.TypeTOTP, Label: "Authenticator app", CreatedAt: now, LastUsedAt: now,
+		ID: fmt.Sprintf("%x", random(16)), Type: grants.TOTP.String(), Label: "Authenticator app", CreatedAt: now, LastUsedAt: now,
 		TOTP: &records.TOTP{Secret: random(20), Algorithm: totp.SHA1, Digits: 6},
 	}}
 	for range 10 {
