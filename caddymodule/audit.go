@@ -13,10 +13,10 @@ import (
 // it. Passes on a live grant are no events: they are counted alone.
 func auditTo(log *zap.Logger) func(context.Context, ceremony.Event) {
 	return func(_ context.Context, e ceremony.Event) {
-		metrics.Decisions.WithLabelValues(e.Kind, e.Outcome, e.Cause, metrics.Labels.Of(e.Action)).Inc()
+		metrics.Decisions.WithLabelValues(string(e.Kind), string(e.Outcome), e.Cause, metrics.Labels.Of(e.Action)).Inc()
 		fields := []zap.Field{
-			zap.String("event", e.Kind),
-			zap.String("outcome", e.Outcome),
+			zap.String("event", string(e.Kind)),
+			zap.String("outcome", string(e.Outcome)),
 			zap.String("tenant", e.Subject.Tenant),
 			zap.String("user", e.Subject.User),
 		}
@@ -27,6 +27,6 @@ func auditTo(log *zap.Logger) func(context.Context, ceremony.Event) {
 				fields = append(fields, zap.String(f.name, f.value))
 			}
 		}
-		log.Info(e.Kind+" "+e.Outcome, append(fields, zap.Time("decided_at", e.Time))...)
+		log.Info(e.Did(), append(fields, zap.Time("decided_at", e.Time))...)
 	}
 }

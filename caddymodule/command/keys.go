@@ -13,7 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
-	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 )
 
 func keysCommand() *cobra.Command {
@@ -72,7 +72,7 @@ grants where their rule says 'accept api'.`,
 		if err := say(&in, scopes, anything, expires, time.Now()); err != nil {
 			return err
 		}
-		secret, hash := ceremony.NewKey()
+		secret, hash := apikeys.NewKey()
 		in.Hash = fmt.Sprintf("%x", hash)
 		made := NewKey{Secret: secret}
 		if err := r.call("keys/create", in, &made.KeyAnswer); err != nil {
@@ -100,9 +100,9 @@ func say(in *adminapi.KeyRequest, scopes []string, anything bool, expires string
 	}
 	in.Scopes = nil
 	for _, s := range scopes {
-		in.Scopes = append(in.Scopes, ceremony.Scope(strings.TrimSpace(s)))
+		in.Scopes = append(in.Scopes, apikeys.Scope(strings.TrimSpace(s)))
 	}
-	verifies := slices.Contains(in.Scopes, ceremony.ScopeVerify)
+	verifies := slices.Contains(in.Scopes, apikeys.ScopeVerify)
 	switch {
 	case anything && len(in.Actions) > 0:
 		return errors.New("--action and --any-action exclude each other: keep one of them")
@@ -111,7 +111,7 @@ func say(in *adminapi.KeyRequest, scopes []string, anything bool, expires string
 	case !verifies && (anything || len(in.Actions) > 0):
 		return errors.New("--action and --any-action are for keys with --scope verify: others win no grants")
 	case anything:
-		in.Actions = []string{ceremony.AnyAction}
+		in.Actions = []string{apikeys.AnyAction}
 	}
 	if expires == "" {
 		return nil
@@ -158,7 +158,7 @@ func writeKeys(w io.Writer, list adminapi.KeysAnswer) {
 			scopes = append(scopes, string(s))
 		}
 		actions := strings.Join(k.Actions, ",")
-		if actions == ceremony.AnyAction {
+		if actions == apikeys.AnyAction {
 			actions = "any"
 		}
 		expires, used := "never", "-"

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -25,7 +27,7 @@ type call struct {
 	// ids are those in the path, decoded.
 	ids []string
 	// key is the API key, or nil where user is whom a token of their own names.
-	key  *ceremony.APIKey
+	key  *apikeys.Key
 	user grants.Subject
 	// answered tells that the answer has begun.
 	answered bool
@@ -83,8 +85,41 @@ const soon = 5 * time.Second
 // untilUnlocked is the Retry-After of who must wait for an operator.
 const untilUnlocked = 24 * time.Hour
 
-// refusalOf tells what an error is to the caller where the call itself does not
-// say. What is none of ceremony's errors is a failure of the store.
+// refusals are what the words for refusals are to callers where the call itself
+// does not say. What has no word here is a failure of the store.
+var refusals = map[cause.Word]refusal{
+	cause.RolledBack:          {status: http.StatusServiceUnavailable, code: "store_rolled_back", detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it.", retryAfter: problem.UntilAccepted},
+	cause.KeySuspended:        {status: errInvalidKey.status, code: errInvalidKey.code, detail: "The API key is suspended until an operator enables it."},
+	cause.Disabled:            {status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: an operator must unlock this user.", retryAfter: untilUnlocked},
+	cause.TooManyAttempts:     {status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: wait before the next one."},
+	cause.TooManySends:        {status: http.StatusTooManyRequests, code: "too_many_sends", detail: "Too many codes were sent: wait before the next one."},
+	cause.NotFound:            {status: http.StatusNotFound, code: "not_found", detail: "There is no such thing."},
+	cause.Expired:             {status: http.StatusGone, code: "expired", detail: "It has expired: begin again."},
+	cause.Voided:              {status: http.StatusConflict, code: "already_enrolled", detail: "The authenticators changed since this enrolment began."},
+	cause.NotEnrolled:         {status: http.StatusConflict, code: "not_enrolled", detail: "The user has no authenticator."},
+	cause.Enrolled:            {status: http.StatusConflict, code: "already_enrolled", detail: "The user has an authenticator already."},
+	cause.HasCodes:            {status: http.StatusConflict, code: "already_issued", detail: "The user was given recovery codes already."},
+	cause.InvalidCode:         wrongCode,
+	cause.Cloned:              wrongCode,
+	cause.MethodNotAccepted:   notAccepted,
+	cause.CodesBarred:         notAccepted,
+	cause.AuthenticatorTooNew: tooNew,
+	cause.WeakOrigin:          tooNew,
+	cause.InviteRequired:      {status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."},
+	cause.EnrollmentDenied:    {status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."},
+	cause.ManageRequired:      {status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."},
+	cause.Limit:               {status: http.StatusForbidden, code: "limit_reached", detail: "The user has as many of these as allowed."},
+	cause.NotSent:             {status: http.StatusBadGateway, code: "sms_not_sent", detail: "The code could not be sent. Nothing was used up: try again."},
+	cause.NoSMS:               {status: http.StatusServiceUnavailable, code: "sms_not_available", detail: "Codes are not sent to phones here."},
+}
+
+var (
+	wrongCode   = refusal{status: http.StatusBadRequest, code: "invalid_code", detail: "The code is wrong or was used before."}
+	notAccepted = refusal{status: http.StatusBadRequest, code: "method_not_accepted", detail: "This means of proof is not accepted here."}
+	tooNew      = refusal{status: http.StatusForbidden, code: "authenticator_too_new", detail: "A weaker proof added this authenticator less than a day ago. It is not accepted here yet."}
+)
+
+// refusalOf tells what an error is to the caller.
 func refusalOf(err error) *refusal {
 	var known *refusal
 	var field *ceremony.Field
@@ -96,44 +131,21 @@ func refusalOf(err error) *refusal {
 	case errors.As(err, &field):
 		errors.As(wrongField(field.Name, field.Detail), &known)
 		return known
-	case errors.As(err, &wait) && wait.Disabled:
-		return &refusal{status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: an operator must unlock this user.", retryAfter: untilUnlocked}
-	case errors.As(err, &wait):
-		return &refusal{status: http.StatusTooManyRequests, code: "too_many_attempts", detail: "Too many wrong codes: wait before the next one.", retryAfter: max(wait.For, time.Second)}
+	case errors.Is(err, ErrNobody):
+		return errInvalidKey
+	case errors.Is(err, ErrAmbiguous):
+		return &refusal{status: http.StatusBadRequest, code: "ambiguous_request", detail: "The request does not say clearly who is asking."}
+	}
+	told, ok := refusals[ceremony.CauseOf(err)]
+	switch {
+	case !ok:
+		told = refusal{status: http.StatusServiceUnavailable, code: "unavailable", detail: "This cannot be done now. Try again later.", retryAfter: soon}
+	case errors.As(err, &wait) && !wait.Disabled:
+		told.retryAfter = max(wait.For, time.Second)
 	case errors.As(err, &sends):
-		return &refusal{status: http.StatusTooManyRequests, code: "too_many_sends", detail: "Too many codes were sent: wait before the next one.", retryAfter: max(sends.For, time.Second)}
+		told.retryAfter = max(sends.For, time.Second)
 	}
-	for _, s := range simple {
-		if errors.Is(err, s.err) {
-			return &s.refusal
-		}
-	}
-	return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", detail: "This cannot be done now. Try again later.", retryAfter: soon}
-}
-
-var simple = []struct {
-	err error
-	refusal
-}{
-	{ErrNobody, *errInvalidKey},
-	{ErrAmbiguous, refusal{status: http.StatusBadRequest, code: "ambiguous_request", detail: "The request does not say clearly who is asking."}},
-	{ceremony.ErrRolledBack, refusal{status: http.StatusServiceUnavailable, code: "store_rolled_back", detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it.", retryAfter: problem.UntilAccepted}},
-	{ceremony.ErrKeySuspended, refusal{status: errInvalidKey.status, code: errInvalidKey.code, detail: "The API key is suspended until an operator enables it."}},
-	{ceremony.ErrNotFound, refusal{status: http.StatusNotFound, code: "not_found", detail: "There is no such thing."}},
-	{ceremony.ErrExpired, refusal{status: http.StatusGone, code: "expired", detail: "It has expired: begin again."}},
-	{ceremony.ErrVoided, refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The authenticators changed since this enrolment began."}},
-	{ceremony.ErrNotEnrolled, refusal{status: http.StatusConflict, code: "not_enrolled", detail: "The user has no authenticator."}},
-	{ceremony.ErrEnrolled, refusal{status: http.StatusConflict, code: "already_enrolled", detail: "The user has an authenticator already."}},
-	{ceremony.ErrHasCodes, refusal{status: http.StatusConflict, code: "already_issued", detail: "The user was given recovery codes already."}},
-	{ceremony.ErrInvalidCode, refusal{status: http.StatusBadRequest, code: "invalid_code", detail: "The code is wrong or was used before."}},
-	{ceremony.ErrMethodNotAccepted, refusal{status: http.StatusBadRequest, code: "method_not_accepted", detail: "This means of proof is not accepted here."}},
-	{ceremony.ErrAuthenticatorTooNew, refusal{status: http.StatusForbidden, code: "authenticator_too_new", detail: "A weaker proof added this authenticator less than a day ago. It is not accepted here yet."}},
-	{ceremony.ErrInviteRequired, refusal{status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."}},
-	{ceremony.ErrEnrollmentDenied, refusal{status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrolment is not open here."}},
-	{ceremony.ErrManageRequired, refusal{status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."}},
-	{ceremony.ErrLimit, refusal{status: http.StatusForbidden, code: "limit_reached", detail: "The user has as many of these as allowed."}},
-	{ceremony.ErrNotSent, refusal{status: http.StatusBadGateway, code: "sms_not_sent", detail: "The code could not be sent. Nothing was used up: try again."}},
-	{ceremony.ErrNoSMS, refusal{status: http.StatusServiceUnavailable, code: "sms_not_available", detail: "Codes are not sent to phones here."}},
+	return &told
 }
 
 // fail answers with an error, in the dialect's shape.

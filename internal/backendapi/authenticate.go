@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -99,7 +100,7 @@ func (c *call) credential() (string, bool) {
 		return "", false
 	}
 	key = strings.TrimSpace(key)
-	return key, strings.HasPrefix(key, ceremony.KeyPrefix)
+	return key, strings.HasPrefix(key, apikeys.Prefix)
 }
 
 // asBearer is the request with the one scheme that identity sources know, where

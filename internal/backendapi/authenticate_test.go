@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
@@ -50,8 +51,8 @@ func TestAuthorization(t *testing.T) {
 	if got := with("Bearer " + key); got != 401 {
 		t.Error(got)
 	}
-	text, hash := ceremony.NewKey()
-	if _, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: ceremonytest.Tenant, Scopes: []ceremony.Scope{ceremony.ScopeRead}, Expires: w.Clock.Now().Add(time.Hour)}); err != nil {
+	text, hash := apikeys.NewKey()
+	if _, err := w.CreateKey(t.Context(), hash, apikeys.Key{Tenant: ceremonytest.Tenant, Scopes: []apikeys.Scope{apikeys.ScopeRead}, Expires: w.Clock.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := with("Bearer " + text); got != 200 {
@@ -92,19 +93,19 @@ func TestScopes(t *testing.T) {
 		"verify":  {method: "POST", path: verifyPath, body: verifyBody("enr_x", "123456")},
 		"backup":  {method: "POST", path: backupPath, body: backupBody("nobody")},
 	}
-	pay, any, other := []string{"PAY"}, []string{ceremony.AnyAction}, []string{"OTHER", "pay", "PAY2"}
+	pay, any, other := []string{"PAY"}, []string{apikeys.AnyAction}, []string{"OTHER", "pay", "PAY2"}
 	for _, test := range []struct {
-		scope   ceremony.Scope
+		scope   apikeys.Scope
 		actions []string
 		may     string
 	}{
-		{ceremony.ScopeRead, nil, "mfa"},
-		{ceremony.ScopeReset, nil, "disable backup"},
-		{ceremony.ScopeGrants, nil, "grant"},
-		{ceremony.ScopeEnroll, nil, "enroll verify backup"},
-		{ceremony.ScopeVerify, pay, "totp send phone verify"},
-		{ceremony.ScopeVerify, any, "totp send phone verify"},
-		{ceremony.ScopeVerify, other, "phone verify"}, // which find nothing
+		{apikeys.ScopeRead, nil, "mfa"},
+		{apikeys.ScopeReset, nil, "disable backup"},
+		{apikeys.ScopeGrants, nil, "grant"},
+		{apikeys.ScopeEnroll, nil, "enroll verify backup"},
+		{apikeys.ScopeVerify, pay, "totp send phone verify"},
+		{apikeys.ScopeVerify, any, "totp send phone verify"},
+		{apikeys.ScopeVerify, other, "phone verify"}, // which find nothing
 	} {
 		key := w.key(ceremonytest.Tenant, test.actions, test.scope)
 		for name, call := range calls {
@@ -121,8 +122,8 @@ func TestScopes(t *testing.T) {
 // A challenge that another key began for an action type that is not this one's.
 func TestKeyMintsForItsOwnActionTypesOnly(t *testing.T) {
 	w := newWorld(t)
-	pay := w.key(ceremonytest.Tenant, []string{"PAY"}, ceremony.ScopeVerify)
-	other := w.key(ceremonytest.Tenant, []string{"OTHER"}, ceremony.ScopeVerify)
+	pay := w.key(ceremonytest.Tenant, []string{"PAY"}, apikeys.ScopeVerify)
+	other := w.key(ceremonytest.Tenant, []string{"OTHER"}, apikeys.ScopeVerify)
 	_, phone := w.withPhone("bob", phoneNumber)
 	challenge := w.want(w.post(sendPath, pay, sendBody("PAY", "bob", phone)), 200).string("challenge_id")
 	body := phoneBody("bob", challenge, w.lastCode(phoneNumber))

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
@@ -84,7 +85,7 @@ func (o *Options) check() error {
 		return errors.New("backendapi: an option is missing")
 	}
 	s := o.Session
-	if s.Action.String() == "" || ceremony.IsReserved(s.Action.String()) || s.Use != grants.TimeBased || s.TTL <= 0 || s.TTL > grants.MaxTTL {
+	if s.Action.String() == "" || apikeys.IsReserved(s.Action.String()) || s.Use != grants.TimeBased || s.TTL <= 0 || s.TTL > grants.MaxTTL {
 		return errors.New("backendapi: sessions must be time-based grants for an action type of the operator's")
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 )
@@ -197,7 +198,7 @@ func (f *fields) action(name string) grants.Action {
 	switch {
 	case err != nil:
 		f.refuse(name, "invalid")
-	case ceremony.IsReserved(s):
+	case apikeys.IsReserved(s):
 		f.refuse(name, "reserved")
 	default:
 		return a

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
@@ -101,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		fs := &fields{got: got}
 		user, code, action := fs.userID("user_id"), fs.code("code"), fs.action("action_type")
 		use, ttl := fs.grantType("grant_type"), fs.seconds("valid_for_seconds")
-		if len(user) > ceremony.MaxUserID || len(code) > maxCode || !isPlain(user+code) || ceremony.IsReserved(action.String()) {
+		if len(user) > ceremony.MaxUserID || len(code) > maxCode || !isPlain(user+code) || apikeys.IsReserved(action.String()) {
 			t.Fatalf("%q %q %q", user, code, action)
 		}
 		if ttl < 0 || ttl > grants.MaxTTL || ttl%time.Second != 0 {

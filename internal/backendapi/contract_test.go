@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
@@ -153,7 +154,7 @@ func (c *contract) succeed() {
 // refuse drives operations into the refusals that are their own.
 func (c *contract) refuse() {
 	c.Helper()
-	key, enrollKey := c.fullKey(), c.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll)
+	key, enrollKey := c.fullKey(), c.key(ceremonytest.Tenant, nil, apikeys.ScopeEnroll)
 	c.drive(404, "GET /api/backend/v1/user/{user_id}/mfa", ask{path: userPath + "nobody/mfa", key: key})
 	c.drive(404, "POST /api/backend/v1/user/{user_id}/disable_2fa", ask{path: userPath + "nobody/disable_2fa", key: key})
 	c.drive(409, "POST /v1/mfa/enroll", ask{path: enrollPath, key: key, body: enrollBody("alice")})
@@ -204,9 +205,9 @@ func (c *contract) refuseAny(e example, key, attacker string, documented map[str
 		c.drive(401, e.operation, with(func(a *ask) { a.key = "" }))
 		c.drive(429, e.operation, with(func(a *ask) { a.from, a.key = attacker, "suk_bad" }))
 		if e.path != metadataPath { // which takes every key
-			useless := c.key(ceremonytest.Tenant, []string{"OTHER"}, ceremony.ScopeVerify)
+			useless := c.key(ceremonytest.Tenant, []string{"OTHER"}, apikeys.ScopeVerify)
 			if strings.Contains(e.operation, "step-up") || e.path == verifyPath {
-				useless = c.key(ceremonytest.Tenant, nil, ceremony.ScopeRead)
+				useless = c.key(ceremonytest.Tenant, nil, apikeys.ScopeRead)
 			}
 			c.drive(403, e.operation, with(func(a *ask) { a.key = useless }))
 		}

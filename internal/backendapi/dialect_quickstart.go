@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -21,13 +22,13 @@ var quickstart = dialect{
 const quickstartVerify = "/v1/mfa/verify"
 
 func quickstartRoutes() []route {
-	at := func(path string, serve func(*call) error, scopes ...ceremony.Scope) route {
+	at := func(path string, serve func(*call) error, scopes ...apikeys.Scope) route {
 		return route{method: http.MethodPost, pattern: path, dialect: &quickstart, admit: byKey, scopes: scopes, serve: serve}
 	}
 	return []route{
-		at("/v1/mfa/enroll", (*call).enroll, ceremony.ScopeEnroll),
-		at(quickstartVerify, (*call).verifyEnrollment, ceremony.ScopeEnroll, ceremony.ScopeVerify),
-		at("/v1/mfa/backup", (*call).backupCodes, ceremony.ScopeEnroll, ceremony.ScopeReset),
+		at("/v1/mfa/enroll", (*call).enroll, apikeys.ScopeEnroll),
+		at(quickstartVerify, (*call).verifyEnrollment, apikeys.ScopeEnroll, apikeys.ScopeVerify),
+		at("/v1/mfa/backup", (*call).backupCodes, apikeys.ScopeEnroll, apikeys.ScopeReset),
 		{method: http.MethodGet, pattern: qrPath + "{enrollment_id}.png", dialect: &quickstart, admit: byAnybody, serve: (*call).qrImage},
 	}
 }
@@ -140,7 +141,7 @@ func (c *call) verifyEnrollment() error {
 }
 
 func (c *call) confirmEnrollment(p ceremony.Principal, id, code string) error {
-	if !c.key.May(ceremony.ScopeEnroll) {
+	if !c.key.May(apikeys.ScopeEnroll) {
 		return errForbidden
 	}
 	var session *grants.Demand
@@ -206,7 +207,7 @@ func (c *call) backupCodes() error {
 		return err
 	}
 	renew := ceremony.FirstOnly
-	if c.key.May(ceremony.ScopeReset) {
+	if c.key.May(apikeys.ScopeReset) {
 		renew = ceremony.Renew
 	}
 	codes, err := c.api.o.Service.FirstRecoveryCodes(c.r.Context(), p, renew)

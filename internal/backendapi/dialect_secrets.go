@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -26,7 +27,7 @@ var secrets = dialect{
 const jwtScheme = "jwt"
 
 func secretsRoutes() []route {
-	enroll := []ceremony.Scope{ceremony.ScopeEnroll}
+	enroll := []apikeys.Scope{apikeys.ScopeEnroll}
 	return []route{
 		{http.MethodPost, "/users/{user_id}/secrets", &secrets, byKeyOrUser, enroll, (*call).createSecret},
 		{http.MethodPut, "/users/{user_id}/secrets/{secret_id}/enroll", &secrets, byKeyOrUser, enroll, (*call).enrollSecret},

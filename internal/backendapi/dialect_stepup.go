@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -21,20 +22,20 @@ var stepUp = dialect{
 }
 
 func stepUpRoutes() []route {
-	at := func(method, path string, scope ceremony.Scope, serve func(*call) error) route {
-		return route{method: method, pattern: path, dialect: &stepUp, admit: byKey, scopes: []ceremony.Scope{scope}, serve: serve}
+	at := func(method, path string, scope apikeys.Scope, serve func(*call) error) route {
+		return route{method: method, pattern: path, dialect: &stepUp, admit: byKey, scopes: []apikeys.Scope{scope}, serve: serve}
 	}
 	const get, post = http.MethodGet, http.MethodPost
 	metadata := at(get, "/api/v1/token_verification_metadata", "", (*call).tokenVerificationMetadata)
 	metadata.scopes = nil // any key will do
 	return []route{
 		metadata,
-		at(get, "/api/backend/v1/user/{user_id}/mfa", ceremony.ScopeRead, (*call).fetchMFA),
-		at(post, "/api/backend/v1/user/{user_id}/disable_2fa", ceremony.ScopeReset, (*call).disable2FA),
-		at(post, "/api/backend/v1/mfa/step-up/verify-totp", ceremony.ScopeVerify, (*call).verifyTOTP),
-		at(post, "/api/backend/v1/mfa/step-up/phone/send", ceremony.ScopeVerify, (*call).sendPhoneCode),
-		at(post, "/api/backend/v1/mfa/step-up/phone/verify", ceremony.ScopeVerify, (*call).verifyPhoneCode),
-		at(post, "/api/backend/v1/mfa/step-up/verify-grant", ceremony.ScopeGrants, (*call).verifyGrant),
+		at(get, "/api/backend/v1/user/{user_id}/mfa", apikeys.ScopeRead, (*call).fetchMFA),
+		at(post, "/api/backend/v1/user/{user_id}/disable_2fa", apikeys.ScopeReset, (*call).disable2FA),
+		at(post, "/api/backend/v1/mfa/step-up/verify-totp", apikeys.ScopeVerify, (*call).verifyTOTP),
+		at(post, "/api/backend/v1/mfa/step-up/phone/send", apikeys.ScopeVerify, (*call).sendPhoneCode),
+		at(post, "/api/backend/v1/mfa/step-up/phone/verify", apikeys.ScopeVerify, (*call).verifyPhoneCode),
+		at(post, "/api/backend/v1/mfa/step-up/verify-grant", apikeys.ScopeGrants, (*call).verifyGrant),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -20,7 +21,7 @@ var tenants = dialect{
 
 func tenantRoutes() []route {
 	return []route{
-		{http.MethodPost, "/v1/users/me/mfa/totp", &tenants, byKeyOrUser, []ceremony.Scope{ceremony.ScopeEnroll}, (*call).tenantEnroll},
+		{http.MethodPost, "/v1/users/me/mfa/totp", &tenants, byKeyOrUser, []apikeys.Scope{apikeys.ScopeEnroll}, (*call).tenantEnroll},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/totp"
@@ -190,10 +191,10 @@ func TestQuickstartScopes(t *testing.T) {
 	w := newWorld(t)
 	tenant := ceremonytest.Tenant
 	full := w.fullKey()
-	enrollOnly := w.key(tenant, nil, ceremony.ScopeEnroll)
-	sessions := w.key(tenant, []string{sessionAction}, ceremony.ScopeVerify)
-	others := w.key(tenant, []string{"OTHER"}, ceremony.ScopeVerify)
-	reader := w.key(tenant, nil, ceremony.ScopeRead, ceremony.ScopeGrants)
+	enrollOnly := w.key(tenant, nil, apikeys.ScopeEnroll)
+	sessions := w.key(tenant, []string{sessionAction}, apikeys.ScopeVerify)
+	others := w.key(tenant, []string{"OTHER"}, apikeys.ScopeVerify)
+	reader := w.key(tenant, nil, apikeys.ScopeRead, apikeys.ScopeGrants)
 
 	id, secret := w.begin(enrollOnly, "alice")
 	code := w.Code(secret)
@@ -221,7 +222,7 @@ func TestQuickstartScopes(t *testing.T) {
 	// The first recovery codes are part of enrolling; new ones are not.
 	first := w.want(w.post(backupPath, enrollOnly, backupBody("alice")), 200)
 	w.isError(w.post(backupPath, enrollOnly, backupBody("alice")), 409, "already_issued")
-	renewed := w.want(w.post(backupPath, w.key(tenant, nil, ceremony.ScopeReset), backupBody("alice")), 200)
+	renewed := w.want(w.post(backupPath, w.key(tenant, nil, apikeys.ScopeReset), backupBody("alice")), 200)
 	if first.text == renewed.text {
 		t.Error("the same codes again")
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -19,7 +20,7 @@ type route struct {
 	// admit says who may call. For keys, scopes are those of which the key needs
 	// one; empty where the call looks for itself.
 	admit  admission
-	scopes []ceremony.Scope
+	scopes []apikeys.Scope
 	serve  func(*call) error
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/totp"
@@ -239,7 +240,7 @@ func TestS18SecretsOfOthersAreNobodysMatter(t *testing.T) {
 	}
 	w.wantSecretError(w.put(secretPath("carol", id), key, code), http.StatusNotFound, "not_found")
 	// Nor does another tenant's key find it.
-	stranger := as("Bearer " + w.key(other, nil, ceremony.ScopeEnroll))
+	stranger := as("Bearer " + w.key(other, nil, apikeys.ScopeEnroll))
 	if got := w.put(secretPath("alice", id), stranger, code); got.text != want.text || got.status != want.status {
 		t.Errorf("another tenant: %d %s", got.status, got.text)
 	}
@@ -249,7 +250,7 @@ func TestS18SecretsOfOthersAreNobodysMatter(t *testing.T) {
 func TestSecretsCredentials(t *testing.T) {
 	source, identify := withPeople()
 	w := newWorld(t, identify)
-	key := w.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll)
+	key := w.key(ceremonytest.Tenant, nil, apikeys.ScopeEnroll)
 	create := func(h http.Header) answer {
 		return w.do(ask{method: http.MethodPost, path: secretsPath("alice"), header: h, body: `{"type":"mfa"}`})
 	}
@@ -259,10 +260,10 @@ func TestSecretsCredentials(t *testing.T) {
 	if len(source.sent) != 3 {
 		t.Errorf("the identity source was handed %q", source.sent)
 	}
-	reader := w.key(ceremonytest.Tenant, nil, ceremony.ScopeRead)
+	reader := w.key(ceremonytest.Tenant, nil, apikeys.ScopeRead)
 	w.wantSecretError(create(as("jwt "+reader)), http.StatusForbidden, "forbidden")
 	w.wantSecretError(create(as("jwt "+key, "X-Tenant-ID", other)), http.StatusForbidden, "tenant_mismatch")
-	unknown, _ := ceremony.NewKey()
+	unknown, _ := apikeys.NewKey()
 	for _, bad := range []string{"", "jwt", "jwt ", "jwt " + unknown, "Bearer " + unknown, "jwt token", "Token " + key, "token-of-alice", key, "jwt  Bearer token-of-alice"} {
 		w.wantSecretError(create(as(bad)), http.StatusUnauthorized, "unauthenticated")
 	}

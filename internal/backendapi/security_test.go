@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
@@ -290,7 +291,7 @@ func TestS13NothingSecretInAnswersThatRefuse(t *testing.T) {
 	note(w.post(verifyPath, key, verifyBody(id, first)))
 	note(w.get("/qr/"+id+".png", ""))
 	codes := note(w.post(backupPath, key, backupBody("carol"))).body["backup_codes"].([]any)
-	note(w.post(backupPath, w.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll), backupBody("carol")))
+	note(w.post(backupPath, w.key(ceremonytest.Tenant, nil, apikeys.ScopeEnroll), backupBody("carol")))
 	for _, e := range w.Events() {
 		fmt.Fprintf(&told, "%+v\n", e)
 	}
@@ -313,7 +314,7 @@ func TestS13NothingSecretInAnswersThatRefuse(t *testing.T) {
 func TestS18TenantsSeeNothingOfEachOther(t *testing.T) {
 	w := newWorld(t)
 	own := w.fullKey()
-	foreign := w.key("other", []string{ceremony.AnyAction}, ceremony.Scopes()...)
+	foreign := w.key("other", []string{apikeys.AnyAction}, apikeys.Scopes()...)
 	alice := w.Enroll("alice")
 	alias := ceremony.UserUUID(alice.Subject)
 	grant := w.win(own, "PAY", alice)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
@@ -399,7 +400,7 @@ func TestStepUpDisable(t *testing.T) {
 func TestTokenVerificationMetadata(t *testing.T) {
 	w := newWorld(t)
 	// Any key will do.
-	got := w.want(w.get(metadataPath, w.key(ceremonytest.Tenant, nil, ceremony.ScopeRead)), 200)
+	got := w.want(w.get(metadataPath, w.key(ceremonytest.Tenant, nil, apikeys.ScopeRead)), 200)
 	block, rest := pem.Decode([]byte(got.string("verifier_key_pem")))
 	if block == nil || block.Type != "PUBLIC KEY" || len(rest) > 0 {
 		t.Fatal(got.text)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
@@ -139,7 +140,7 @@ func TestTenantIsNamedRightly(t *testing.T) {
 func TestTenantEnrolmentByKey(t *testing.T) {
 	source, identify := withPeople()
 	w := newWorld(t, identify)
-	key := w.key(ceremonytest.Tenant, nil, ceremony.ScopeEnroll)
+	key := w.key(ceremonytest.Tenant, nil, apikeys.ScopeEnroll)
 	here := func(key string, more ...string) http.Header {
 		return as("Bearer "+key, append(more, "X-Tenant-ID", tenantUUID)...)
 	}
@@ -152,10 +153,10 @@ func TestTenantEnrolmentByKey(t *testing.T) {
 	if !strings.Contains(missing.string("message"), "names no user") {
 		t.Error(missing.text)
 	}
-	reader := w.key(ceremonytest.Tenant, nil, ceremony.ScopeRead)
+	reader := w.key(ceremonytest.Tenant, nil, apikeys.ScopeRead)
 	w.wantTenantError(w.me(here(reader, "X-User", "alice")), http.StatusForbidden, "forbidden")
-	w.wantTenantError(w.me(here(w.key(other, nil, ceremony.ScopeEnroll), "X-User", "alice")), http.StatusForbidden, "tenant_mismatch")
-	unknown, _ := ceremony.NewKey()
+	w.wantTenantError(w.me(here(w.key(other, nil, apikeys.ScopeEnroll), "X-User", "alice")), http.StatusForbidden, "tenant_mismatch")
+	unknown, _ := apikeys.NewKey()
 	w.wantTenantError(w.me(here(unknown, "X-User", "alice")), http.StatusUnauthorized, "unauthenticated")
 
 	// The source's users are another tenant's than the key.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
 
@@ -71,10 +71,10 @@ func (w *world) serve(edits ...func(*Options)) {
 }
 
 // key makes an API key of a tenant.
-func (w *world) key(tenant string, actions []string, scopes ...ceremony.Scope) string {
+func (w *world) key(tenant string, actions []string, scopes ...apikeys.Scope) string {
 	w.Helper()
-	text, hash := ceremony.NewKey()
-	if _, err := w.CreateKey(w.Context(), hash, ceremony.APIKey{Label: "test", Tenant: tenant, Scopes: scopes, Actions: actions}); err != nil {
+	text, hash := apikeys.NewKey()
+	if _, err := w.CreateKey(w.Context(), hash, apikeys.Key{Label: "test", Tenant: tenant, Scopes: scopes, Actions: actions}); err != nil {
 		w.Fatal(err)
 	}
 	return text
@@ -82,7 +82,7 @@ func (w *world) key(tenant string, actions []string, scopes ...ceremony.Scope) s
 
 // fullKey may do everything in the tests' tenant.
 func (w *world) fullKey() string {
-	return w.key(ceremonytest.Tenant, []string{ceremony.AnyAction}, ceremony.Scopes()...)
+	return w.key(ceremonytest.Tenant, []string{apikeys.AnyAction}, apikeys.Scopes()...)
 }
 
 // ask is one request.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -34,10 +35,10 @@ const (
 var keptActivity = map[activityClass]int{classChange: 40, classPass: 40, classRefused: 20}
 
 func classOf(a *Activity) activityClass {
-	switch {
-	case a.Outcome == "refused", a.Outcome == "sent":
+	switch kind, outcome := EventKind(a.Kind), Outcome(a.Outcome); {
+	case outcome == Refused, outcome == SentOut:
 		return classRefused
-	case a.Kind == "verify", a.Kind == "revoke":
+	case kind == EventVerify, kind == EventRevoke:
 		return classPass
 	}
 	return classChange
@@ -97,12 +98,12 @@ func LatestActivity(list []Activity, room int) []Activity {
 // at are not among them, so that nobody fills the disk by sending more.
 func isActivity(e *Event) bool {
 	switch e.Kind {
-	case "verify", "confirm":
-		return e.Outcome != "refused" || e.Cause == "invalid_code" || e.Cause == "cloned"
-	case "rename", "remove", "vouch", "disown", "recovery_codes", "revoke", "reset", "unlock":
-		return e.Outcome == "done"
+	case EventVerify, EventConfirm:
+		return e.Outcome != Refused || e.Cause == string(cause.InvalidCode) || e.Cause == string(cause.Cloned)
+	case EventRename, EventRemove, EventVouch, EventDisown, EventRecoveryCodes, EventRevoke, EventReset, EventUnlock:
+		return e.Outcome == Done
 	}
-	return e.Outcome == "sent"
+	return e.Outcome == SentOut
 }
 
 // keepActivity notes an event for its subject. The audit log has it already:
@@ -116,7 +117,7 @@ func (s *Service) keepActivity(ctx context.Context, p Principal, e *Event) {
 		return
 	}
 	a := Activity{
-		Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Cause: e.Cause, Action: e.Action, Method: e.Method, Address: p.Address, Client: p.Client,
+		Time: e.Time, Kind: string(e.Kind), Outcome: string(e.Outcome), Cause: e.Cause, Action: e.Action, Method: e.Method, Address: p.Address, Client: p.Client,
 	}
 	// The latest of a class come first in the order of ids.
 	holder, class := db.Holder(p.Subject), classOf(&a)

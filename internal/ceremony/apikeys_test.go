@@ -5,15 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 )
 
 func TestS02KeyIsGoodForWhatItSaysUntilItEnds(t *testing.T) {
 	w := ceremonytest.New(t)
-	text, hash := ceremony.NewKey()
-	made, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{
-		Label: "payroll", Tenant: "staff", Scopes: []ceremony.Scope{ceremony.ScopeVerify, ceremony.ScopeRead}, Actions: []string{"PAY"},
+	text, hash := apikeys.NewKey()
+	made, err := w.CreateKey(t.Context(), hash, apikeys.Key{
+		Label: "payroll", Tenant: "staff", Scopes: []apikeys.Scope{apikeys.ScopeVerify, apikeys.ScopeRead}, Actions: []string{"PAY"},
 		Expires: w.Clock.Now().Add(time.Hour),
 	})
 	if err != nil {
@@ -24,7 +25,7 @@ func TestS02KeyIsGoodForWhatItSaysUntilItEnds(t *testing.T) {
 	}
 	w.Reopen()
 	k, err := w.KeyOf(t.Context(), text)
-	if err != nil || k.Tenant != "staff" || !k.May(ceremony.ScopeRead) || k.May(ceremony.ScopeReset) || !k.Mints("PAY") || k.Mints("OTHER") || k.Mints("*") {
+	if err != nil || k.Tenant != "staff" || !k.May(apikeys.ScopeRead) || k.May(apikeys.ScopeReset) || !k.Mints("PAY") || k.Mints("OTHER") || k.Mints("*") {
 		t.Errorf("%+v %v", k, err)
 	}
 	for _, wrong := range []string{"", "suk_", text[:46], text + "A", strings.ToLower(text), " " + text, text[4:], strings.Repeat("suk_", 1000)} {
@@ -47,12 +48,12 @@ func TestS02KeyIsGoodForWhatItSaysUntilItEnds(t *testing.T) {
 
 func TestRevokedKeyEndsAtOnce(t *testing.T) {
 	w := ceremonytest.New(t)
-	text, hash := ceremony.NewKey()
-	made, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: "staff", Scopes: []ceremony.Scope{ceremony.ScopeGrants}})
+	text, hash := apikeys.NewKey()
+	made, err := w.CreateKey(t.Context(), hash, apikeys.Key{Tenant: "staff", Scopes: []apikeys.Scope{apikeys.ScopeGrants}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: "other", Scopes: []ceremony.Scope{ceremony.ScopeReset}})
+	_, err = w.CreateKey(t.Context(), hash, apikeys.Key{Tenant: "other", Scopes: []apikeys.Scope{apikeys.ScopeReset}})
 	want(t, "the same key for another tenant", err, ceremony.ErrInvalid)
 	if _, err := w.KeyOf(t.Context(), text); err != nil {
 		t.Fatal(err)
@@ -65,21 +66,21 @@ func TestRevokedKeyEndsAtOnce(t *testing.T) {
 
 func TestKeysThatAreRefused(t *testing.T) {
 	w := ceremonytest.New(t)
-	verify := []ceremony.Scope{ceremony.ScopeVerify}
-	for name, k := range map[string]ceremony.APIKey{
+	verify := []apikeys.Scope{apikeys.ScopeVerify}
+	for name, k := range map[string]apikeys.Key{
 		"no tenant":         {Scopes: verify, Actions: []string{"PAY"}},
 		"no scope":          {Tenant: "t"},
-		"unknown scope":     {Tenant: "t", Scopes: []ceremony.Scope{"admin"}},
-		"scope twice":       {Tenant: "t", Scopes: []ceremony.Scope{"read", "read"}},
+		"unknown scope":     {Tenant: "t", Scopes: []apikeys.Scope{"admin"}},
+		"scope twice":       {Tenant: "t", Scopes: []apikeys.Scope{"read", "read"}},
 		"verify, no action": {Tenant: "t", Scopes: verify},
-		"action, no verify": {Tenant: "t", Scopes: []ceremony.Scope{"read"}, Actions: []string{"PAY"}},
+		"action, no verify": {Tenant: "t", Scopes: []apikeys.Scope{"read"}, Actions: []string{"PAY"}},
 		"bad action":        {Tenant: "t", Scopes: verify, Actions: []string{"PAY ME"}},
 		"our own action":    {Tenant: "t", Scopes: verify, Actions: []string{"step_up.manage"}},
 		"many actions":      {Tenant: "t", Scopes: verify, Actions: strings.Split(strings.Repeat("A,", 101)+"A", ",")},
 		"past expiry":       {Tenant: "t", Scopes: verify, Actions: []string{"PAY"}, Expires: w.Clock.Now()},
 		"label with breaks": {Tenant: "t", Scopes: verify, Actions: []string{"PAY"}, Label: "a\nb"},
 	} {
-		_, hash := ceremony.NewKey()
+		_, hash := apikeys.NewKey()
 		_, err := w.CreateKey(t.Context(), hash, k)
 		want(t, name, err, ceremony.ErrInvalid)
 	}

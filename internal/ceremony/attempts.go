@@ -154,7 +154,7 @@ type counted struct {
 // at. It fails with a [Wait] where no answer may be looked at.
 func (s *Service) count(ctx context.Context, db *records.DB, p Principal, h grants.Holder, m grants.Methods) (counted, error) {
 	var c counted
-	err := again(func() error {
+	err := records.Again(func() error {
 		b, err := s.budget(ctx, db, p, h)
 		if err != nil {
 			return err

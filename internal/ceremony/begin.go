@@ -134,7 +134,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	}
 	c := Challenge{ID: idText(id), Demand: ask.Demand, Label: ask.Label,
 		Operation: ask.Operation, Site: ask.Site, ReturnTo: want.ReturnTo, Show: ask.Show, Held: want.Held, Foreign: want.Foreign, From: want.From, Expires: want.Expires}
-	s.report(ctx, p, Event{Kind: "challenge", Outcome: "begun", Action: want.Action, Object: c.ID})
+	s.report(ctx, p, Event{Kind: EventChallenge, Outcome: Begun, Action: want.Action, Object: c.ID})
 	return c, nil
 }
 
@@ -221,7 +221,7 @@ func demandOf(v *records.Challenge) (d grants.Demand, err error) {
 }
 
 // findChallenge reads p's challenge. [ErrNotFound] for an unknown one, another
-// subject's, another browser's or another session's; [ErrExpired] for one that
+// subject's, another browser's, another session's or another site's; [ErrExpired] for one that
 // ran out.
 func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
 	var none records.Row[records.Challenge]
@@ -236,7 +236,7 @@ func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal
 	if err != nil {
 		return none, err
 	}
-	if !bytes.Equal(row.Value.Session, bytesOf(p.Session)) {
+	if !bytes.Equal(row.Value.Session, bytesOf(p.Session)) || row.Value.Site != p.Site {
 		return none, ErrNotFound
 	}
 	if !s.now().Before(row.Value.Expires) {

@@ -31,6 +31,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
@@ -48,6 +49,9 @@ type Principal struct {
 	// Browser is the SHA-256 of the browser's cookie; zero for clients that
 	// sent none.
 	Browser [32]byte
+	// Site is scheme://host of the site on which they ask; empty over the API. A
+	// challenge is found on its own site only.
+	Site string
 	// Client is who asks on the subject's behalf over the API for servers; see
 	// [ServerPrincipal]. Empty for people with a browser.
 	Client string
@@ -126,11 +130,7 @@ const (
 	// maxRecoveryCodes bounds the account's record.
 	maxRecoveryCodes = 50
 	maxInvites       = 20
-	maxLabel         = 64  // characters
 	maxUsers         = 500 // subjects listed to an operator at once
-	// retries bounds how often a verb decides again after somebody else was
-	// first. Each retry means that another caller succeeded.
-	retries = 100
 	// tidyAfter is how long a dead record stays, so that its owner is told
 	// "expired" and not "unknown".
 	tidyAfter = 10 * time.Minute
@@ -185,9 +185,11 @@ func isPlainUnicode(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// Service does the verbs under one configuration. Several Services may share a
-// database.
+// Service does the verbs under one configuration, those on API keys by its Ring.
+// Several Services may share a database.
 type Service struct {
+	*apikeys.Ring
+
 	open    func(context.Context) (*records.DB, error)
 	set     Settings
 	factors []Factor
@@ -214,7 +216,16 @@ func New(o Options) (*Service, error) {
 	if s := o.Settings; s.HeldInFlight <= 0 || s.HeldPerMinute <= 0 {
 		return nil, errors.New("ceremony: the bounds of held requests are missing")
 	}
-	return &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}, nil
+	s := &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}
+	s.Ring = s.ringOver(o.DB)
+	return s, nil
+}
+
+// ringOver are the API keys of the database that open gives.
+func (s *Service) ringOver(open func(context.Context) (*records.DB, error)) *apikeys.Ring {
+	return apikeys.NewRing(open, s.now, func(ctx context.Context, tenant, id string, c apikeys.Change) {
+		s.report(ctx, Principal{Subject: grants.Subject{Tenant: tenant}}, Event{Kind: EventAPIKey, Outcome: Outcome(c), Object: id})
+	})
 }
 
 // FormToken is what a form for p must carry back, bound to its browser (S10).
@@ -245,16 +256,6 @@ func (s *Service) Ping(ctx context.Context) error {
 		return err
 	}
 	return db.Ping(ctx)
-}
-
-// again runs decide until it neither conflicts nor has been first too often.
-func again(decide func() error) error {
-	for range retries {
-		if err := decide(); !errors.Is(err, records.ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("giving up after %d concurrent changes", retries)
 }
 
 // operationDigest is what a step_up.manage grant is bound to.

@@ -64,13 +64,13 @@ type also struct {
 
 func (s *Service) confirm(ctx context.Context, p Principal, id, code string, also also) (Confirmed, error) {
 	c, method, err := s.finish(ctx, p, id, code, also)
-	event := Event{Kind: "confirm", Outcome: "done", Object: c.Authenticator.ID, Method: method.String()}
+	event := Event{Kind: EventConfirm, Outcome: Done, Object: c.Authenticator.ID, Method: method.String()}
 	if err != nil {
-		event.Outcome, event.Cause = "refused", causeOf(err)
+		event.Outcome, event.Cause = Refused, causeOf(err)
 	}
 	s.report(ctx, p, event)
 	if c.Won != nil {
-		s.report(ctx, p, Event{Kind: "verify", Outcome: "passed", Cause: "first_enrolment", Method: method.String(),
+		s.report(ctx, p, Event{Kind: EventVerify, Outcome: Passed, Cause: "first_enrolment", Method: method.String(),
 			Object: c.Won.Challenge.ID, Action: c.Won.Challenge.Demand.Action.String()})
 	}
 	return c, err
@@ -85,7 +85,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 	if err := s.trySent(ctx, db, p, id); err != nil {
 		return Confirmed{}, 0, err
 	}
-	err = again(func() error {
+	err = records.Again(func() error {
 		done = Confirmed{}
 		pending, err := s.findPending(ctx, db, p, id)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 )
 
 // Leave is what allows an enrollment beyond the policy: an invite for the first
@@ -53,9 +54,9 @@ func newEnrollmentID() []byte {
 func (s *Service) Enroll(ctx context.Context, p Principal, in Setup, leave Leave) (Enrollment, error) {
 	e, err := s.enroll(ctx, p, in, leave)
 	// Who has the whole id of a server's is shown the secret: see Begun.
-	event := Event{Kind: "enrol", Outcome: "begun", Object: EnrollmentUUID(e.ID), Method: e.Method.String()}
+	event := Event{Kind: EventEnroll, Outcome: Begun, Object: EnrollmentUUID(e.ID), Method: e.Method.String()}
 	if err != nil {
-		event.Outcome, event.Cause = "refused", causeOf(err)
+		event.Outcome, event.Cause = Refused, causeOf(err)
 	}
 	s.report(ctx, p, event)
 	return e, err
@@ -85,7 +86,7 @@ func (s *Service) enroll(ctx context.Context, p Principal, in Setup, leave Leave
 
 // begin stores a pending enrollment, and uses up what allowed it.
 func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pending, name string, leave Leave) (*records.DB, []byte, error) {
-	label, err := cleanLabel(pending.Label)
+	label, err := typed.Label(pending.Label)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +99,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 	}
 	holder, id := db.Holder(p.Subject), newEnrollmentID()
 	pending.Name, pending.Browser, pending.Expires = p.Shown(), bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
-	err = again(func() error {
+	err = records.Again(func() error {
 		ops, err := s.takeLeave(ctx, db, p, pending, leave)
 		if err != nil {
 			return err

@@ -1,11 +1,12 @@
 package ceremony
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
 
@@ -14,53 +15,53 @@ var (
 	ErrNoGrant = grants.ErrNoGrant
 	// ErrNotFound tells that there is no such challenge, enrollment,
 	// authenticator or grant of this subject in this browser.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = cause.ErrNotFound
 	// ErrExpired tells that the challenge or enrollment ran out.
-	ErrExpired = errors.New("expired")
+	ErrExpired = cause.New(cause.Expired, "expired")
 	// ErrNotEnrolled tells that the subject has no authenticator yet.
-	ErrNotEnrolled = errors.New("no authenticator is enrolled")
+	ErrNotEnrolled = cause.New(cause.NotEnrolled, "no authenticator is enrolled")
 	// ErrEnrolled tells that the subject has an authenticator already.
-	ErrEnrolled = errors.New("an authenticator is enrolled already")
+	ErrEnrolled = cause.New(cause.Enrolled, "an authenticator is enrolled already")
 	// ErrVoided tells that another enrollment, or a change to the
 	// authenticators, came first.
-	ErrVoided = errors.New("enrolment is void: the authenticators changed since it began")
+	ErrVoided = cause.New(cause.Voided, "enrolment is void: the authenticators changed since it began")
 	// ErrInvalidCode tells that the answer is wrong or was used before. See
 	// [WrongCode] for how many are left.
-	ErrInvalidCode = errors.New("the code is not valid")
+	ErrInvalidCode = cause.New(cause.InvalidCode, "the code is not valid")
 	// ErrCloned is [ErrInvalidCode] of a passkey whose counter went backwards,
 	// so that there may be two of it. The account tells so from then on.
-	ErrCloned = fmt.Errorf("%w: the passkey may have been copied", ErrInvalidCode)
+	ErrCloned = cause.Narrow(ErrInvalidCode, cause.Cloned, "the passkey may have been copied")
 	// ErrTooManyAttempts tells that no answer is looked at now. See [Wait].
-	ErrTooManyAttempts = errors.New("too many wrong codes")
+	ErrTooManyAttempts = cause.New(cause.TooManyAttempts, "too many wrong codes")
 	// ErrInviteRequired tells that the subject may enroll with a valid invite
 	// only.
-	ErrInviteRequired = errors.New("an invite from the operator is needed to enrol")
+	ErrInviteRequired = cause.New(cause.InviteRequired, "an invite from the operator is needed to enrol")
 	// ErrEnrollmentDenied tells that the operator lets nobody enroll.
-	ErrEnrollmentDenied = errors.New("enrolment is not allowed here")
+	ErrEnrollmentDenied = cause.New(cause.EnrollmentDenied, "enrolment is not allowed here")
 	// ErrManageRequired tells that the change needs a fresh grant for
 	// step_up.manage that is bound to it.
-	ErrManageRequired = errors.New("a fresh step-up is needed for this change")
+	ErrManageRequired = cause.New(cause.ManageRequired, "a fresh step-up is needed for this change")
 	// ErrMethodNotAccepted tells that this means of proof does not do for what
 	// is asked, though it may for other things.
-	ErrMethodNotAccepted = errors.New("this means of proof is not accepted here")
+	ErrMethodNotAccepted = cause.New(cause.MethodNotAccepted, "this means of proof is not accepted here")
 	// ErrAuthenticatorTooNew tells that the authenticator was added too
 	// recently to remove others or to renew recovery codes, while an older one
 	// exists.
-	ErrAuthenticatorTooNew = errors.New("this authenticator was added too recently for that")
+	ErrAuthenticatorTooNew = cause.New(cause.AuthenticatorTooNew, "this authenticator was added too recently for that")
 	// ErrOpen tells that the challenge asks for nothing any more: the browser has
 	// passed another one for the same action. The answer was not looked at, and
 	// does not count as wrong.
-	ErrOpen = errors.New("the action is open already")
+	ErrOpen = cause.New(cause.OpenAlready, "the action is open already")
 	// ErrLimit tells that the subject has as many of these as allowed.
-	ErrLimit = errors.New("limit reached")
+	ErrLimit = cause.ErrLimit
 	// ErrRolledBack tells that the database is an older copy of itself, which is
 	// refused until an operator accepts it; see [Service.AcceptFence].
 	ErrRolledBack = store.ErrRolledBack
 	// ErrBusy reports that there is no memory to read a request whole now, or that
 	// its person had too many held recently. See [Busy].
-	ErrBusy = errors.New("too many requests are being held")
+	ErrBusy = cause.New(cause.Busy, "too many requests are being held")
 	// ErrInvalid tells that an input is out of form. See [Field].
-	ErrInvalid = errors.New("invalid input")
+	ErrInvalid = cause.ErrInvalid
 )
 
 // WrongCode is ErrInvalidCode with what is left.
@@ -75,6 +76,9 @@ func (e *WrongCode) Error() string   { return ErrInvalidCode.Error() }
 func (e *WrongCode) Is(t error) bool { return t == ErrInvalidCode }
 func (e *WrongCode) Unwrap() error   { return e.cause }
 
+// Cause is cause.InvalidCode, or cause.Cloned.
+func (e *WrongCode) Cause() cause.Word { return cmp.Or(cause.Of(e.cause), cause.InvalidCode) }
+
 // Wait is ErrTooManyAttempts with what to wait for.
 type Wait struct {
 	// For is the time until the next answer is looked at; it is meaningless
@@ -87,6 +91,14 @@ type Wait struct {
 func (e *Wait) Error() string   { return ErrTooManyAttempts.Error() }
 func (e *Wait) Is(t error) bool { return t == ErrTooManyAttempts }
 
+// Cause is cause.TooManyAttempts, or cause.Disabled.
+func (e *Wait) Cause() cause.Word {
+	if e.Disabled {
+		return cause.Disabled
+	}
+	return cause.TooManyAttempts
+}
+
 // Busy is ErrBusy with when to try again.
 type Busy struct {
 	For time.Duration
@@ -97,8 +109,22 @@ type Busy struct {
 func (e *Busy) Error() string   { return ErrBusy.Error() }
 func (e *Busy) Is(t error) bool { return t == ErrBusy }
 
-// Field is ErrInvalid with what is wrong where.
-type Field struct{ Name, Detail string }
+// Cause is cause.Busy.
+func (e *Busy) Cause() cause.Word { return cause.Busy }
 
-func (e *Field) Error() string   { return e.Name + ": " + e.Detail }
-func (e *Field) Is(t error) bool { return t == ErrInvalid }
+// Field is ErrInvalid with what is wrong where.
+type Field = cause.Field
+
+// CauseOf is the word for an error, cause.StoreError for one that is no refusal.
+func CauseOf(err error) cause.Word {
+	switch w := cause.Of(err); {
+	case w != "":
+		return w
+	case errors.Is(err, ErrRolledBack):
+		return cause.RolledBack
+	}
+	return cause.StoreError
+}
+
+// causeOf is CauseOf as the audit log has it.
+func causeOf(err error) string { return string(CauseOf(err)) }

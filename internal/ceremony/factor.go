@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
@@ -131,6 +132,9 @@ type ClockOff struct{ By time.Duration }
 
 func (e *ClockOff) Error() string   { return ErrInvalidCode.Error() }
 func (e *ClockOff) Is(t error) bool { return t == ErrInvalidCode }
+
+// Cause is cause.InvalidCode.
+func (e *ClockOff) Cause() cause.Word { return cause.InvalidCode }
 
 // Enrollment is an authenticator that waits for its first proof.
 type Enrollment struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/totp"
@@ -29,7 +30,7 @@ func accept(t *testing.T, w *ceremonytest.World, a ceremony.Acceptance) []string
 	}
 	var lines []string
 	for _, r := range done {
-		line := r.Kind + " " + r.Outcome + " " + r.Subject.User
+		line := r.Did() + " " + r.Subject.User
 		if r.Applied {
 			line += ": applied"
 		}
@@ -258,8 +259,8 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 	ctx := t.Context()
 	day := func() { w.Clock.Advance(25 * time.Hour) }
 	newKey := func(label string) (secret, id string) {
-		secret, hash := ceremony.NewKey()
-		k, err := w.CreateKey(ctx, hash, ceremony.APIKey{Tenant: ceremonytest.Tenant, Label: label, Scopes: []ceremony.Scope{ceremony.ScopeRead}})
+		secret, hash := apikeys.NewKey()
+		k, err := w.CreateKey(ctx, hash, apikeys.Key{Tenant: ceremonytest.Tenant, Label: label, Scopes: []apikeys.Scope{apikeys.ScopeRead}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +330,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 	if _, err := w.KeyOf(ctx, revokedKey); !errors.Is(err, ceremony.ErrNotFound) {
 		t.Error("a revoked key:", err)
 	}
-	if _, err := w.KeyOf(ctx, oldKey); !errors.Is(err, ceremony.ErrKeySuspended) {
+	if _, err := w.KeyOf(ctx, oldKey); !errors.Is(err, apikeys.ErrKeySuspended) {
 		t.Error("a key of before:", err)
 	}
 	status, err := w.Fence(ctx)

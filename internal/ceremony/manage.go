@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 )
 
 // Operation is a change to one's own authenticators, to which a grant for
@@ -152,7 +151,7 @@ func (s *Service) changeBy(ctx context.Context, p Principal, op Operation, token
 	if err != nil {
 		return err
 	}
-	return again(func() error {
+	return records.Again(func() error {
 		spend, by, err := s.spendManage(ctx, db, p, op, token)
 		if err != nil {
 			return err
@@ -176,7 +175,7 @@ func (s *Service) changeBy(ctx context.Context, p Principal, op Operation, token
 
 // Rename gives an authenticator another label. It spends the grant in token.
 func (s *Service) Rename(ctx context.Context, p Principal, id, label, token string) (Authenticator, error) {
-	label, err := cleanLabel(label)
+	label, err := typed.Label(label)
 	if err == nil && label == "" {
 		err = &Field{Name: "label", Detail: "must not be empty"}
 	}
@@ -193,7 +192,7 @@ func (s *Service) Rename(ctx context.Context, p Principal, id, label, token stri
 		renamed = s.viewOf(found)
 		return nil, nil
 	})
-	s.reportChange(ctx, p, "rename", id, err)
+	s.reportChange(ctx, p, EventRename, id, err)
 	return renamed, err
 }
 
@@ -233,7 +232,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 	if err == nil {
 		err = applyInParts(ctx, db, late)
 	}
-	s.reportChange(ctx, p, "remove", id, err)
+	s.reportChange(ctx, p, EventRemove, id, err)
 	return err
 }
 
@@ -284,35 +283,17 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token str
 	if err == nil {
 		err = applyInParts(ctx, db, late)
 	}
-	s.reportChange(ctx, p, "recovery_codes", "", err)
+	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
 	if err != nil {
 		return nil, err
 	}
 	return codes, nil
 }
 
-func (s *Service) reportChange(ctx context.Context, p Principal, kind, object string, err error) {
-	e := Event{Kind: kind, Outcome: "done", Object: object}
+func (s *Service) reportChange(ctx context.Context, p Principal, kind EventKind, object string, err error) {
+	e := Event{Kind: kind, Outcome: Done, Object: object}
 	if err != nil {
-		e.Outcome, e.Cause, e.Object = "refused", causeOf(err), ""
+		e.Outcome, e.Cause, e.Object = Refused, causeOf(err), ""
 	}
 	s.report(ctx, p, e)
-}
-
-// cleanLabel trims a label and refuses one that is too long or holds controls.
-func cleanLabel(label string) (string, error) {
-	label = strings.TrimSpace(label)
-	if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel {
-		return "", &Field{Name: "label", Detail: "must have at most 64 characters"}
-	}
-	if strings.ContainsFunc(label, isHidden) {
-		return "", &Field{Name: "label", Detail: "must not hold control characters"}
-	}
-	return label, nil
-}
-
-// isHidden tells of characters that show nothing themselves but change how
-// others look: controls, line separators and marks of writing direction.
-func isHidden(r rune) bool {
-	return unicode.IsControl(r) || r >= 0x2028 && r <= 0x202e || r == 0x200e || r == 0x200f || r >= 0x2066 && r <= 0x2069
 }

@@ -77,7 +77,7 @@ func (s *Service) unlessOpened(ctx context.Context, db *records.DB, p Principal,
 	if c == nil {
 		return ErrOpen
 	}
-	if failed := again(func() error { return s.uncount(ctx, db, db.Holder(p.Subject), *c, m) }); failed != nil {
+	if failed := records.Again(func() error { return s.uncount(ctx, db, db.Holder(p.Subject), *c, m) }); failed != nil {
 		return errors.Join(ErrOpen, failed)
 	}
 	return ErrOpen

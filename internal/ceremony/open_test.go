@@ -16,6 +16,8 @@ import (
 func TestS05AnswersToWhatIsOpenAreNoGuesses(t *testing.T) {
 	w := ceremonytest.New(t)
 	who := w.Enroll("alice")
+	elsewhere := who.Principal
+	elsewhere.Site = "https://other.test"
 	reports := ceremonytest.Demand("VIEW", grants.TimeBased, 10*time.Minute)
 	begin := func(d grants.Demand, to string) string {
 		c, err := w.Service.Begin(t.Context(), who.Principal, ceremony.Ask{Demand: d, Site: ceremonytest.Site, ReturnTo: to})
@@ -80,6 +82,8 @@ func TestS02ProofOpensNoOtherChallenge(t *testing.T) {
 	who := w.Enroll("alice")
 	other := who.Principal
 	other.Browser[0] ^= 1
+	elsewhere := who.Principal
+	elsewhere.Site = "https://other.test"
 	reports := ceremonytest.Demand("VIEW", grants.TimeBased, 10*time.Minute)
 	begin := func(p ceremony.Principal, ask ceremony.Ask) ceremony.Challenge {
 		t.Helper()
@@ -101,7 +105,7 @@ func TestS02ProofOpensNoOtherChallenge(t *testing.T) {
 		"another method":  {who.Principal, begin(who.Principal, ceremony.Ask{Demand: ceremonytest.Demand("VIEW", grants.TimeBased, 10*time.Minute, grants.RecoveryCode)}).ID},
 		"a one-time use":  {who.Principal, begin(who.Principal, ceremony.Ask{Demand: ceremonytest.Demand("VIEW", grants.OneTimeUse, time.Minute)}).ID},
 		"a shown request": {who.Principal, begin(who.Principal, ceremony.Ask{Demand: reports, Request: [32]byte{1}}).ID},
-		"another site":    {who.Principal, begin(who.Principal, ceremony.Ask{Demand: reports, Site: "https://other.test"}).ID},
+		"another site":    {elsewhere, begin(elsewhere, ceremony.Ask{Demand: reports, Site: elsewhere.Site}).ID},
 		"another browser": {other, begin(other, ceremony.Ask{Demand: reports}).ID},
 	}
 	w.Rest(who)

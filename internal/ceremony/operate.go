@@ -107,7 +107,7 @@ func (s *Service) ResetBy(ctx context.Context, p Principal) error {
 		return err
 	}
 	h := db.Holder(who)
-	err = again(func() error {
+	err = records.Again(func() error {
 		row, err := db.Accounts.Find(ctx, h, nil)
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (s *Service) ResetBy(ctx context.Context, p Principal) error {
 	if err := applyInParts(ctx, db, ops); err != nil {
 		return err
 	}
-	s.report(ctx, p, Event{Kind: "reset", Outcome: "done"})
+	s.report(ctx, p, Event{Kind: EventReset, Outcome: Done})
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 	if err := applyInParts(ctx, db, ops); err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: "unlock", Outcome: "done"})
+	s.report(ctx, Principal{Subject: who}, Event{Kind: EventUnlock, Outcome: Done})
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 	} else if err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: "invite", Outcome: "done"})
+	s.report(ctx, Principal{Subject: who}, Event{Kind: EventInvite, Outcome: Done})
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string)
 			return 0, err
 		}
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: "revoke", Outcome: "done", Action: action, Cause: "operator"})
+	s.report(ctx, Principal{Subject: who}, Event{Kind: EventRevoke, Outcome: Done, Action: action, Cause: "operator"})
 	return n, nil
 }
 

@@ -232,14 +232,38 @@ func TestPasskeyNeedsASiteThatCanHaveIt(t *testing.T) {
 	}
 	key := w.EnrollDevice(alice.Principal, device(t), ceremony.Leave{Manage: token})
 	// Elsewhere it is not asked for.
-	c, err := w.Service.Begin(t.Context(), alice.Principal, ceremony.Ask{Demand: view, Site: "https://other.test", ReturnTo: "/"})
+	elsewhere := alice.Principal
+	elsewhere.Site = "https://other.test"
+	c, err := w.Service.Begin(t.Context(), elsewhere, ceremony.Ask{Demand: view, Site: elsewhere.Site, ReturnTo: "/"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	described, err := w.Describe(t.Context(), alice.Principal, c.ID)
+	described, err := w.Describe(t.Context(), elsewhere, c.ID)
 	if err != nil || slices.Contains(described.Methods, grants.Passkey) {
 		t.Error(described.Methods, err)
 	}
 	answer := key.Device.Answer(w.Asked(alice.Principal, w.Begin(alice.Principal, view)))
-	want(t, "at another site", byPasskey(w, t, alice.Principal, c.ID, answer), ceremony.ErrInvalidCode)
+	want(t, "at another site", byPasskey(w, t, elsewhere, c.ID, answer), ceremony.ErrInvalidCode)
+}
+
+// A challenge is found on its own site only, as by its own session and browser.
+func TestS09ChallengeIsOfItsSite(t *testing.T) {
+	w := ceremonytest.New(t, lax)
+	alice := w.EnrollNumber(w.Stranger("alice"), number, ceremony.Leave{})
+	w.Rest(alice)
+	c := w.Begin(alice.Principal, view)
+	elsewhere := alice.Principal
+	elsewhere.Site = "https://other.test"
+	_, err := w.Describe(t.Context(), elsewhere, c.ID)
+	want(t, "described", err, ceremony.ErrNotFound)
+	_, err = w.Ask(t.Context(), elsewhere, c.ID, grants.SMS)
+	want(t, "asked", err, ceremony.ErrNotFound)
+	_, err = w.SendCode(t.Context(), elsewhere, c.ID, "")
+	want(t, "sent", err, ceremony.ErrNotFound)
+	_, err = w.Verify(t.Context(), elsewhere, c.ID, w.Answer(alice, c))
+	want(t, "verified", err, ceremony.ErrNotFound)
+	want(t, "cancelled", w.Cancel(t.Context(), elsewhere, c.ID), nil)
+	if _, err := w.Describe(t.Context(), alice.Principal, c.ID); err != nil {
+		t.Error("gone after another site cancelled it:", err)
+	}
 }

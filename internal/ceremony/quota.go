@@ -53,7 +53,7 @@ func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d De
 	holder, q, name := db.Holder(p.Subject), d.Quota(), d.Method().String()
 	var sent Sent
 	var now time.Time
-	err := again(func() error {
+	err := records.Again(func() error {
 		now = s.now()
 		to, ops, err := change(now)
 		if err != nil {
@@ -75,7 +75,7 @@ func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d De
 		return db.Apply(ctx, append(ops, mine, theirs, all)...)
 	})
 	undo := func(ctx context.Context) error {
-		return again(func() error {
+		return records.Again(func() error {
 			row, err := db.Sends.Find(ctx, holder, nil)
 			if err != nil {
 				return err

@@ -2,10 +2,10 @@ package ceremony
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -39,7 +39,7 @@ func (s *Service) giveRecoveryCodes(db *records.DB, a *records.Account, o *recor
 }
 
 // ErrHasCodes tells that the subject was given recovery codes already.
-var ErrHasCodes = errors.New("recovery codes were given already")
+var ErrHasCodes = cause.New(cause.HasCodes, "recovery codes were given already")
 
 // FirstRecoveryCodes gives recovery codes to a subject that a server enrolled
 // without any, on a server's behalf; with renew set, to any, in the place of those
@@ -56,7 +56,7 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 		codes []string
 		late  []store.Op
 	)
-	err = again(func() error {
+	err = records.Again(func() error {
 		row, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		switch {
 		case err != nil:
@@ -84,7 +84,7 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 	if err == nil {
 		err = applyInParts(ctx, db, late)
 	}
-	s.reportChange(ctx, p, "recovery_codes", "", err)
+	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
 	if err != nil {
 		return nil, err
 	}

@@ -27,9 +27,9 @@ func (s *Service) RevokeGrant(ctx context.Context, p Principal, id string) error
 	if err == nil {
 		err = db.Apply(ctx, db.DropGrant(row))
 	}
-	e := Event{Kind: "revoke", Outcome: "done", Action: row.Value.Action, Object: shortID(grants.ID(raw))}
+	e := Event{Kind: EventRevoke, Outcome: Done, Action: row.Value.Action, Object: shortID(grants.ID(raw))}
 	if err != nil {
-		e.Outcome, e.Cause = "refused", causeOf(err)
+		e.Outcome, e.Cause = Refused, causeOf(err)
 	}
 	s.report(ctx, p, e)
 	return err

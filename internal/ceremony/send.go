@@ -3,11 +3,11 @@ package ceremony
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -15,14 +15,14 @@ import (
 var (
 	// ErrNotSent tells that a code could not be sent. Nothing is burned by it,
 	// and the next may be sent at once; but not without end.
-	ErrNotSent = errors.New("the code could not be sent")
+	ErrNotSent = cause.New(cause.NotSent, "the code could not be sent")
 	// ErrNumberRefused tells that a phone number is one to which no codes are
 	// sent, such as of a country that the operator did not name.
-	ErrNumberRefused = errors.New("no codes are sent to this number")
+	ErrNumberRefused = cause.New(cause.InvalidRequest, "no codes are sent to this number")
 	// ErrNoSMS tells that no codes are sent here.
-	ErrNoSMS = errors.New("codes are not sent to phones here")
+	ErrNoSMS = cause.New(cause.NoSMS, "codes are not sent to phones here")
 	// ErrTooManySends tells that no code is sent now. See [SendWait].
-	ErrTooManySends = errors.New("too many codes were sent")
+	ErrTooManySends = cause.New(cause.TooManySends, "too many codes were sent")
 )
 
 // SendWait is ErrTooManySends with what to wait for.
@@ -30,6 +30,9 @@ type SendWait struct{ For time.Duration }
 
 func (e *SendWait) Error() string   { return ErrTooManySends.Error() }
 func (e *SendWait) Is(t error) bool { return t == ErrTooManySends }
+
+// Cause is cause.TooManySends.
+func (e *SendWait) Cause() cause.Word { return cause.TooManySends }
 
 // Sent is a code that is on its way.
 type Sent struct {
@@ -53,7 +56,7 @@ func (s *Service) SendCode(ctx context.Context, p Principal, challenge, authenti
 	e := sendEvent(sent.Method)
 	e.Object, e.Action = c.ID, c.Demand.Action.String()
 	if err != nil {
-		e.Outcome, e.Cause = "refused", causeOf(err)
+		e.Outcome, e.Cause = Refused, causeOf(err)
 	}
 	s.report(ctx, p, e)
 	return sent, err
@@ -168,7 +171,7 @@ func sendKind(d Deliverer) grants.Methods {
 }
 
 func sendEvent(kind grants.Methods) Event {
-	return Event{Kind: kind.String(), Outcome: "sent", Method: kind.String()}
+	return Event{Kind: EventKind(kind.String()), Outcome: SentOut, Method: kind.String()}
 }
 
 // SendFirstCode sends another code for p's pending enrollment. It fails as
@@ -189,7 +192,7 @@ func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal
 	e := sendEvent(sendKind(d))
 	e.Cause, e.Object = "enrolment", EnrollmentUUID(enrollment)
 	if err != nil {
-		e.Outcome, e.Cause, e.Object = "refused", causeOf(err), ""
+		e.Outcome, e.Cause, e.Object = Refused, causeOf(err), ""
 	}
 	s.report(ctx, p, e)
 	return sent, err
@@ -229,7 +232,7 @@ const maxTries = 5
 
 // trySent counts one more try at a code that was sent before it is looked at.
 func (s *Service) trySent(ctx context.Context, db *records.DB, p Principal, id string) error {
-	return again(func() error {
+	return records.Again(func() error {
 		row, err := s.findPending(ctx, db, p, id)
 		if err != nil || grants.KindOfType(row.Value.Type).Way != grants.BySent {
 			return err

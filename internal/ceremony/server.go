@@ -60,9 +60,9 @@ func (s *Service) ProveWith(ctx context.Context, p Principal, d grants.Demand, e
 }
 
 func (s *Service) reportProof(ctx context.Context, p Principal, d grants.Demand, a Answer, won Won, err error) (Won, error) {
-	e := Event{Kind: "verify", Outcome: "passed", Method: a.Method.String(), Action: d.Action.String()}
+	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Action: d.Action.String()}
 	if err != nil {
-		e.Outcome, e.Cause = "refused", causeOf(err)
+		e.Outcome, e.Cause = Refused, causeOf(err)
 		won = Won{} // a token that was not stored, or may not be, is nobody's
 	}
 	s.report(ctx, p, e)
@@ -96,7 +96,7 @@ func (s *Service) prove(ctx context.Context, p Principal, d grants.Demand, enrol
 		return Won{}, err
 	}
 	won := Won{Challenge: c}
-	err = again(func() error {
+	err = records.Again(func() error {
 		ops, err := s.win(ctx, db, p, factor, Attempt{Answer: a.typed()}, attempt, nil, &won)
 		if err != nil {
 			return err
@@ -148,9 +148,9 @@ func (s *Service) VerifyGrant(ctx context.Context, p Principal, action grants.Ac
 		_, err = s.Spend(ctx, &p, &pass)
 		return err // spending reports
 	}
-	e := Event{Kind: "grant", Outcome: "vouched", Action: action.String(), Method: pass.Grant.Methods.String(), Object: shortID(pass.ID)}
+	e := Event{Kind: EventGrant, Outcome: Vouched, Action: action.String(), Method: pass.Grant.Methods.String(), Object: shortID(pass.ID)}
 	if errors.Is(err, ErrNoGrant) {
-		e.Outcome, e.Cause, e.Object = "refused", grants.CauseOf(err), ""
+		e.Outcome, e.Cause, e.Object = Refused, grants.CauseOf(err), ""
 	} else if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -33,8 +33,8 @@ func TestS27TakingGoesOn(t *testing.T) {
 	for _, p := range []*ceremonytest.Person{alice, bob, carol} {
 		w.Win(p, view)
 	}
-	text, hash := ceremony.NewKey()
-	key, err := w.CreateKey(t.Context(), hash, ceremony.APIKey{Tenant: ceremonytest.Tenant, Scopes: []ceremony.Scope{ceremony.ScopeRead}})
+	text, hash := apikeys.NewKey()
+	key, err := w.CreateKey(t.Context(), hash, apikeys.Key{Tenant: ceremonytest.Tenant, Scopes: []apikeys.Scope{apikeys.ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
 	}

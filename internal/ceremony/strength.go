@@ -1,11 +1,11 @@
 package ceremony
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
@@ -25,10 +25,13 @@ type TooNew struct{ Until time.Time }
 func (e *TooNew) Error() string   { return ErrAuthenticatorTooNew.Error() }
 func (e *TooNew) Is(t error) bool { return t == ErrAuthenticatorTooNew }
 
+// Cause is cause.AuthenticatorTooNew.
+func (e *TooNew) Cause() cause.Word { return cause.AuthenticatorTooNew }
+
 // ErrWeakOrigin is [ErrAuthenticatorTooNew] of an authenticator that a recovery
 // code or a text message vouched for, and that is to remove an older one. It never
 // may: who has neither that one nor a stronger one needs a reset and an invite.
-var ErrWeakOrigin = fmt.Errorf("%w: added with a recovery code or a text message, it does not remove older ones", ErrAuthenticatorTooNew)
+var ErrWeakOrigin = cause.Narrow(ErrAuthenticatorTooNew, cause.WeakOrigin, "added with a recovery code or a text message, it does not remove older ones")
 
 // never removes an older authenticator what one of these vouched for.
 var weakOrigins = grants.TOTP.Weaker()
@@ -97,7 +100,7 @@ func (s *Service) barred(a *records.Account, x *records.Authenticator, c *Challe
 // before an older copy of the database was put back: those that were used since
 // look unused in it (S25). New ones, which another proof or the operator can get
 // the person, are taken.
-var ErrCodesBarred = fmt.Errorf("%w: the recovery codes may have been used before the database was restored", ErrMethodNotAccepted)
+var ErrCodesBarred = cause.Narrow(ErrMethodNotAccepted, cause.CodesBarred, "the recovery codes may have been used before the database was restored")
 
 // codesBarred is barred of the account's recovery codes.
 func (s *Service) codesBarred(db *records.DB, a *records.Account, c *Challenge) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 )
 
 // Answer is what a person gives to pass a challenge.
@@ -26,6 +27,15 @@ const (
 	maxAnswer        = 128
 	maxBrowserAnswer = 16 << 10
 )
+
+// typed is the answer as factors take it. What a browser says is not typed, and
+// stays.
+func (a Answer) typed() string {
+	if grants.KindOf(a.Method).Way == grants.ByBrowser {
+		return a.Code
+	}
+	return typed.Code(a.Code)
+}
 
 func (a Answer) check() error {
 	longest := maxAnswer
@@ -63,9 +73,9 @@ func (s *Service) Verify(ctx context.Context, p Principal, id string, a Answer) 
 	won, err := s.verify(ctx, p, id, a)
 	// Of the id only what was found is told: what a client sends in its place
 	// may be anything.
-	e := Event{Kind: "verify", Outcome: "passed", Method: a.Method.String(), Object: won.Challenge.ID, Action: won.Challenge.Demand.Action.String()}
+	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Object: won.Challenge.ID, Action: won.Challenge.Demand.Action.String()}
 	if err != nil {
-		e.Outcome, e.Cause = "refused", causeOf(err)
+		e.Outcome, e.Cause = Refused, causeOf(err)
 		won = Won{Challenge: won.Challenge} // a token that was not stored, or may not be, is nobody's
 	}
 	s.report(ctx, p, e)
@@ -112,7 +122,7 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 		return Won{Challenge: c}, s.unlessOpened(ctx, db, p, id, nil, a.Method, err)
 	}
 	won := Won{Challenge: c}
-	err = again(func() error {
+	err = records.Again(func() error {
 		// Everything is read anew: whoever was first may have used this code,
 		// passed this challenge or removed the authenticator.
 		row, err := s.findChallenge(ctx, db, p, id)
@@ -261,62 +271,4 @@ func (s *Service) issue(db *records.DB, p Principal, won *Won, request []byte, p
 	won.Grant.API = p.Client != ""
 	won.ID = won.Token.ID()
 	return db.PutGrant(won.ID, won.Grant, d.Action, proof.Authenticator)
-}
-
-// causeOf is the word for an error in the audit log. It never holds an input.
-func causeOf(err error) string {
-	var w *Wait
-	switch {
-	case errors.As(err, &w) && w.Disabled:
-		return "disabled"
-	case errors.Is(err, ErrTooManyAttempts):
-		return "too_many_attempts"
-	case errors.Is(err, ErrCloned):
-		return "cloned"
-	case errors.Is(err, ErrInvalidCode):
-		return "invalid_code"
-	case errors.Is(err, ErrOpen):
-		return "open_already"
-	case errors.Is(err, ErrExpired):
-		return "expired"
-	case errors.Is(err, ErrNotFound):
-		return "not_found"
-	case errors.Is(err, ErrNotEnrolled):
-		return "not_enrolled"
-	case errors.Is(err, ErrVoided):
-		return "voided"
-	case errors.Is(err, ErrInviteRequired):
-		return "invite_required"
-	case errors.Is(err, ErrEnrollmentDenied):
-		return "enrolment_denied"
-	case errors.Is(err, ErrManageRequired):
-		return "manage_required"
-	case errors.Is(err, ErrCodesBarred):
-		return "codes_barred"
-	case errors.Is(err, ErrMethodNotAccepted):
-		return "method_not_accepted"
-	case errors.Is(err, ErrWeakOrigin):
-		return "weak_origin"
-	case errors.Is(err, ErrNotDisownable):
-		return "not_disownable"
-	case errors.Is(err, ErrAuthenticatorTooNew):
-		return "authenticator_too_new"
-	case errors.Is(err, ErrLimit):
-		return "limit"
-	case errors.Is(err, ErrInvalid):
-		return "invalid_request"
-	case errors.Is(err, ErrEnrolled):
-		return "enrolled"
-	case errors.Is(err, ErrHasCodes):
-		return "has_codes"
-	case errors.Is(err, ErrNoSMS):
-		return "no_sms"
-	case errors.Is(err, ErrTooManySends):
-		return "too_many_sends"
-	case errors.Is(err, ErrNotSent):
-		return "not_sent"
-	case errors.Is(err, ErrRolledBack):
-		return "store_rolled_back"
-	}
-	return "store_error"
 }

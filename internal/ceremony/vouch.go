@@ -2,11 +2,11 @@ package ceremony
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
 )
@@ -35,7 +35,7 @@ func (s *Service) Vouch(ctx context.Context, p Principal, id, token string) (Aut
 		vouched = s.view(a, t)
 		return nil, nil
 	})
-	s.reportChange(ctx, p, "vouch", id, err)
+	s.reportChange(ctx, p, EventVouch, id, err)
 	return vouched, err
 }
 
@@ -45,7 +45,7 @@ const RecentAge = 7 * 24 * time.Hour
 
 // ErrNotDisownable tells that an authenticator is not a recent one, or that there
 // is no older one that could take its being suspended back.
-var ErrNotDisownable = errors.New("this authenticator cannot be suspended")
+var ErrNotDisownable = cause.New(cause.NotDisownable, "this authenticator cannot be suspended")
 
 func isRecent(x *records.Authenticator, now time.Time) bool { return now.Sub(x.CreatedAt) < RecentAge }
 
@@ -75,7 +75,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 	}
 	holder := db.Holder(p.Subject)
 	var late []store.Op
-	err = again(func() error {
+	err = records.Again(func() error {
 		row, err := db.Accounts.Find(ctx, holder, nil)
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 	if err == nil {
 		err = applyInParts(ctx, db, late)
 	}
-	s.reportChange(ctx, p, "disown", id, err)
+	s.reportChange(ctx, p, EventDisown, id, err)
 	return err
 }
 

@@ -14,18 +14,18 @@ const shownActivity = 10
 // tell.
 func activityOf(a *ceremony.Activity) pages.ActivityKind {
 	switch {
-	case a.Outcome == "refused":
+	case ceremony.Outcome(a.Outcome) == ceremony.Refused:
 		return pages.ActivityRefused
-	case a.Kind == "verify":
+	case ceremony.EventKind(a.Kind) == ceremony.EventVerify:
 		return pages.ActivityPassed
-	case a.Outcome == "sent":
+	case ceremony.Outcome(a.Outcome) == ceremony.SentOut:
 		return pages.ActivitySent
 	}
-	return map[string]pages.ActivityKind{
-		"vouch": pages.ActivityVouched, "disown": pages.ActivityDisowned,
-		"confirm": pages.ActivityAdded, "rename": pages.ActivityRenamed, "remove": pages.ActivityRemoved, "recovery_codes": pages.ActivityRenewed,
-		"revoke": pages.ActivityRevoked, "reset": pages.ActivityReset, "unlock": pages.ActivityUnlock,
-	}[a.Kind]
+	return map[ceremony.EventKind]pages.ActivityKind{
+		ceremony.EventVouch: pages.ActivityVouched, ceremony.EventDisown: pages.ActivityDisowned,
+		ceremony.EventConfirm: pages.ActivityAdded, ceremony.EventRename: pages.ActivityRenamed, ceremony.EventRemove: pages.ActivityRemoved, ceremony.EventRecoveryCodes: pages.ActivityRenewed,
+		ceremony.EventRevoke: pages.ActivityRevoked, ceremony.EventReset: pages.ActivityReset, ceremony.EventUnlock: pages.ActivityUnlock,
+	}[ceremony.EventKind(a.Kind)]
 }
 
 // activity lists what was done of late.

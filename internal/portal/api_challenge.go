@@ -125,9 +125,6 @@ func (v *visit) apiVerify() error {
 	if err != nil {
 		return err
 	}
-	if _, err := v.describe(v.id()); err != nil {
-		return err
-	}
 	won, err := v.service().Verify(v.r.Context(), v.who, v.id(), answer)
 	if errors.Is(err, ceremony.ErrOpen) {
 		// The browser has the grant of the challenge that was passed.

@@ -121,9 +121,6 @@ func apiConfirm(kind grants.Kind) func(*visit) error {
 // apiAsk gives what a challenge asks a browser with for the kind.
 func apiAsk(kind grants.Kind) func(*visit) error {
 	return func(v *visit) error {
-		if _, err := v.describe(v.id()); err != nil {
-			return err
-		}
 		asked, err := v.service().Ask(v.r.Context(), v.who, v.id(), kind.Methods)
 		if err != nil {
 			return err

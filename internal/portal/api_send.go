@@ -34,9 +34,6 @@ func (v *visit) apiSend() error {
 	if err != nil {
 		return err
 	}
-	if _, err := v.describe(v.id()); err != nil {
-		return err
-	}
 	return v.sent(v.service().SendCode(v.r.Context(), v.who, v.id(), in["authenticator_id"]))
 }
 

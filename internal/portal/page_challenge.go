@@ -203,10 +203,8 @@ func (v *visit) isOpen(c *ceremony.Challenge) bool {
 // from; but not to a page that would ask for the same again, such as one that was
 // open under a grant which has ended.
 func (v *visit) cancelChallenge() error {
-	if _, err := v.describe(v.id()); err == nil {
-		if err := v.service().Cancel(v.r.Context(), v.who, v.id()); err != nil {
-			return err
-		}
+	if err := v.service().Cancel(v.r.Context(), v.who, v.id()); err != nil {
+		return err
 	}
 	to := v.cameFrom()
 	if to == "" || v.portal.o.Asks(v.r, v.who, v.site.Base, to) {

@@ -155,7 +155,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.fail(identityError(err))
 		return
 	}
-	v.who = who
+	v.who, v.who.Site = who, v.site.Origin
 	v.rememberBrowser()
 	v.ids = ids
 	if err := serve(v); err != nil {

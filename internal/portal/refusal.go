@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
@@ -55,10 +56,54 @@ func (v *visit) message(status int, kind pages.MessageKind, next string) {
 
 func (v *visit) render(status int, view pages.View) { pages.Render(v.w, status, view) }
 
-// problemOf tells what an error is to the person. What is none of ceremony's
-// errors is a failure of the store.
+// problems are what the words for refusals are in the JSON API. What has no word
+// here is a failure of the store.
+var problems = map[cause.Word]problem.Problem{
+	cause.RolledBack:          {Code: problem.RolledBack, RetryAfter: problem.UntilAccepted, Detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it."},
+	cause.InvalidRequest:      {Code: problem.InvalidRequest},
+	cause.InvalidCode:         {Code: problem.InvalidCode, AttemptsLeft: -1},
+	cause.Cloned:              {Code: problem.InvalidCode, AttemptsLeft: -1},
+	cause.Disabled:            {Code: problem.TooManyAttempts, Detail: "No answer is accepted until an operator unlocks you."},
+	cause.TooManyAttempts:     {Code: problem.TooManyAttempts},
+	cause.TooManySends:        {Code: problem.TooManySends},
+	cause.NotSent:             {Code: problem.NotSent, Detail: "The code could not be sent. Nothing is used up by that; try again."},
+	cause.NoSMS:               {Code: problem.Forbidden, Detail: "Codes are not sent to phones here."},
+	cause.NotFound:            {Code: problem.NotFound},
+	cause.Expired:             {Code: problem.ChallengeExpired},
+	cause.NotEnrolled:         {Code: problem.NotEnrolled},
+	cause.Voided:              {Code: problem.AlreadyEnrolled, Detail: "The authenticators changed since this enrolment began."},
+	cause.CodesBarred:         {Code: problem.Forbidden, Detail: "Your recovery codes are not accepted, since the step-up service was restored from a backup. Use another sign-in method and renew them, or ask the site’s administrator."},
+	cause.MethodNotAccepted:   {Code: problem.InvalidRequest, Errors: []problem.Field{{Name: "method", Detail: "is not accepted for this action"}}},
+	cause.InviteRequired:      {Code: problem.Forbidden, Detail: "A valid invite is needed to enrol."},
+	cause.EnrollmentDenied:    {Code: problem.Forbidden, Detail: "Enrolment is not open here."},
+	cause.WeakOrigin:          {Code: problem.Forbidden, Detail: "This authenticator was added with a recovery code or a text message, so it does not remove older ones. Use one of those, or ask the operator for a reset."},
+	cause.AuthenticatorTooNew: {Code: problem.Forbidden, Detail: "This authenticator was added too recently for that; use an older one, or wait."},
+	cause.NotDisownable:       {Code: problem.Forbidden, Detail: "Only an authenticator of the last 7 days beside an older one is suspended this way."},
+	cause.Limit:               {Code: problem.Forbidden, Detail: "You have as many authenticators as you can have."},
+}
+
+// problemOf tells what an error is to the person.
 func problemOf(err error) problem.Problem {
 	var known *refusal
+	switch {
+	case errors.As(err, &known):
+		return known.Problem
+	case errors.Is(err, ErrNobody):
+		return problem.Problem{Code: problem.Unauthenticated}
+	case errors.Is(err, ErrAmbiguous):
+		return problem.Problem{Code: problem.Ambiguous}
+	case errors.Is(err, ErrInvalid):
+		return problem.Problem{Code: problem.Forbidden, Detail: "Your user name cannot be used here: it can be spelled in more than one way. Ask whoever runs this site for help."}
+	}
+	p, ok := problems[ceremony.CauseOf(err)]
+	if !ok {
+		return problem.Problem{Code: problem.Unavailable}
+	}
+	return withDetails(p, err)
+}
+
+// withDetails adds to a problem what the error says beyond its word.
+func withDetails(p problem.Problem, err error) problem.Problem {
 	var field *ceremony.Field
 	var wrong *ceremony.WrongCode
 	var wait *ceremony.Wait
@@ -66,60 +111,20 @@ func problemOf(err error) problem.Problem {
 	var clock *ceremony.ClockOff
 	var young *ceremony.TooNew
 	switch {
-	case errors.As(err, &known):
-		return known.Problem
-	case errors.Is(err, ceremony.ErrRolledBack):
-		return problem.Problem{Code: problem.RolledBack, RetryAfter: problem.UntilAccepted, Detail: "The step-up service has an older copy of its data. It decides nothing until an operator has accepted it."}
 	case errors.As(err, &field):
-		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: field.Name, Detail: field.Detail}}}
+		p.Errors = []problem.Field{{Name: field.Name, Detail: field.Detail}}
 	case errors.As(err, &wrong):
-		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: wrong.AttemptsLeft}
-	case errors.As(err, &wait) && wait.Disabled:
-		return problem.Problem{Code: problem.TooManyAttempts, Detail: "No answer is accepted until an operator unlocks you."}
-	case errors.As(err, &wait):
-		return problem.Problem{Code: problem.TooManyAttempts, RetryAfter: max(wait.For, time.Second)}
+		p.AttemptsLeft = wrong.AttemptsLeft
+	case errors.As(err, &wait) && !wait.Disabled:
+		p.RetryAfter = max(wait.For, time.Second)
 	case errors.As(err, &sends):
-		return problem.Problem{Code: problem.TooManySends, RetryAfter: max(sends.For, time.Second)}
-	case errors.Is(err, ceremony.ErrNotSent):
-		return problem.Problem{Code: problem.NotSent, Detail: "The code could not be sent. Nothing is used up by that; try again."}
-	case errors.Is(err, ceremony.ErrNoSMS):
-		return problem.Problem{Code: problem.Forbidden, Detail: "Codes are not sent to phones here."}
+		p.RetryAfter = max(sends.For, time.Second)
 	case errors.As(err, &clock):
-		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: -1, Detail: clockDetail(clock.By)}
-	case errors.Is(err, ErrNobody):
-		return problem.Problem{Code: problem.Unauthenticated}
-	case errors.Is(err, ErrAmbiguous):
-		return problem.Problem{Code: problem.Ambiguous}
-	case errors.Is(err, ErrInvalid):
-		return problem.Problem{Code: problem.Forbidden, Detail: "Your user name cannot be used here: it can be spelled in more than one way. Ask whoever runs this site for help."}
-	case errors.Is(err, ceremony.ErrInvalidCode):
-		return problem.Problem{Code: problem.InvalidCode, AttemptsLeft: -1}
-	case errors.Is(err, ceremony.ErrNotFound):
-		return problem.Problem{Code: problem.NotFound}
-	case errors.Is(err, ceremony.ErrExpired):
-		return problem.Problem{Code: problem.ChallengeExpired}
-	case errors.Is(err, ceremony.ErrNotEnrolled):
-		return problem.Problem{Code: problem.NotEnrolled}
-	case errors.Is(err, ceremony.ErrVoided):
-		return problem.Problem{Code: problem.AlreadyEnrolled, Detail: "The authenticators changed since this enrolment began."}
-	case errors.Is(err, ceremony.ErrCodesBarred):
-		return problem.Problem{Code: problem.Forbidden, Detail: "Your recovery codes are not accepted, since the step-up service was restored from a backup. Use another sign-in method and renew them, or ask the site’s administrator."}
-	case errors.Is(err, ceremony.ErrMethodNotAccepted):
-		return problem.Problem{Code: problem.InvalidRequest, Errors: []problem.Field{{Name: "method", Detail: "is not accepted for this action"}}}
-	case errors.Is(err, ceremony.ErrInviteRequired):
-		return problem.Problem{Code: problem.Forbidden, Detail: "A valid invite is needed to enrol."}
-	case errors.Is(err, ceremony.ErrEnrollmentDenied):
-		return problem.Problem{Code: problem.Forbidden, Detail: "Enrolment is not open here."}
-	case errors.Is(err, ceremony.ErrWeakOrigin):
-		return problem.Problem{Code: problem.Forbidden, Detail: "This authenticator was added with a recovery code or a text message, so it does not remove older ones. Use one of those, or ask the operator for a reset."}
+		p.Detail = clockDetail(clock.By)
 	case errors.As(err, &young):
-		return problem.Problem{Code: problem.Forbidden, Available: young.Until, Detail: "This authenticator was added too recently for that; use an older one, or wait."}
-	case errors.Is(err, ceremony.ErrNotDisownable):
-		return problem.Problem{Code: problem.Forbidden, Detail: "Only an authenticator of the last 7 days beside an older one is suspended this way."}
-	case errors.Is(err, ceremony.ErrLimit):
-		return problem.Problem{Code: problem.Forbidden, Detail: "You have as many authenticators as you can have."}
+		p.Available = young.Until
 	}
-	return problem.Problem{Code: problem.Unavailable}
+	return p
 }
 
 // clockDetail tells how far the clock of a person's device is off.
@@ -136,52 +141,70 @@ func wholeMinutes(by time.Duration) time.Duration {
 	return max(by.Abs().Round(time.Minute), time.Minute)
 }
 
+// place is where the one button of a page leads.
+type place uint8
+
+const (
+	nowhere  place = iota
+	toSite         // the application
+	toHome         // the security page
+	toEnroll       // where enrollment begins
+	toHere         // the same page again, where it was only read
+)
+
+// told is the page for a refusal.
+type told struct {
+	kind pages.MessageKind
+	next place
+}
+
+// causePages are the pages for the words that say more than their problem's code.
+var causePages = map[cause.Word]told{
+	cause.EnrollmentDenied:    {pages.EnrollDenied, toSite},
+	cause.WeakOrigin:          {pages.WeakOrigin, toHome},
+	cause.AuthenticatorTooNew: {pages.TooNew, toHome},
+	cause.Limit:               {pages.TooMany, toHome},
+	cause.Voided:              {pages.Expired, toEnroll},
+	cause.Disabled:            {pages.Disabled, toSite},
+}
+
+// codePages are the pages for a problem's code; for others it is a bad request.
+var codePages = map[problem.Code]told{
+	problem.Unauthenticated:  {pages.NoIdentity, toSite},
+	problem.NotFound:         {pages.NotFound, toHome},
+	problem.ChallengeExpired: {pages.Expired, toSite},
+	problem.MethodNotAllowed: {pages.MethodNotAllowed, toHome},
+	problem.CrossOrigin:      {pages.CrossSite, toSite},
+	problem.HTTPSRequired:    {pages.HTTPSRequired, nowhere},
+	problem.Ambiguous:        {pages.Ambiguous, nowhere},
+	problem.RequestTooLarge:  {pages.TooLarge, nowhere},
+	problem.TooManyAttempts:  {pages.TooManyAttempts, nowhere},
+	problem.TooManySends:     {pages.TooManyAttempts, nowhere},
+	problem.Unavailable:      {pages.Unavailable, toHere},
+	problem.NotSent:          {pages.Unavailable, toHere},
+	problem.RolledBack:       {pages.RolledBack, toHere},
+}
+
 // kindOf is the page for a refusal, and where its one button leads.
 func (v *visit) kindOf(code problem.Code, err error) (kind pages.MessageKind, next string) {
-	site, home := v.site.Base+"/", v.url("")
-	switch {
-	case errors.Is(err, ceremony.ErrEnrollmentDenied):
-		return pages.EnrollDenied, site
-	case errors.Is(err, ceremony.ErrWeakOrigin):
-		return pages.WeakOrigin, home
-	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):
-		return pages.TooNew, home
-	case errors.Is(err, ceremony.ErrLimit):
-		return pages.TooMany, home
-	case errors.Is(err, ceremony.ErrVoided):
-		return pages.Expired, v.url("enroll")
+	page, ok := causePages[cause.Of(err)]
+	if !ok {
+		page, ok = codePages[code]
 	}
-	if wait := (*ceremony.Wait)(nil); errors.As(err, &wait) && wait.Disabled {
-		return pages.Disabled, site
+	if !ok {
+		return pages.BadRequest, ""
 	}
-	switch code {
-	case problem.Unauthenticated:
-		return pages.NoIdentity, site
-	case problem.NotFound:
-		return pages.NotFound, home
-	case problem.ChallengeExpired:
-		return pages.Expired, site
-	case problem.MethodNotAllowed:
-		return pages.MethodNotAllowed, home
-	case problem.CrossOrigin:
-		return pages.CrossSite, site
-	case problem.HTTPSRequired:
-		return pages.HTTPSRequired, ""
-	case problem.Ambiguous:
-		return pages.Ambiguous, ""
-	case problem.RequestTooLarge:
-		return pages.TooLarge, ""
-	case problem.TooManyAttempts, problem.TooManySends:
-		return pages.TooManyAttempts, ""
-	case problem.Unavailable, problem.NotSent, problem.RolledBack:
-		kind, next := pages.Unavailable, ""
-		if code == problem.RolledBack {
-			kind = pages.RolledBack
-		}
+	switch page.next {
+	case toSite:
+		next = v.site.Base + "/"
+	case toHome:
+		next = v.url("")
+	case toEnroll:
+		next = v.url("enroll")
+	case toHere:
 		if v.r.Method == http.MethodGet {
 			next = v.site.Base + v.r.URL.EscapedPath()
 		}
-		return kind, next
 	}
-	return pages.BadRequest, ""
+	return page.kind, next
 }

@@ -90,7 +90,7 @@ func acceptFence(ctx context.Context, g Gateway, in FenceRequest) (FenceAccepted
 	lost := make([]ceremony.Event, 0, len(in.Lost))
 	for _, e := range in.Lost {
 		lost = append(lost, ceremony.Event{
-			Time: e.Time, Kind: e.Event, Outcome: e.Outcome, Cause: e.Cause,
+			Time: e.Time, Kind: ceremony.EventKind(e.Event), Outcome: ceremony.Outcome(e.Outcome), Cause: e.Cause,
 			Subject: grants.Subject{Tenant: e.Tenant, User: e.User}, Method: e.Method, Object: e.Object,
 		})
 	}
@@ -101,7 +101,7 @@ func acceptFence(ctx context.Context, g Gateway, in FenceRequest) (FenceAccepted
 	out := FenceAccepted{Redone: make([]RedoneEvent, 0, len(done))}
 	for _, r := range done {
 		out.Redone = append(out.Redone, RedoneEvent{Applied: r.Applied, Enrolled: r.Enrolled, LostEvent: LostEvent{
-			Time: r.Time, Event: r.Kind, Outcome: r.Outcome, Cause: r.Cause,
+			Time: r.Time, Event: string(r.Kind), Outcome: string(r.Outcome), Cause: r.Cause,
 			Tenant: r.Subject.Tenant, User: r.Subject.User, Method: r.Method, Object: r.Object,
 		}})
 	}

@@ -13,18 +13,19 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
 // KeyRequest registers an API key that the command made; the gateway is told its
 // hash only.
 type KeyRequest struct {
-	Tenant    string           `json:"tenant"`
-	Label     string           `json:"label,omitempty"`
-	Scopes    []ceremony.Scope `json:"scopes"`
-	Actions   []string         `json:"actions,omitempty"`    // "*" alone: any
-	ExpiresAt time.Time        `json:"expires_at,omitempty"` // left out: never
-	Hash      string           `json:"hash"`                 // of the key, 64 hexadecimal digits
+	Tenant    string          `json:"tenant"`
+	Label     string          `json:"label,omitempty"`
+	Scopes    []apikeys.Scope `json:"scopes"`
+	Actions   []string        `json:"actions,omitempty"`    // "*" alone: any
+	ExpiresAt time.Time       `json:"expires_at,omitempty"` // left out: never
+	Hash      string          `json:"hash"`                 // of the key, 64 hexadecimal digits
 }
 
 // Key is an API key as the operator sees it.
@@ -32,15 +33,15 @@ type Key struct {
 	ID     string `json:"id"`
 	Tenant string `json:"tenant"`
 	// TenantUUID is what clients send that name the tenant by a UUID.
-	TenantUUID string           `json:"tenant_uuid"`
-	Label      string           `json:"label,omitempty"`
-	Scopes     []ceremony.Scope `json:"scopes"`
-	Actions    []string         `json:"actions,omitempty"`
-	CreatedAt  time.Time        `json:"created_at"`
-	ExpiresAt  *time.Time       `json:"expires_at,omitempty"`   // left out: never
-	LastUsedAt *time.Time       `json:"last_used_at,omitempty"` // to the minute; left out: not yet
-	Expired    bool             `json:"expired,omitempty"`
-	Suspended  bool             `json:"suspended,omitempty"` // since an older copy was accepted, until it is enabled
+	TenantUUID string          `json:"tenant_uuid"`
+	Label      string          `json:"label,omitempty"`
+	Scopes     []apikeys.Scope `json:"scopes"`
+	Actions    []string        `json:"actions,omitempty"`
+	CreatedAt  time.Time       `json:"created_at"`
+	ExpiresAt  *time.Time      `json:"expires_at,omitempty"`   // left out: never
+	LastUsedAt *time.Time      `json:"last_used_at,omitempty"` // to the minute; left out: not yet
+	Expired    bool            `json:"expired,omitempty"`
+	Suspended  bool            `json:"suspended,omitempty"` // since an older copy was accepted, until it is enabled
 }
 
 // KeyAnswer is a key that was registered; Warning is a sentence, or empty.
@@ -59,7 +60,7 @@ type KeyName struct {
 	ID string `json:"id"`
 }
 
-func keyOf(k ceremony.APIKey, now time.Time) Key {
+func keyOf(k apikeys.Key, now time.Time) Key {
 	out := Key{
 		ID: k.ID, Tenant: k.Tenant, TenantUUID: ceremony.TenantUUID(k.Tenant).String(), Label: k.Label,
 		Scopes: k.Scopes, Actions: k.Actions, CreatedAt: k.CreatedAt, Suspended: k.Suspended,
@@ -81,7 +82,7 @@ func createKey(ctx context.Context, g Gateway, in KeyRequest) (KeyAnswer, error)
 	if err := config.CheckTenant(in.Tenant); err != nil {
 		return KeyAnswer{}, refused("%w", err)
 	}
-	made, err := g.Service().CreateKey(ctx, hash, ceremony.APIKey{
+	made, err := g.Service().CreateKey(ctx, hash, apikeys.Key{
 		Tenant: in.Tenant, Label: in.Label, Scopes: in.Scopes, Actions: in.Actions, Expires: in.ExpiresAt,
 	})
 	if errors.Is(err, ceremony.ErrLimit) {

@@ -219,6 +219,7 @@ func (w *World) Stranger(name string) ceremony.Principal {
 		Session: sha256.Sum256([]byte("session of " + name)),
 		Browser: sha256.Sum256([]byte("browser of " + name)),
 		Address: "192.0.2.1",
+		Site:    Site,
 	}
 }
 

@@ -1,4 +1,4 @@
-package ceremony
+package typed
 
 import (
 	"testing"
@@ -6,8 +6,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
-
-	"github.com/stepup-gateway/caddy-stepup/grants"
 )
 
 func TestCodesAsTyped(t *testing.T) {
@@ -18,13 +16,8 @@ func TestCodesAsTyped(t *testing.T) {
 		{"ＡＢＣＤＥ－ｆｇｈｊｋ", "ABCDEfghjk"}, {"abcde-fghjk", "abcdefghjk"}, {"", ""}, {"－", ""},
 		{"½²①Ⅳ", "½²①Ⅳ"}, {"12.34", "12.34"}, {"\x00\n", "\x00\n"}, {"\xff1", "\ufffd1"},
 	} {
-		for _, method := range []grants.Methods{grants.TOTP, grants.SMS, grants.RecoveryCode} {
-			if got := (Answer{Method: method, Code: c.give}).typed(); got != c.want {
-				t.Errorf("%q is read as %q, want %q", c.give, got, c.want)
-			}
-		}
-		if got := (Answer{Method: grants.Passkey, Code: c.give}).typed(); got != c.give {
-			t.Errorf("a passkey's %q is read as %q", c.give, got)
+		if got := Code(c.give); got != c.want {
+			t.Errorf("%q is read as %q, want %q", c.give, got, c.want)
 		}
 	}
 }
@@ -59,8 +52,8 @@ func TestDigitsOfEveryScript(t *testing.T) {
 func FuzzTyped(f *testing.F) {
 	f.Add("１２３\u2068 ٤٥٦-ａｂｃ")
 	f.Fuzz(func(t *testing.T, code string) {
-		once := Answer{Method: grants.TOTP, Code: code}.typed()
-		if again := (Answer{Method: grants.TOTP, Code: once}).typed(); again != once {
+		once := Code(code)
+		if again := Code(once); again != once {
 			t.Errorf("%q is read as %q, and that as %q", code, once, again)
 		}
 	})

@@ -1,21 +1,18 @@
-package ceremony
+// Package typed reads what people type: codes from any keyboard, and names that
+// others will see. It decides nothing.
+package typed
 
 import (
 	"strings"
 	"unicode"
-
-	"github.com/stepup-gateway/caddy-stepup/grants"
 )
 
-// typed is the answer as factors take it. A code may come from any keyboard: its
+// Code is a code as factors take it. It may come from any keyboard: its
 // digits in any script, its letters of full width, with the blanks and dashes
 // that it is shown with and the marks of direction that come along where it is
 // copied. What is left is one spelling, so a code that was used in one spelling
-// is used in all (S04). What a passkey says is not typed, and stays.
-func (a Answer) typed() string {
-	if grants.KindOf(a.Method).Way == grants.ByBrowser {
-		return a.Code
-	}
+// is used in all (S04).
+func Code(code string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r < unicode.MaxASCII && r != ' ' && r != '\t' && r != '-':
@@ -28,7 +25,7 @@ func (a Answer) typed() string {
 			return r - 'ａ' + 'a'
 		}
 		return asciiDigit(r)
-	}, a.Code)
+	}, code)
 }
 
 // asciiDigit is the digit of ASCII that a digit of any script stands for; other

@@ -1,4 +1,10 @@
-package ceremony
+// Package apikeys keeps the keys with which servers use the API: what each may do,
+// and for whom. A key is a secret of 256 random bits, of which a digest is stored;
+// [Ring.KeyOf] finds the live key of a text.
+//
+// Who makes and revokes keys is the operator, by [Ring.CreateKey] and kin. What a
+// key is used for is the caller's to check, with [Key.May] and [Key.Mints].
+package apikeys
 
 import (
 	"context"
@@ -13,9 +19,33 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 )
+
+// Change is what was done with a key.
+type Change string
+
+// The changes.
+const (
+	Created Change = "created"
+	Revoked Change = "revoked"
+	Enabled Change = "enabled"
+)
+
+// Ring is all keys.
+type Ring struct {
+	open func(context.Context) (*records.DB, error)
+	now  func() time.Time
+	tell func(ctx context.Context, tenant, id string, c Change)
+}
+
+// NewRing makes a Ring over the database that open gives. Each change is told.
+func NewRing(open func(context.Context) (*records.DB, error), now func() time.Time, tell func(ctx context.Context, tenant, id string, c Change)) *Ring {
+	return &Ring{open, now, tell}
+}
 
 // Scope is something that an API key may do.
 type Scope string
@@ -37,8 +67,8 @@ func Scopes() []Scope {
 // AnyAction among a key's action types stands for all.
 const AnyAction = "*"
 
-// APIKey is a server's key as the operator sees it.
-type APIKey struct {
+// Key is a server's key as the operator sees it.
+type Key struct {
 	ID, Label, Tenant string
 	Scopes            []Scope
 	Actions           []string
@@ -46,20 +76,20 @@ type APIKey struct {
 	Expires           time.Time // zero: never
 	LastUsedAt        time.Time // zero: not yet
 	// Suspended tells that it is not taken since an older copy of the database
-	// was put back, in which it may have come back; see [Service.EnableKey].
+	// was put back, in which it may have come back; see [Ring.EnableKey].
 	Suspended bool
 }
 
 // May tells whether the key has the scope.
-func (k *APIKey) May(s Scope) bool { return slices.Contains(k.Scopes, s) }
+func (k *Key) May(s Scope) bool { return slices.Contains(k.Scopes, s) }
 
 // Mints tells whether the key may mint grants for the action type.
-func (k *APIKey) Mints(action string) bool {
+func (k *Key) Mints(action string) bool {
 	return k.May(ScopeVerify) && (slices.Contains(k.Actions, action) || slices.Contains(k.Actions, AnyAction))
 }
 
-// KeyPrefix begins every API key, so that secret scanners know it.
-const KeyPrefix = "suk_"
+// Prefix begins every API key, so that secret scanners know it.
+const Prefix = "suk_"
 
 const (
 	maxKeys       = 1000
@@ -70,33 +100,33 @@ const (
 	lastUsedGrain = time.Minute
 )
 
-// NewKey makes an API key and the hash under which [Service.CreateKey] stores
+// NewKey makes an API key and the hash under which [Ring.CreateKey] stores
 // it. The key is a secret of 256 random bits.
 func NewKey() (key string, hash [32]byte) {
 	raw := make([]byte, 32)
 	rand.Read(raw) // never fails: crypto/rand ends the program instead
-	key = KeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	return key, keyHash(key)
+	key = Prefix + base64.RawURLEncoding.EncodeToString(raw)
+	return key, hashOf(key)
 }
 
-// keyHash needs no key of its own: an API key is 256 random bits.
-func keyHash(key string) [32]byte { return sha256.Sum256([]byte("step-up api key\x00" + key)) }
+// hashOf needs no key of its own: an API key is 256 random bits.
+func hashOf(key string) [32]byte { return sha256.Sum256([]byte("step-up api key\x00" + key)) }
 
 // KeyID names the key of a hash to people; it is no secret.
 func KeyID(hash [32]byte) string { return "key_" + hex.EncodeToString(hash[:6]) }
 
-// CreateKey lets the key of that hash be used. It fails with a [Field], or with
-// [ErrLimit] where there are too many.
-func (s *Service) CreateKey(ctx context.Context, hash [32]byte, k APIKey) (APIKey, error) {
-	label, err := cleanLabel(k.Label)
+// CreateKey lets the key of that hash be used. It fails with a [cause.Field], or with
+// [cause.ErrLimit] where there are too many.
+func (r *Ring) CreateKey(ctx context.Context, hash [32]byte, k Key) (Key, error) {
+	label, err := typed.Label(k.Label)
 	if err != nil {
 		return k, err
 	}
-	k.ID, k.Label, k.CreatedAt, k.LastUsedAt = KeyID(hash), label, s.now(), time.Time{}
+	k.ID, k.Label, k.CreatedAt, k.LastUsedAt = KeyID(hash), label, r.now(), time.Time{}
 	if err := k.check(k.CreatedAt); err != nil {
 		return k, err
 	}
-	db, err := s.open(ctx)
+	db, err := r.open(ctx)
 	if err != nil {
 		return k, err
 	}
@@ -105,54 +135,54 @@ func (s *Service) CreateKey(ctx context.Context, hash [32]byte, k APIKey) (APIKe
 		return k, err
 	}
 	if len(old) >= maxKeys {
-		return k, ErrLimit
+		return k, cause.ErrLimit
 	}
 	made := k.record()
 	made.Generation = db.Generation()
-	put, err := db.APIKeys.Put(grants.Holder(hash), nil, made, 0, never)
+	put, err := db.APIKeys.Put(grants.Holder(hash), nil, made, 0, time.Time{})
 	if err != nil {
 		return k, err
 	}
 	if err := db.Apply(ctx, put); errors.Is(err, records.ErrConflict) {
-		return k, &Field{Name: "hash", Detail: "is that of another key"}
+		return k, &cause.Field{Name: "hash", Detail: "is that of another key"}
 	} else if err != nil {
 		return k, err
 	}
-	s.report(ctx, Principal{Subject: grants.Subject{Tenant: k.Tenant}}, Event{Kind: "api_key", Outcome: "created", Object: k.ID})
+	r.tell(ctx, k.Tenant, k.ID, Created)
 	return k, nil
 }
 
-func (k *APIKey) check(now time.Time) error {
+func (k *Key) check(now time.Time) error {
 	if k.Tenant == "" {
-		return &Field{Name: "tenant", Detail: "is missing"}
+		return &cause.Field{Name: "tenant", Detail: "is missing"}
 	}
 	if len(k.Scopes) == 0 {
-		return &Field{Name: "scopes", Detail: "is empty: name at least one of " + scopeNames()}
+		return &cause.Field{Name: "scopes", Detail: "is empty: name at least one of " + scopeNames()}
 	}
 	for i, sc := range k.Scopes {
 		if !slices.Contains(Scopes(), sc) {
-			return &Field{Name: "scopes", Detail: "holds one that is none of " + scopeNames()}
+			return &cause.Field{Name: "scopes", Detail: "holds one that is none of " + scopeNames()}
 		}
 		if slices.Contains(k.Scopes[:i], sc) {
-			return &Field{Name: "scopes", Detail: "names one twice"}
+			return &cause.Field{Name: "scopes", Detail: "names one twice"}
 		}
 	}
 	if !k.Expires.IsZero() && !k.Expires.After(now) {
-		return &Field{Name: "expires_at", Detail: "lies in the past"}
+		return &cause.Field{Name: "expires_at", Detail: "lies in the past"}
 	}
 	return k.checkActions()
 }
 
-func (k *APIKey) checkActions() error {
+func (k *Key) checkActions() error {
 	if len(k.Actions) > maxKeyActions {
-		return &Field{Name: "actions", Detail: "holds more than 100 action types"}
+		return &cause.Field{Name: "actions", Detail: "holds more than 100 action types"}
 	}
 	if len(k.Actions) > 0 != k.May(ScopeVerify) {
-		return &Field{Name: "actions", Detail: "are named where the key has the scope verify, and only there"}
+		return &cause.Field{Name: "actions", Detail: "are named where the key has the scope verify, and only there"}
 	}
 	for _, a := range k.Actions {
 		if _, err := grants.NewAction(a); a != AnyAction && (err != nil || IsReserved(a)) {
-			return &Field{Name: "actions", Detail: "holds one that is no action type of the operator's"}
+			return &cause.Field{Name: "actions", Detail: "holds one that is no action type of the operator's"}
 		}
 	}
 	return nil
@@ -170,7 +200,7 @@ func scopeNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (k *APIKey) record() records.APIKey {
+func (k *Key) record() records.APIKey {
 	r := records.APIKey{ID: k.ID, Label: k.Label, Tenant: k.Tenant, Actions: k.Actions, CreatedAt: k.CreatedAt, Expires: k.Expires, LastUsedAt: k.LastUsedAt}
 	for _, s := range k.Scopes {
 		r.Scopes = append(r.Scopes, string(s))
@@ -178,8 +208,8 @@ func (k *APIKey) record() records.APIKey {
 	return r
 }
 
-func keyOf(db *records.DB, r *records.APIKey) APIKey {
-	k := APIKey{Suspended: !db.TakesKey(r), ID: r.ID, Label: r.Label, Tenant: r.Tenant, Actions: r.Actions, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsedAt: r.LastUsedAt}
+func keyOf(db *records.DB, r *records.APIKey) Key {
+	k := Key{Suspended: !db.TakesKey(r), ID: r.ID, Label: r.Label, Tenant: r.Tenant, Actions: r.Actions, CreatedAt: r.CreatedAt, Expires: r.Expires, LastUsedAt: r.LastUsedAt}
 	for _, s := range r.Scopes {
 		k.Scopes = append(k.Scopes, Scope(s))
 	}
@@ -187,8 +217,8 @@ func keyOf(db *records.DB, r *records.APIKey) APIKey {
 }
 
 // Keys lists the API keys, the oldest first.
-func (s *Service) Keys(ctx context.Context) ([]APIKey, error) {
-	db, err := s.open(ctx)
+func (r *Ring) Keys(ctx context.Context) ([]Key, error) {
+	db, err := r.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -196,18 +226,18 @@ func (s *Service) Keys(ctx context.Context) ([]APIKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := make([]APIKey, 0, len(rows))
+	keys := make([]Key, 0, len(rows))
 	for _, row := range rows {
 		keys = append(keys, keyOf(db, &row.Value))
 	}
-	slices.SortFunc(keys, func(a, b APIKey) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	slices.SortFunc(keys, func(a, b Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return keys, nil
 }
 
-// RevokeKey ends the key of that id at once. [ErrNotFound] where there is none.
-func (s *Service) RevokeKey(ctx context.Context, id string) error {
+// RevokeKey ends the key of that id at once. [cause.ErrNotFound] where there is none.
+func (r *Ring) RevokeKey(ctx context.Context, id string) error {
 	ctx = store.Taking(ctx)
-	db, err := s.open(ctx)
+	db, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -218,29 +248,29 @@ func (s *Service) RevokeKey(ctx context.Context, id string) error {
 	if err := db.Apply(ctx, db.APIKeys.Drop(row)); err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: grants.Subject{Tenant: row.Value.Tenant}}, Event{Kind: "api_key", Outcome: "revoked", Object: id})
+	r.tell(ctx, row.Value.Tenant, id, Revoked)
 	return nil
 }
 
 // ErrKeySuspended tells that an API key is not taken until it is enabled.
-var ErrKeySuspended = errors.New("the API key is suspended until an operator enables it")
+var ErrKeySuspended = cause.New(cause.KeySuspended, "the API key is suspended until an operator enables it")
 
 // EnableKey takes a key again that was suspended since an older copy of the
-// database was put back. [ErrNotFound] where there is none.
-func (s *Service) EnableKey(ctx context.Context, id string) error {
-	db, err := s.open(ctx)
+// database was put back. [cause.ErrNotFound] where there is none.
+func (r *Ring) EnableKey(ctx context.Context, id string) error {
+	db, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
 	var tenant string
-	err = again(func() error {
+	err = records.Again(func() error {
 		row, err := keyNamed(ctx, db, id)
 		if err != nil {
 			return err
 		}
 		enabled := row.Value
 		enabled.Generation, tenant = db.Generation(), enabled.Tenant
-		put, err := db.APIKeys.Update(row, enabled, never)
+		put, err := db.APIKeys.Update(row, enabled, time.Time{})
 		if err != nil {
 			return err
 		}
@@ -249,7 +279,7 @@ func (s *Service) EnableKey(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: grants.Subject{Tenant: tenant}}, Event{Kind: "api_key", Outcome: "enabled", Object: id})
+	r.tell(ctx, tenant, id, Enabled)
 	return nil
 }
 
@@ -260,54 +290,54 @@ func keyNamed(ctx context.Context, db *records.DB, id string) (records.Row[recor
 	}
 	i := slices.IndexFunc(rows, func(row records.Row[records.APIKey]) bool { return row.Value.ID == id })
 	if i < 0 {
-		return records.Row[records.APIKey]{}, ErrNotFound
+		return records.Row[records.APIKey]{}, cause.ErrNotFound
 	}
 	return rows[i], nil
 }
 
-// KeyOf gives the live API key of a text. [ErrNotFound] for every text that is
+// KeyOf gives the live API key of a text. [cause.ErrNotFound] for every text that is
 // none, [ErrKeySuspended] for a key that is suspended.
 //
 // A key is found by its SHA-256, so that how long it takes tells of digests only,
 // and compared once more in constant time.
-func (s *Service) KeyOf(ctx context.Context, text string) (APIKey, error) {
-	if !strings.HasPrefix(text, KeyPrefix) || len(text) > maxKeyLen {
-		return APIKey{}, ErrNotFound
+func (r *Ring) KeyOf(ctx context.Context, text string) (Key, error) {
+	if !strings.HasPrefix(text, Prefix) || len(text) > maxKeyLen {
+		return Key{}, cause.ErrNotFound
 	}
-	db, err := s.open(ctx)
+	db, err := r.open(ctx)
 	if err != nil {
-		return APIKey{}, err
+		return Key{}, err
 	}
-	hash := keyHash(text)
+	hash := hashOf(text)
 	row, err := db.APIKeys.Get(ctx, grants.Holder(hash), nil)
 	if errors.Is(err, records.ErrNotFound) {
-		return APIKey{}, ErrNotFound
+		return Key{}, cause.ErrNotFound
 	}
 	if err != nil {
-		return APIKey{}, err
+		return Key{}, err
 	}
-	found, now := db.APIKeys.Holder(row), s.now()
+	found, now := db.APIKeys.Holder(row), r.now()
 	if subtle.ConstantTimeCompare(found[:], hash[:]) != 1 || !row.Value.Expires.IsZero() && !now.Before(row.Value.Expires) {
-		return APIKey{}, ErrNotFound
+		return Key{}, cause.ErrNotFound
 	}
 	if !db.TakesKey(&row.Value) {
-		return APIKey{}, ErrKeySuspended
+		return Key{}, ErrKeySuspended
 	}
 	if now.Sub(row.Value.LastUsedAt) >= lastUsedGrain {
 		used := row.Value
 		used.LastUsedAt = now
-		put, err := db.APIKeys.Update(row, used, never)
+		put, err := db.APIKeys.Update(row, used, time.Time{})
 		if err != nil {
-			return APIKey{}, err
+			return Key{}, err
 		}
 		// Where another use was first, or a revocation, theirs stands. Where it
 		// cannot be written, the key is as good as it was read: what it is used
 		// for will tell.
 		if err := db.Apply(ctx, put); errors.Is(err, records.ErrConflict) {
 			if _, err := db.APIKeys.Get(ctx, grants.Holder(hash), nil); errors.Is(err, records.ErrNotFound) {
-				return APIKey{}, ErrNotFound
+				return Key{}, cause.ErrNotFound
 			} else if err != nil {
-				return APIKey{}, err
+				return Key{}, err
 			}
 		}
 	}
