@@ -123,6 +123,17 @@ func (a App) Validate() error {
 	return a.SMS.Validate()
 }
 
+// The ways to pass a step-up.
+const (
+	MethodPasskey      = "passkey"
+	MethodTOTP         = "totp"
+	MethodSMS          = "sms"
+	MethodRecoveryCode = "recovery_code"
+)
+
+// methods are all of them, those that are harder to steal first.
+var methods = []string{MethodPasskey, MethodTOTP, MethodSMS, MethodRecoveryCode}
+
 // Methods are the ways to pass that there are under a, the preferred one first.
 func (a App) Methods() []string {
 	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool {

@@ -35,17 +35,6 @@ const (
 	MaxGrant         = Duration(24 * time.Hour)
 )
 
-// The ways to pass a step-up.
-const (
-	MethodPasskey      = "passkey"
-	MethodTOTP         = "totp"
-	MethodSMS          = "sms"
-	MethodRecoveryCode = "recovery_code"
-)
-
-// methods are all of them, those that are harder to steal first.
-var methods = []string{MethodPasskey, MethodTOTP, MethodSMS, MethodRecoveryCode}
-
 // Matchers is one set of request matchers by name, each in its own JSON form;
 // a request has to match every one.
 type Matchers map[string]json.RawMessage

@@ -30,7 +30,7 @@ type Challenge struct {
 	// is selected; the answer comes in "code", as JSON of the credential.
 	PasskeyOptions string
 
-	Phones      []Phone       // where the message is selected: those to choose from
+	Phones      []Phone       // where a code is sent for the selected method: those to choose from
 	SentTo      Phone         // the one a code was sent to; zero: none was
 	ResendAfter time.Duration // above zero: no other code is sent until then
 	SendURL     string        // POSTed to with "phone", the id

@@ -1,6 +1,9 @@
 package pages
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // EnrollStart explains enrollment and asks for what is needed to begin: which
 // kind of authenticator ("kind", a Method constant), its name ("label"), and the
@@ -66,6 +69,7 @@ type Enroll struct {
 // there for the code ("code").
 type EnrollPhone struct {
 	Page
+	Kind         string // a Method constant, of what is sent; empty: MethodSMS
 	Number       string // what was typed, to be mended
 	SentTo       string // the number's last digits; empty: the number is asked for
 	ResendAfter  time.Duration
@@ -82,6 +86,9 @@ type EnrollPhone struct {
 	Error        FieldError
 	CancelURL    string // a link; empty hides it
 }
+
+// KindName is the Kind, MethodSMS for an empty one.
+func (e EnrollPhone) KindName() string { return cmp.Or(e.Kind, MethodSMS) }
 
 // CodeDigits is how many digits make a code complete.
 func (e EnrollPhone) CodeDigits() int {
@@ -139,7 +146,7 @@ func (e EnrollStart) titleKey() string {
 	return "enrol.title"
 }
 func (Enroll) titleKey() string        { return "enrol.title." + MethodTOTP }
-func (EnrollPhone) titleKey() string   { return "enrol.title." + MethodSMS }
+func (e EnrollPhone) titleKey() string { return "enrol.title." + e.KindName() }
 func (EnrollPasskey) titleKey() string { return "enrol.title." + MethodPasskey }
 func (r RecoveryCodes) titleKey() string {
 	if len(r.Codes) == 0 {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -39,6 +40,12 @@ var catalogue = map[string]*words{
 	"es": spanish,
 	"fr": french,
 	"ja": japanese,
+}
+
+// both are the sentences of two tables that share no key.
+func both(a, b map[string]string) map[string]string {
+	maps.Copy(b, a)
+	return b
 }
 
 // Dir is the direction of the writing, as HTML names it.

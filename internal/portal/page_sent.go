@@ -38,7 +38,7 @@ func (v *visit) addressPage(kind grants.Kind, o outcome) error {
 	}
 	waiting, _ := v.waiting()
 	v.render(o.status, pages.EnrollPhone{
-		Page: v.page(), Number: v.form["number"], Label: v.form["label"], Invite: v.form["invite"], Challenge: waiting.ID,
+		Page: v.page(), Kind: kind.Name, Number: v.form["number"], Label: v.form["label"], Invite: v.form["invite"], Challenge: waiting.ID,
 		SendURL: v.url(kind.Type), AttemptsLeft: -1, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil
@@ -84,7 +84,7 @@ func (v *visit) sentPage(kind grants.Kind, e ceremony.Enrollment, o outcome, cha
 		changeURL = v.enrollFor(kind.Type, challenge)
 	}
 	v.render(o.status, pages.EnrollPhone{
-		Page: v.page(), SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
+		Page: v.page(), Kind: kind.Name, SentTo: e.Sent.Suffix, ResendAfter: v.resendAfter(e.Sent.ResendAt, o), SendURL: v.url("enroll/" + e.ID + "/send"),
 		FormURL: confirm, ChangeURL: changeURL, Expires: e.Expires, AttemptsLeft: -1, Challenge: challenge, Error: o.wrong, CancelURL: v.url(""),
 	})
 	return nil

@@ -35,13 +35,15 @@ func challenges(f Fill, p pages.Page) []Sample {
 		Page: p, Action: f.Action, OneTime: true, Hold: 2 * time.Minute, AttemptsLeft: -1,
 		Methods: offered(pages.MethodTOTP, pages.MethodPasskey, pages.MethodSMS, pages.MethodRecovery),
 		FormURL: "/.step-up/challenge/abc", CancelURL: "/.step-up/challenge/abc/cancel", CancelTo: f.ID, SendURL: "/.step-up/challenge/abc/send",
-		Phones:         []pages.Phone{{ID: f.ID, Suffix: "42"}},
 		PasskeyOptions: `{"publicKey":{"challenge":"AAAA","userVerification":"required","rpId":"` + strings.ReplaceAll(f.ID, `"`, `\"`) + `"}}`,
 	}
 	with := func(change func(*pages.Challenge)) pages.View { return edit(challenge, change) }
 	by := func(method string, change func(*pages.Challenge)) pages.View {
 		return with(func(c *pages.Challenge) {
 			c.Methods = offered(method, pages.MethodTOTP, pages.MethodRecovery)
+			if method == pages.MethodSMS {
+				c.Phones = []pages.Phone{{ID: f.ID, Suffix: "42"}}
+			}
 			change(c)
 		})
 	}
