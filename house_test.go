@@ -29,7 +29,7 @@ var house = [][]string{
 	{"internal/identity/whoami", "internal/sender"},
 	{"internal/records", "internal/cookies", "internal/coverage"},
 	{"internal/seal", "internal/store", "grants"},
-	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "config", "totp", "internal/typed"},
+	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "store", "config", "totp", "internal/typed"},
 	{"internal/color", "internal/cause"},
 }
 
@@ -38,7 +38,7 @@ var house = [][]string{
 var knowsCaddy = []string{"cmd/caddy", ".", "caddymodule", "bench", "tests", "examples"}
 
 // pure are the packages that know nothing of HTTP.
-var pure = []string{"grants", "totp", "config", "internal/seal", "internal/store", "internal/records", "internal/apikeys", "internal/ceremony", "internal/cause", "internal/typed"}
+var pure = []string{"grants", "totp", "config", "internal/seal", "store", "internal/store", "internal/records", "internal/apikeys", "internal/ceremony", "internal/cause", "internal/typed"}
 
 type listed struct {
 	ImportPath string

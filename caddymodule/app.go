@@ -86,19 +86,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return err
 }
 
-func (a *App) loadEngine(ctx caddy.Context) (database.Engine, error) {
+func (a *App) loadEngine(ctx caddy.Context) (StoreEngine, error) {
 	if a.StoreRaw == nil {
 		module, err := ctx.LoadModuleByID("step_up.stores.badger", nil)
 		if err != nil {
 			return nil, fmt.Errorf("loading store: %w", err)
 		}
-		return module.(database.Engine), nil
+		return module.(StoreEngine), nil
 	}
 	module, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
 		return nil, fmt.Errorf("loading store: %w", err)
 	}
-	e, ok := module.(database.Engine)
+	e, ok := module.(StoreEngine)
 	if !ok {
 		return nil, fmt.Errorf("loading store: %T is no store", module)
 	}

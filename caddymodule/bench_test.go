@@ -19,7 +19,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule"
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // nowhere is a ResponseWriter for those who do not look.

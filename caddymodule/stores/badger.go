@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
-	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func init() {
@@ -104,7 +104,7 @@ func (b *Badger) Location() string { return b.dir }
 func (b *Badger) KeptMark() string { return b.mark }
 
 // Start starts the process that opens the database.
-func (b *Badger) Start() (database.Opening, error) {
+func (b *Badger) Start() (store.Opening, error) {
 	if err := checkMark(b.mark); err != nil {
 		return nil, err
 	}
@@ -119,5 +119,5 @@ func (b *Badger) Start() (database.Opening, error) {
 var (
 	_ caddy.Provisioner     = (*Badger)(nil)
 	_ caddyfile.Unmarshaler = (*Badger)(nil)
-	_ database.Engine       = (*Badger)(nil)
+	_ store.Engine          = (*Badger)(nil)
 )

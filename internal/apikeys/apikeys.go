@@ -21,8 +21,8 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/typed"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Change is what was done with a key.

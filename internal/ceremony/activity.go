@@ -9,7 +9,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Activity is something that was done with a subject's means of proof, or to

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/typed"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Leave is what allows an enrollment beyond the policy: an invite for the first

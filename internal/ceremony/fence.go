@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // ErrNotFenced is what [Service.AcceptFence] returns where there is nothing to

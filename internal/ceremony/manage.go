@@ -9,8 +9,8 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/typed"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Operation is a change to one's own authenticators, to which a grant for

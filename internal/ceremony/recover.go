@@ -7,7 +7,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // replaceCodes replaces the account's recovery codes by new ones with the origin,

@@ -12,7 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Ticket is a held request that may be carried on with, once.

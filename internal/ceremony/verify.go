@@ -11,8 +11,8 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/typed"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Answer is what a person gives to pass a challenge.

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // accountPrefix is where accounts are stored.

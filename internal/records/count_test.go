@@ -10,7 +10,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func enroll(t testing.TB, db *records.DB, user string) {

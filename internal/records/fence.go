@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // A database that lost what it had acknowledged, since an older copy of it was

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // ErrNoKey tells that there is a database, and not the key file it belongs to.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 var (

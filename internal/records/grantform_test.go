@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func someGrants() []GrantRow {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // meta says whose the database is. It is stored under "meta":

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Table is all records of one kind. A record's key is the table's prefix, the

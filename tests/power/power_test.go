@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 const writerDir = "POWER_WRITER_DIR"

@@ -7,10 +7,11 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Create makes an empty database for a key that somebody brings.
-func Create(ctx context.Context, e Engine, key seal.Key) (err error) {
+func Create(ctx context.Context, e store.Engine, key seal.Key) (err error) {
 	s, err := e.Start()
 	if err != nil {
 		return err

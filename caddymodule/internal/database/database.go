@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // databases holds one entry for each database directory in use. A reload
@@ -58,7 +58,7 @@ const (
 // provisioned: `caddy validate` provisions too, beside the server that has the
 // directory open. Once begun, opening goes on until it succeeds.
 type Shared struct {
-	engine Engine
+	engine store.Engine
 	key    KeySource
 	logger *zap.Logger
 
@@ -69,7 +69,7 @@ type Shared struct {
 	stop   chan struct{} // closed: the last reference was given up
 
 	mu     sync.Mutex
-	store  Opening // nil until it was begun
+	store  store.Opening // nil until it was begun
 	closed bool
 	failed error // of the last attempt; nil once opened
 	missed bool  // a configuration was started without it
@@ -79,7 +79,7 @@ type Shared struct {
 // Acquire refers to the database of an engine's directory. A configuration that
 // wants the same directory with another key is refused: whichever of the two
 // opened it would decide for both.
-func Acquire(e Engine, k KeySource, log *zap.Logger) (*Shared, error) {
+func Acquire(e store.Engine, k KeySource, log *zap.Logger) (*Shared, error) {
 	value, loaded, err := databases.LoadOrNew(e.Location(), func() (caddy.Destructor, error) {
 		return &Shared{
 			engine: e, key: k, logger: log,
@@ -217,7 +217,7 @@ func (d *Shared) try(first bool) (*records.DB, error) {
 }
 
 // begin starts the engine if it was not started.
-func (d *Shared) begin() (Opening, error) {
+func (d *Shared) begin() (store.Opening, error) {
 	door := doorOf(d.engine.Location())
 	door.Lock()
 	defer door.Unlock()

@@ -5,7 +5,7 @@ import (
 	"syscall"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // engineError is an error of opening the engine, as opposed to one of reading

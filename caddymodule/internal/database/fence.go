@@ -5,7 +5,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // logFence tells the operator that a database is an older copy, or that it cannot

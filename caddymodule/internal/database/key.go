@@ -11,7 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // KeySource is where a database's key comes from: given from outside, or held in

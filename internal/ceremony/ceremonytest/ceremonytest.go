@@ -26,8 +26,8 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 

@@ -38,9 +38,9 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/mark"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/wal"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // A place is a database directory and its mark, which can be copied and put back.

@@ -12,9 +12,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/mark"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/wal"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // Open opens the database, making it if there is none. It fails with

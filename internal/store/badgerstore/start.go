@@ -9,9 +9,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/mark"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/wal"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // A birth is what a database says of itself, in the row "i":

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // BenchmarkPipe compares what the way to the child costs, with one caller and

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/badgerstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // payloadOf is what a reader gets of a frame.

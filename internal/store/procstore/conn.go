@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // A conn is one child and the calls that wait for it.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // TestS27Silence stops the child, as a disk that hangs does: no call waits

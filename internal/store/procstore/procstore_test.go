@@ -5,9 +5,9 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
-	"github.com/stepup-gateway/caddy-stepup/internal/store/storetest"
+	"github.com/stepup-gateway/caddy-stepup/store"
+	"github.com/stepup-gateway/caddy-stepup/store/storetest"
 )
 
 func TestStore(t *testing.T) {

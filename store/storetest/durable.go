@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func testSurvives(t *testing.T, reopen func(store.Store) store.Store) {

@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/store"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // patience is how long a test waits for what must happen at once. It only ends a test that hangs.
