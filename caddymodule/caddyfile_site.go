@@ -51,6 +51,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		credentials   { … }
 //		allow_methods METHOD...
 //		allow_upgrades PROTOCOL...
+//		announce      none | user | action | method | amr | auth_time...
 //
 //		protect ACTION [* | PATH... | @NAME] {
 //			match {
@@ -99,7 +100,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := block.Block{
 		Name:    "step_up",
 		Repeats: "protect",
-		Order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "protect"},
+		Order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "announce", "protect"},
 		Settings: map[string]block.Setting{
 			"tenant":  block.CheckedWord(&h.Tenant, "staff", config.CheckTenant),
 			"user_id": block.CheckedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
@@ -120,6 +121,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					return d.Err("allow_upgrades takes the protocols that connections may be upgraded to besides websocket, such as `allow_upgrades tcp`")
 				}
 				return block.Checked(d, config.CheckAllowUpgrades(h.AllowUpgrades))
+			},
+			"announce": func(d *caddyfile.Dispenser) error {
+				if h.Announce = d.RemainingArgs(); len(h.Announce) == 0 {
+					return d.Err("announce takes what the application is told in header fields, such as `announce user action`, or none")
+				}
+				return block.Checked(d, config.CheckAnnounce(h.Announce))
 			},
 			"protect": func(d *caddyfile.Dispenser) error {
 				lines = append(lines, d.Token())

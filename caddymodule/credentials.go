@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
@@ -86,19 +85,19 @@ func (c *carried) look(names []string) error {
 }
 
 // check refuses credentials outside the body that were not vouched for.
-func (c *carried) check(r *http.Request, vouched []Credential) error {
-	if original, rewritten := facts.OriginalTarget(r); rewritten {
+func (c *carried) check(r *http.Request, original string, vouched []Credential) error {
+	if original != "" {
 		return c.places.Check(r, vouched, original)
 	}
 	return c.places.Check(r, vouched)
 }
 
 // denied refuses places outside the body that no request may have.
-func (c *carried) denied(r *http.Request) error {
+func (c *carried) denied(r *http.Request, original string) error {
 	if c.deny == nil {
 		return nil
 	}
-	return asDenied(c.deny.check(r, nil))
+	return asDenied(c.deny.check(r, original, nil))
 }
 
 // deniedInBody is denied for the body.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -196,7 +197,8 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		AllowUpgrades:  said.AllowUpgrades,
 		Conn:           facts.Conn,
 		Undialed:       undialed,
-		Count:          counterOf(said.Rules),
+		Counter:        counterOf(said.Rules),
+		Announce:       announced(said.Announce),
 		Decided:        h.observer.decided,
 		Observed:       h.observer.observed,
 		Uncovered:      h.observer.uncovered,
@@ -205,6 +207,25 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Now:            time.Now,
 	})
 	return err
+}
+
+// announced is what the gate announces of what is configured.
+func announced(words []string) (a gate.Announced) {
+	for _, w := range words {
+		switch w {
+		case config.AnnounceUser:
+			a |= gate.AnnounceUser
+		case config.AnnounceAction:
+			a |= gate.AnnounceAction
+		case config.AnnounceMethod:
+			a |= gate.AnnounceMethod
+		case config.AnnounceAMR:
+			a |= gate.AnnounceAMR
+		case config.AnnounceAuthTime:
+			a |= gate.AnnounceAuthTime
+		}
+	}
+	return a
 }
 
 // offered leaves in each rule the methods that there are, and refuses one that
@@ -223,16 +244,27 @@ func offered(rules []config.Rule, methods []string) error {
 // only where a handler behind it did: an error of our own would run the site's
 // handle_errors, where a reverse_proxy would forward what was refused.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	o := onward{next: next}
-	defer h.refusePanic(&o, w, r)
-	return h.gate.ServeHTTP(w, r, o.serve)
+	o := onwards.Get().(*onward)
+	o.next, o.taken = next, false
+	defer h.refusePanic(o, w, r)
+	err := h.gate.ServeHTTP(w, r, o.pass)
+	o.next = nil
+	return err
 }
 
-// onward is the way to the handlers behind us, and whether it was taken.
+// onward is the way to the handlers behind us, and whether it was taken. Only the
+// gate knows it, and only while it serves a request.
 type onward struct {
-	next  caddyhttp.Handler
+	next  caddyhttp.Handler // nil: the gate has returned
 	taken bool
+	pass  func(http.ResponseWriter, *http.Request) error // serve
 }
+
+var onwards = sync.Pool{New: func() any {
+	o := new(onward)
+	o.pass = o.serve
+	return o
+}}
 
 func (o *onward) serve(w http.ResponseWriter, r *http.Request) error {
 	o.taken = true
@@ -243,6 +275,10 @@ func (o *onward) serve(w http.ResponseWriter, r *http.Request) error {
 // identity source of somebody else's, panicked (S01). Panics of the handlers
 // behind, by which a reverse_proxy cuts a connection, are left alone.
 func (h *Handler) refusePanic(o *onward, w http.ResponseWriter, r *http.Request) {
+	if o.next == nil {
+		onwards.Put(o)
+		return
+	}
 	if o.taken {
 		return
 	}

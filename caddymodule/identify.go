@@ -16,11 +16,13 @@ import (
 // identifyRequest identifies a request for the application: one that carries a
 // credential which the identity source's answer does not stand for is refused,
 // since the application may act as that other user (S21).
-func (h *Handler) identifyRequest(r *http.Request) (ceremony.Principal, error) {
-	if err := h.carried.denied(r); err != nil {
+//
+// original is the target as the client sent it, where it was rewritten.
+func (h *Handler) identifyRequest(r *http.Request, original string) (ceremony.Principal, error) {
+	if err := h.carried.denied(r, original); err != nil {
 		return ceremony.Principal{}, h.unvouched(r, err)
 	}
-	p, who, err := h.identify(r)
+	p, who, err := h.identify(r, original)
 	if err != nil {
 		return p, err
 	}
@@ -45,7 +47,7 @@ func (h *Handler) identifyRequest(r *http.Request) (ceremony.Principal, error) {
 // identify asks the identity source, and returns the subject in the form in which
 // it is kept. Bodies are not looked into: those of the gateway's own pages never
 // reach the application.
-func (h *Handler) identify(r *http.Request) (p ceremony.Principal, who Identity, err error) {
+func (h *Handler) identify(r *http.Request, original string) (p ceremony.Principal, who Identity, err error) {
 	if len(r.Header["Authorization"]) > 1 {
 		// Caddy reads the first, the application maybe the last (S21).
 		return p, who, gate.ErrAmbiguousIdentity
@@ -61,7 +63,7 @@ func (h *Handler) identify(r *http.Request) (p ceremony.Principal, who Identity,
 	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
 		return p, who, gate.ErrNobody // somebody, but not of this tenant
 	}
-	if err := h.carried.check(r, who.Vouched); err != nil {
+	if err := h.carried.check(r, original, who.Vouched); err != nil {
 		return p, who, h.unvouched(r, err)
 	}
 	user, err := h.form(who.Subject.User)
@@ -72,7 +74,7 @@ func (h *Handler) identify(r *http.Request) (p ceremony.Principal, who Identity,
 	if name == "" {
 		name = who.Subject.User
 	}
-	if name = strings.Trim(name, identity.Blanks); name != user {
+	if name = trimmed(name); name != user {
 		if _, err := identity.Exact(name); err != nil {
 			return p, who, h.unusable(r, err)
 		}
@@ -82,6 +84,14 @@ func (h *Handler) identify(r *http.Request) (p ceremony.Principal, who Identity,
 		p.Session = sessionFingerprint(who.Session)
 	}
 	return p, who, nil
+}
+
+// trimmed removes the blanks around a name, of which most have none.
+func trimmed(name string) string {
+	if name != "" && name[0] > ' ' && name[len(name)-1] > ' ' {
+		return name
+	}
+	return strings.Trim(name, identity.Blanks)
 }
 
 // unvouched reports a request with more than one credential. Each place is told to

@@ -23,7 +23,7 @@ import (
 
 // counterOf counts what became of protected requests. The counters of the site's
 // action types are looked up here once, and not by each request.
-func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
+func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) func() {
 	type series map[gate.Outcome]prometheus.Counter
 	counters := make(map[string]series)
 	for _, r := range rules {
@@ -33,12 +33,11 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) {
 			counters[r.Action][o] = metrics.Requests.WithLabelValues(r.Action, string(o))
 		}
 	}
-	return func(action string, outcome gate.Outcome) {
+	return func(action string, outcome gate.Outcome) func() {
 		if c, ok := counters[action][outcome]; ok {
-			c.Inc()
-			return
+			return c.Inc
 		}
-		metrics.Requests.WithLabelValues("", string(outcome)).Inc() // decided before any rule
+		return metrics.Requests.WithLabelValues("", string(outcome)).Inc // decided before any rule
 	}
 }
 
@@ -55,7 +54,8 @@ func (h *Handler) portalFailed(_ context.Context, err error) {
 // identifyForPortal is identify for the gateway's own pages, which have no gate
 // in front that adds where the person is.
 func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
-	p, _, err := h.identify(r)
+	original, _ := facts.OriginalTarget(r)
+	p, _, err := h.identify(r, original)
 	switch {
 	case errors.Is(err, gate.ErrNobody):
 		return p, portal.ErrNobody

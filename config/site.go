@@ -51,6 +51,13 @@ type Site struct {
 	// other upgrades are dropped, and their requests go on without them.
 	AllowUpgrades []string `json:"allow_upgrades,omitempty"`
 
+	// Announce is what the application is told of a request that was granted, as
+	// header fields: user (Step-Up-User), action (Step-Up-Action), method
+	// (Step-Up-Method), amr (Step-Up-Amr) and auth_time (Step-Up-Auth-Time), or none
+	// alone. Each costs time on every such request. What clients send under these
+	// names is deleted whatever is announced. Default: user and action.
+	Announce []string `json:"announce,omitempty"`
+
 	// Rules are what is protected. Each request is decided by the first rule
 	// that it falls under and that does not only observe; one that falls under
 	// none passes unasked.
@@ -64,6 +71,9 @@ func (s Site) WithDefaults() Site {
 	}
 	if s.UserID == "" {
 		s.UserID = UserIDFolded
+	}
+	if len(s.Announce) == 0 {
+		s.Announce = []string{AnnounceUser, AnnounceAction}
 	}
 	rules := make([]Rule, len(s.Rules))
 	for i, r := range s.Rules {
@@ -105,6 +115,9 @@ func (s Site) Validate() error {
 		return err
 	}
 	if err := CheckAllowUpgrades(s.AllowUpgrades); err != nil {
+		return err
+	}
+	if err := CheckAnnounce(s.Announce); err != nil {
 		return err
 	}
 	return CheckRules(s.Rules)

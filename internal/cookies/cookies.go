@@ -115,6 +115,73 @@ func skipSpace(line string, start, end int) int {
 	return start
 }
 
+// Found is what [Find] found in a request's cookies.
+type Found struct {
+	// Value is the value of the first cookie of the name; empty if there is none.
+	Value string
+
+	line string // the only line of cookies, if simple
+	upto int    // how much of it stays; less than 0: all
+	// simple reports that the gateway's cookies come last in the one line that there
+	// is, or that there are none of them.
+	simple bool
+}
+
+// Find is [Get] for one of the gateway's own cookies, and notes what [Found.Strip]
+// has to remove, in one pass over the cookies. It does not allocate.
+func Find(h http.Header, name string) (f Found) {
+	lines := h["Cookie"]
+	if len(lines) == 0 {
+		return f
+	}
+	if len(lines) == 1 && lines[0] != "" && len(lines[0]) <= maxCookieHeader {
+		if f = findIn(lines[0], name); f.simple {
+			return f
+		}
+	}
+	f.Value, _ = Get(h, name)
+	return f
+}
+
+func findIn(line, name string) Found {
+	f := Found{line: line, upto: -1, simple: true}
+	found := false
+	for start := 0; start <= len(line); {
+		begin := skipSpace(line, start, len(line))
+		end := pairEnd(line, begin)
+		switch pair := line[begin:end]; {
+		case !isOurs(pair):
+			if f.upto >= 0 {
+				return Found{}
+			}
+		case f.upto < 0:
+			f.upto = max(0, start-1)
+			fallthrough
+		default:
+			if !found && len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+				f.Value, found = strings.TrimRight(pair[len(name)+1:], " \t"), true
+			}
+		}
+		start = end + 1
+	}
+	return f
+}
+
+// Strip is [Strip] for the header in which f was found.
+func (f *Found) Strip(h http.Header) {
+	lines := h["Cookie"]
+	if !f.simple || len(lines) != 1 || lines[0] != f.line {
+		Strip(h)
+		return
+	}
+	switch {
+	case f.upto > 0:
+		lines[0] = f.line[:f.upto]
+	case f.upto == 0:
+		delete(h, "Cookie")
+	}
+}
+
 // Strip removes the gateway's cookies, of both kinds of connection, from a
 // request that goes to the application, and leaves the others' bytes as they
 // are. The lines are changed in place.

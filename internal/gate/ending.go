@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
 // A time-based grant opens WebSockets and other upgrades, and streams of events or
@@ -49,6 +50,7 @@ type ending struct {
 	over bool        // the handler has returned: the connection may serve another request
 
 	words [2]string // see perPerson
+	told  [2]string // see announce
 }
 
 // until returns when a grant no longer satisfies the rule, in nanoseconds since 1970.
@@ -70,10 +72,11 @@ func (v *visit) ending(g *grants.Grant) *ending {
 }
 
 // whileGranted calls next with an answer that ends with the grant.
-func (v *visit) whileGranted(g *grants.Grant, next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) whileGranted(who *ceremony.Principal, g *grants.Grant) error {
 	e := v.ending(g)
 	defer e.stop()
-	return e.finish(next(e, e.r))
+	v.announce(who, g, e.told[:0])
+	return e.finish(v.pass(e, e.r))
 }
 
 // finish is for when the handler has returned. A server completes what a handler

@@ -21,193 +21,20 @@
 package gate
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
-	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
-	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // DefaultPrefix is where the gateway's own pages are.
 const DefaultPrefix = "/.step-up/"
-
-var (
-	// ErrNobody is what Options.Identify returns where nobody is signed in. The
-	// client is told to sign in; any other error is a failure of the source.
-	ErrNobody = errors.New("nobody is signed in")
-	// ErrAmbiguousIdentity is what Options.Identify returns where the request
-	// carries two credentials: the application might see another user than the
-	// gateway (S21). The client is told that its request is ambiguous.
-	ErrAmbiguousIdentity = errors.New("request carries two credentials")
-	// ErrInvalidIdentity is what Options.Identify returns if the user's id cannot
-	// be kept: it is too long, or its spelling is not certain.
-	ErrInvalidIdentity = errors.New("the user id cannot be used")
-)
-
-// Identify tells who is asking: the subject, its user in the form in which it is
-// stored, and the session where the source has one. Tenant, browser and address
-// are the gate's to fill in. It is asked for matched requests only.
-type Identify func(*http.Request) (ceremony.Principal, error)
-
-// Rule protects one action. Rules are tried in order.
-type Rule struct {
-	Demand grants.Demand
-	// Label is the operator's name for the action, for people.
-	Label string
-	// Match tells whether the request is one of the rule's; nil takes every
-	// request. It is called with the request of one reading, and must judge by
-	// nothing that a client can spell in two ways but path and method. It may
-	// not read the body or change the request. An error refuses the request.
-	Match func(*http.Request) (bool, error)
-	// Near reports whether Match holds for a path at which an application may do
-	// the same as at the request's, such as another format of it. It is asked
-	// where Match does not hold. Such a rule's demand holds, and with it that of
-	// the next rule that matches. Nil knows of no such path.
-	Near func(*http.Request) (bool, error)
-	// Unsafe narrows the rule to requests that may change something: all
-	// methods but GET, HEAD, OPTIONS and TRACE, and every upgrade.
-	Unsafe bool
-	// SafeMethods are further methods that Unsafe takes for safe, in upper case.
-	// A request is spared only if every reading of its method is safe, and it asks
-	// for no upgrade.
-	SafeMethods []string
-	// Except are paths that the rule leaves alone, compared with their case. A
-	// star at the end stands for any rest; other patterns are those of
-	// path.Match. Only a request all of whose readings are excepted is.
-	Except []string
-	// Fields narrow the rule to requests that have all of them, in query or body;
-	// each must be there with one of its values, or, if it is turned around, with
-	// none of the harmless ones alone. They are looked at last. Where
-	// it cannot be told what a body holds, the rule's demand holds, and those of
-	// the rules behind it.
-	Fields []readings.Field
-	// Show are the fields that the challenge shows to the person. A grant of such
-	// a rule is bound to that one request, so it is no good for any other.
-	Show []readings.Field
-	// UsesMethod tells that Match depends on the method. Method overrides are
-	// looked for only where some rule does, or is Unsafe.
-	UsesMethod bool
-	// UsesHost reports that Match depends on the host. Other readings of the host
-	// are looked for only where some rule does.
-	UsesHost bool
-	// Observe makes the rule one that is only watched: Options.Observed is told
-	// of the requests that it would have decided, and they go on as if it were
-	// not there.
-	Observe bool
-	// Line says where the operator wrote the rule, for Explain.
-	Line string
-}
-
-// Options make a Gate. Tenant, Rules, Ceremony, Identify, Secure and Portal are
-// required.
-type Options struct {
-	Tenant string
-	// Name tells this gate from others behind the same [Front]: what it holds is
-	// carried on with by a gate of the name. It stays the same when the
-	// configuration is loaded anew.
-	Name string
-	// Prefix is where the gateway's own pages are, beginning and ending with a
-	// slash; empty means DefaultPrefix.
-	Prefix string
-	// Issuer names the gateway on its pages; may be empty.
-	Issuer string
-	// Brand is how those look; nil: as they are.
-	Brand    *pages.Brand
-	Rules    []Rule
-	Ceremony *ceremony.Service
-	Identify Identify
-	// Secure tells whether the client came over HTTPS.
-	Secure func(*http.Request) bool
-	// AllowPlainHTTP serves protected requests over plain HTTP too.
-	AllowPlainHTTP bool
-	// ClientAddress is the client's address for the audit log; nil takes
-	// http.Request.RemoteAddr.
-	ClientAddress func(*http.Request) string
-	// Original gives the request target as the client sent it, where something
-	// in front of the gate may have rewritten it: both are readings of the
-	// request. It is called once for each request. Nil means that nothing does.
-	Original func(*http.Request) (target string, ok bool)
-	// WithReading gives a copy of the request with another path and method,
-	// for Match. Nil copies the request and its URL.
-	WithReading func(r *http.Request, path, method string) *http.Request
-	// Unclean returns further requests in which Match is asked for the reading
-	// that r is, made by WithReading: a server's matchers may resolve dots or merge
-	// slashes before they compare, and an application may not. A rule matches the
-	// reading if it matches any of them. Nil returns none.
-	Unclean func(r *http.Request) []*http.Request
-	// Portal serves the gateway's own pages. It gets requests whose raw path
-	// begins with Prefix, and Prefix without its last slash.
-	Portal http.Handler
-	// MaxHeld bounds a request that is held until its step-up is passed, in
-	// bytes of its body; 0 means 1 MiB, less than 0 that none is held. A gate
-	// that holds requests needs a [Front] before it.
-	MaxHeld int64
-	// Restored gives the request that stands for a held one, in the server's own
-	// terms: with the target as the client first sent it, and asked for by
-	// Original afterwards. Nil returns it as it is.
-	Restored func(r *http.Request, original string) *http.Request
-	// AllowMethods are further methods that are let through beside those
-	// registered with IANA.
-	AllowMethods []string
-	// AllowUpgrades are further protocols, besides websocket, that a request may
-	// upgrade its connection to. No rule sees what is sent inside.
-	AllowUpgrades []string
-	// Conn gives the client's connection, which is closed where an answer over
-	// HTTP/1 must end; see ending. Nil: it ends with the application's next write.
-	Conn func(*http.Request) net.Conn
-	// Undialed tells of an error returned by next that it says: no connection
-	// to the application could be made. Nil: never known, so no one-time grant
-	// is ever given back.
-	Undialed func(error) bool
-	// Count is told what became of every matched request, and of those refused
-	// before a rule was found, with an empty action. It is on the hot path. Nil
-	// counts nothing.
-	Count func(action string, outcome Outcome)
-	// Decided is told the position in Rules, from 0, of the rule that decided a
-	// request. It is on the hot path. Nil counts nothing.
-	Decided func(rule int)
-	// Observed is told of every request that an observing rule would have
-	// decided. Nil drops it.
-	Observed func(*http.Request, Observation)
-	// Uncovered is told of every request that may change something and falls
-	// under no rule, observing ones included. Excepted tells that it would have
-	// fallen under one but for its Except. Nil spares the search.
-	Uncovered func(r *http.Request, excepted bool)
-	// Audit receives refused grants with their cause; challenges begun and
-	// grants spent are reported by Ceremony. Nil drops them.
-	Audit func(context.Context, ceremony.Event)
-	// Failed is told what went wrong where a request was refused for a reason
-	// that the operator must look into. Nil drops it.
-	Failed func(r *http.Request, doing string, err error)
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
-}
-
-// Outcome is what became of a matched request, a word for metrics.
-type Outcome string
-
-// The outcomes.
-const (
-	Passed     Outcome = "passed"     // on a live time-based grant
-	Spent      Outcome = "spent"      // on a one-time grant
-	GivenBack  Outcome = "given_back" // the application was not reached, the one-time grant is good again
-	Challenged Outcome = "challenged" // a proof was asked for
-	Refused    Outcome = "refused"    // no identity, plain HTTP, cross-site, ambiguous, too early
-	Failed     Outcome = "failed"     // the store or the identity source did not answer
-	// WouldChallenge counts what an observing rule met, besides the outcome
-	// that the request has by the rules that are enforced.
-	WouldChallenge Outcome = "would_challenge"
-)
 
 // Gate is one site's gate. Its methods may be used concurrently.
 type Gate struct {
@@ -230,6 +57,7 @@ type rule struct {
 	Rule
 	number int // from 1
 	cookie cookies.Name
+	passed func() // counts
 	except []pattern
 	// settles reports that no enforced rule behind asks for another action: once
 	// a reading has the rule's fields, others cannot ask for more.
@@ -245,53 +73,8 @@ func New(o Options) (*Gate, error) {
 	if len(o.Rules) == 0 {
 		return nil, errors.New("gate: without a rule nothing would be protected")
 	}
-	if o.Prefix == "" {
-		o.Prefix = DefaultPrefix
-	}
-	if len(o.Prefix) < 3 || o.Prefix[0] != '/' || !strings.HasSuffix(o.Prefix, "/") {
-		return nil, fmt.Errorf("gate: prefix %q must begin and end with a slash", o.Prefix)
-	}
-	if o.ClientAddress == nil {
-		o.ClientAddress = func(r *http.Request) string { return r.RemoteAddr }
-	}
-	if o.Original == nil {
-		o.Original = func(*http.Request) (string, bool) { return "", false }
-	}
-	if o.WithReading == nil {
-		o.WithReading = withReading
-	}
-	if o.Unclean == nil {
-		o.Unclean = func(*http.Request) []*http.Request { return nil }
-	}
-	if o.MaxHeld == 0 {
-		o.MaxHeld = 1 << 20
-	}
-	if o.Restored == nil {
-		o.Restored = func(r *http.Request, _ string) *http.Request { return r }
-	}
-	if o.Conn == nil {
-		o.Conn = func(*http.Request) net.Conn { return nil }
-	}
-	if o.Undialed == nil {
-		o.Undialed = func(error) bool { return false }
-	}
-	if o.Decided == nil {
-		o.Decided = func(int) {}
-	}
-	if o.Observed == nil {
-		o.Observed = func(*http.Request, Observation) {}
-	}
-	if o.Count == nil {
-		o.Count = func(string, Outcome) {}
-	}
-	if o.Audit == nil {
-		o.Audit = func(context.Context, ceremony.Event) {}
-	}
-	if o.Failed == nil {
-		o.Failed = func(*http.Request, string, error) {}
-	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if err := o.fill(); err != nil {
+		return nil, err
 	}
 	g := &Gate{o: o, prefix: o.Prefix, methods: map[string]bool{}, upgrades: map[string]bool{}, cross: http.NewCrossOriginProtection()}
 	for _, m := range o.AllowMethods {
@@ -310,6 +93,7 @@ func New(o Options) (*Gate, error) {
 		}
 		g.rules = append(g.rules, rule{
 			Rule: r, number: i + 1, cookie: cookies.Grant(o.Tenant, r.Demand.Action.String()), except: except,
+			passed: o.Counter(r.Demand.Action.String(), Passed),
 		})
 		uses := r.UsesMethod || r.Unsafe
 		g.usesMethod = g.usesMethod || uses
@@ -338,14 +122,12 @@ func New(o Options) (*Gate, error) {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
 	r, sent := scrub(r, g.upgrades)
 	hinted := sent.hinted
-	v := visit{g: g, w: w, r: r, early: sent.early}
+	v := visit{g: g, w: w, r: r, early: sent.early, next: next, channel: sent.channel, inside: r.Body}
 	v.original, _ = g.o.Original(r)
 	if refusal := g.bars(r, v.asked(), sent.channel); refusal != nil {
 		v.refuse(refusal)
 		return nil
 	}
-	onward, inside := next, r.Body
-	next = func(w http.ResponseWriter, r *http.Request) error { return pass(w, r, sent.channel, inside, onward) }
 	if r.Method == http.MethodConnect {
 		r = withoutBody(r)
 		v.r = r
@@ -355,7 +137,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 		return v.portal()
 	}
 	if c := claimOf(r); c != nil {
-		return v.resume(c, next)
+		return v.resume(c)
 	}
 	if _, ok := handleIn(r, v.asked()); ok {
 		return v.unclaimed()
@@ -382,8 +164,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	case j.rule == nil:
 		v.undemanded(&d, j.excepted, hinted)
 		cookies.Strip(r.Header)
-		return next(w, r)
+		return v.pass(w, r)
 	}
 	v.rule, v.also, v.untold, v.hinted = j.rule, j.also, j.untold, hinted
-	return v.protected(next)
+	return v.protected()
+}
+
+// pass leaves a request to the application.
+func (v *visit) pass(w http.ResponseWriter, r *http.Request) error {
+	return pass(w, r, v.channel, v.inside, v.next)
 }

@@ -119,7 +119,7 @@ func (v *visit) unclaimed() error {
 
 // resume carries on with the held request that the front has put in the place of
 // the one by which the browser came back. Only now is it known who is asking.
-func (v *visit) resume(c *claim, next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) resume(c *claim) error {
 	g := v.g
 	c.reached = true
 	v.secure = g.o.Secure(v.r)
@@ -130,7 +130,7 @@ func (v *visit) resume(c *claim, next func(http.ResponseWriter, *http.Request) e
 		v.refuse(refusal)
 		return nil
 	}
-	who, err := g.o.Identify(v.r)
+	who, err := g.o.Identify(v.r, v.original)
 	if refusal := v.identified(&who, err); refusal != nil {
 		v.refuse(refusal)
 		return nil
@@ -143,12 +143,12 @@ func (v *visit) resume(c *claim, next func(http.ResponseWriter, *http.Request) e
 	case err != nil:
 		return v.failResume("reading a ticket", err)
 	}
-	return v.resumed(who, c, next)
+	return v.resumed(who, c)
 }
 
 // resumed is the way of a restored request: the rules are run on it again, and
 // only what the ticket was given for is passed on.
-func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) resumed(who ceremony.Principal, c *claim) error {
 	g, ticket := v.g, c.ticket
 	v.hinted = namesMethod | namesPath
 	rl, err := v.lookFurther()
@@ -163,7 +163,7 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 		// The rules changed meanwhile. The person sees the page as it is now.
 		return v.redirectTo(ticket.URL)
 	case len(v.also) > 0:
-		return v.several(who, c, next)
+		return v.several(who, c)
 	}
 	if refusal := v.bind(); refusal != nil {
 		v.refuse(refusal)
@@ -190,7 +190,7 @@ func (v *visit) resumed(who ceremony.Principal, c *claim, next func(http.Respons
 		defer e.stop()
 		v.w, v.r, finish = e, e.r, e.finish
 	}
-	back, err := v.passOnce(&who, &pass, receipt, next)
+	back, err := v.passOnce(&who, &pass, receipt)
 	if !back {
 		v.forget(c)
 	}

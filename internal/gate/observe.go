@@ -44,7 +44,7 @@ func (v *visit) undemanded(d *decision, excepted bool, hinted hints) {
 func (v *visit) tellObserved(who Presence) {
 	for _, rl := range v.observed {
 		action := rl.Demand.Action.String()
-		v.g.o.Count(action, WouldChallenge)
+		v.g.o.Counter(action, WouldChallenge)()
 		v.g.o.Observed(v.r, Observation{Rule: rl.number - 1, Action: action, Identity: who})
 	}
 }

@@ -6,30 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"sync/atomic"
-	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 )
 
-// announce makes a request the application's: without the gateway's cookies, and
-// with what the application may know.
-func announce(h http.Header, who *ceremony.Principal, rl *rule, g *grants.Grant) {
-	cookies.Strip(h)
-	// One array for all; each field has no room to grow into the next.
-	v := &[5]string{who.Name, rl.Demand.Action.String(), g.Methods.String(), g.Methods.AMR(), strconv.FormatInt(g.AuthTime/int64(time.Second), 10)}
-	h["Step-Up-User"] = v[0:1:1]
-	h["Step-Up-Action"] = v[1:2:2]
-	h["Step-Up-Method"] = v[2:3:3]
-	h["Step-Up-Amr"] = v[3:4:4]
-	h["Step-Up-Auth-Time"] = v[4:5:5]
-}
-
 // spend lets the one request through for which a one-time grant is good.
-func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass) error {
 	switch {
 	case speculates(v.r.Header):
 		v.refuse(speculative)
@@ -48,16 +32,17 @@ func (v *visit) spend(who ceremony.Principal, pass ceremony.Pass, next func(http
 		v.fail("spending a grant", err)
 		return nil
 	}
-	_, err = v.passOnce(&who, &pass, receipt, next)
+	_, err = v.passOnce(&who, &pass, receipt)
 	return err
 }
 
 // passOnce passes a request on that may be passed on once. What lets it through
 // is spent, durably, before anything is sent to the application; it is given back
 // only where it is certain that nothing was.
-func (v *visit) passOnce(who *ceremony.Principal, pass *ceremony.Pass, receipt ceremony.Receipt, next func(http.ResponseWriter, *http.Request) error) (givenBack bool, err error) {
+func (v *visit) passOnce(who *ceremony.Principal, pass *ceremony.Pass, receipt ceremony.Receipt) (givenBack bool, err error) {
 	v.count(Spent)
-	announce(v.r.Header, who, v.rule, &pass.Grant)
+	cookies.Strip(v.r.Header)
+	v.announce(who, &pass.Grant, nil)
 	v.handOver()
 
 	var connected atomic.Bool
@@ -71,7 +56,7 @@ func (v *visit) passOnce(who *ceremony.Principal, pass *ceremony.Pass, receipt c
 		},
 	}))
 	v.w.Header().Set("Cache-Control", "no-store")
-	err = next(&uncached{ResponseWriter: v.w}, r)
+	err = v.pass(&uncached{ResponseWriter: v.w}, r)
 	if err != nil && v.g.o.Undialed(err) && !connected.Load() {
 		// The client may be gone already; its grant is to come back all the same.
 		back := v.g.o.Ceremony.GiveBack(context.WithoutCancel(r.Context()), who, receipt)

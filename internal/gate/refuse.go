@@ -121,5 +121,5 @@ func (v *visit) count(o Outcome) {
 	if v.rule != nil {
 		action = v.rule.Demand.Action.String()
 	}
-	v.g.o.Count(action, o)
+	v.g.o.Counter(action, o)()
 }

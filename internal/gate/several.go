@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -30,7 +29,7 @@ type needed struct {
 // sends the form again; see visit.apart.
 //
 // c is the claim of a held request, nil elsewhere.
-func (v *visit) several(who ceremony.Principal, c *claim, next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) several(who ceremony.Principal, c *claim) error {
 	first := v.rule
 	all := make([]needed, 0, 1+len(v.also))
 	for _, rl := range append([]*rule{first}, v.also...) {
@@ -90,11 +89,12 @@ func (v *visit) several(who ceremony.Principal, c *claim, next func(http.Respons
 	v.rule = first
 	if once == 0 && c == nil {
 		v.count(Passed)
-		announce(v.r.Header, &who, first, &pass.Grant)
+		cookies.Strip(v.r.Header)
+		v.announce(&who, &pass.Grant, nil)
 		v.handOver()
-		return finish(next(v.w, v.r))
+		return finish(v.pass(v.w, v.r))
 	}
-	back, err := v.passOnce(&who, pass, receipt, next)
+	back, err := v.passOnce(&who, pass, receipt)
 	if c != nil && !back {
 		v.forget(c)
 	}

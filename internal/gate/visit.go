@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -20,6 +21,11 @@ type visit struct {
 	r      *http.Request
 	rule   *rule // what the request needs; nil before that is known
 	secure bool
+	// next is the application; channel reports whether the request may open one,
+	// and inside is the body that it came with. See pass.
+	next    func(http.ResponseWriter, *http.Request) error
+	channel bool
+	inside  io.ReadCloser
 	// request is the digest of the request where its rule shows some of it to the
 	// person, and shown what that is; zero and none elsewhere. See bind.
 	request [32]byte
@@ -50,7 +56,7 @@ type visit struct {
 func (v *visit) release() { v.room.Release() }
 
 // protected is the way of a request that needs a grant.
-func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) error {
+func (v *visit) protected() error {
 	g, r := v.g, v.r
 	g.o.Decided(v.rule.number - 1)
 	if refusal := v.trusted(); refusal != nil {
@@ -87,33 +93,33 @@ func (v *visit) protected(next func(http.ResponseWriter, *http.Request) error) e
 		} else if rl == nil {
 			cookies.Strip(r.Header)
 			v.handOver()
-			return next(v.w, r)
+			return v.pass(v.w, r)
 		} else {
 			v.rule = rl
 		}
 	}
 	if len(v.also) > 0 {
-		return v.several(who, nil, next)
+		return v.several(who, nil)
 	}
 	if refusal := v.bind(); refusal != nil {
 		v.refuse(refusal)
 		return nil
 	}
-	token, _ := cookies.Get(r.Header, v.rule.cookie.On(v.secure))
-	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, token)
+	sent := cookies.Find(r.Header, v.rule.cookie.On(v.secure))
+	pass, err := g.o.Ceremony.Check(r.Context(), &who, &v.rule.Demand, v.request, sent.Value)
 	switch {
 	case err == nil && v.rule.Demand.Use == grants.TimeBased && v.early && v.mayChange():
 		v.tooEarly()
 		return nil
 	case err == nil && v.rule.Demand.Use == grants.TimeBased:
-		g.o.Count(v.rule.Demand.Action.String(), Passed)
-		announce(r.Header, &who, v.rule, &pass.Grant)
+		v.rule.passed()
+		sent.Strip(r.Header)
 		v.handOver()
-		return v.whileGranted(&pass.Grant, next)
+		return v.whileGranted(&who, &pass.Grant)
 	case err == nil:
-		return v.spend(who, pass, next)
+		return v.spend(who, pass)
 	}
-	v.ungranted(who, token != "", err)
+	v.ungranted(who, sent.Value != "", err)
 	return nil
 }
 

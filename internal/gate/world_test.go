@@ -117,12 +117,15 @@ func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {
 func (s *site) options() gate.Options {
 	return gate.Options{
 		Tenant: ceremonytest.Tenant, Issuer: "Test", Rules: usualRules(), Ceremony: s.Service, Identify: identify,
-		Secure: func(r *http.Request) bool { return r.Header.Get("X-Plain") == "" },
-		Portal: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "portal ", r.RequestURI) }),
-		Count: func(action string, outcome gate.Outcome) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.counted[action+" "+string(outcome)]++
+		Secure:   func(r *http.Request) bool { return r.Header.Get("X-Plain") == "" },
+		Portal:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "portal ", r.RequestURI) }),
+		Announce: gate.AnnounceAll,
+		Counter: func(action string, outcome gate.Outcome) func() {
+			return func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.counted[action+" "+string(outcome)]++
+			}
 		},
 		Audit: func(_ context.Context, e ceremony.Event) {
 			s.mu.Lock()
@@ -140,7 +143,7 @@ func (s *site) options() gate.Options {
 
 var errSource = errors.New("the source is down")
 
-func identify(r *http.Request) (ceremony.Principal, error) {
+func identify(r *http.Request, _ string) (ceremony.Principal, error) {
 	switch user := r.Header.Get("X-User"); user {
 	case nobodyWho:
 		return ceremony.Principal{}, gate.ErrNobody
