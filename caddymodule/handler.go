@@ -190,6 +190,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Original:       facts.OriginalTarget,
 		WithReading:    withReading,
 		Unclean:        func(r *http.Request) []*http.Request { return coverage.Unclean(r, withReading) },
+		Candidates:     coverage.Candidates(said.Rules),
 		Restored:       restored,
 		MaxHeld:        held,
 		Portal:         pages,

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
 // quickPaths answers for Caddy's path matcher where the answer is plain to see:
@@ -34,7 +36,7 @@ func newQuickPaths(raw json.RawMessage, caddy func(*http.Request) (bool, error))
 		p = strings.ToLower(p)
 		start, isPrefix := strings.CutSuffix(p, "*")
 		switch {
-		case !isPlain(start):
+		case !readings.SimplePath(start):
 			return caddy, nil
 		case isPrefix:
 			q.prefix = append(q.prefix, start)
@@ -47,7 +49,7 @@ func newQuickPaths(raw json.RawMessage, caddy func(*http.Request) (bool, error))
 
 func (q *quickPaths) match(r *http.Request) (bool, error) {
 	path := r.URL.Path
-	if !isPlain(path) {
+	if !readings.SimplePath(path) {
 		return q.caddy(r)
 	}
 	for _, p := range q.prefix {
@@ -56,26 +58,4 @@ func (q *quickPaths) match(r *http.Request) (bool, error) {
 		}
 	}
 	return slices.Contains(q.exact, path), nil
-}
-
-// isPlain tells of a path, or the fixed part of a pattern, that cleaning, folding
-// and matching leave as it is.
-func isPlain(path string) bool {
-	if path == "" || path[0] != '/' {
-		return false
-	}
-	slash := false
-	for i := range len(path) {
-		c := path[i]
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '~', c == ',', c == '=', c == '@', c == '+':
-			slash = false
-		case c == '.' && !slash:
-		case c == '/' && !slash:
-			slash = true
-		default:
-			return false
-		}
-	}
-	return true
 }

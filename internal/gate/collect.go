@@ -124,7 +124,12 @@ func (d *decision) reading(r *http.Request, host, path, method string) *http.Req
 func (d *decision) one(r *http.Request, unclean []*http.Request, safe bool, bare []string) error {
 	m := match{method: r.Method, path: r.URL.Path}
 	var uncertain either
-	for i := range d.g.rules {
+	var candidates readings.Set
+	if bare == nil {
+		candidates = d.g.o.Candidates(r)
+	}
+	all := len(d.g.rules)
+	for i := candidates.Next(0, all); i < all; i = candidates.Next(i+1, all) {
 		rl := &d.g.rules[i]
 		if rl.Unsafe && safe {
 			continue

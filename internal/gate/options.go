@@ -122,6 +122,11 @@ type Options struct {
 	// slashes before they compare, and an application may not. A rule matches the
 	// reading if it matches any of them. Nil returns none.
 	Unclean func(r *http.Request) []*http.Request
+	// Candidates returns the positions in Rules, from 0, of those whose Match or
+	// Near may hold for a request by its path; both are certain not to hold, without
+	// an error, for all others. It is asked about requests whose path can be read
+	// in one way only. Nil: all rules may.
+	Candidates func(*http.Request) readings.Set
 	// Portal serves the gateway's own pages. It gets requests whose raw path
 	// begins with Prefix, and Prefix without its last slash.
 	Portal http.Handler
@@ -209,6 +214,9 @@ func (o *Options) fill() error {
 	}
 	if o.Unclean == nil {
 		o.Unclean = func(*http.Request) []*http.Request { return nil }
+	}
+	if o.Candidates == nil {
+		o.Candidates = func(*http.Request) readings.Set { return nil }
 	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = 1 << 20

@@ -23,7 +23,8 @@ func (d *decision) surely(r *http.Request, original string, hinted hints) *rule 
 		return nil
 	}
 	safe := readings.SafeMethod(r.Method) && len(r.Header["Upgrade"]) == 0
-	for i := range g.rules {
+	candidates, all := g.o.Candidates(r), len(g.rules)
+	for i := candidates.Next(0, all); i < all; i = candidates.Next(i+1, all) {
 		rl := &g.rules[i]
 		if len(rl.Fields) > 0 || rl.Unsafe && (safe || rl.spares(r)) || rl.excepts(r, nil) {
 			continue
