@@ -15,8 +15,22 @@ const briefly = time.Second
 // key is the digest of everything that one question is about.
 type key [sha256.Size]byte
 
-// answer is what the application says about one session.
-type answer struct{ user, session string }
+// answer is what the application says about one session, and between which times
+// that holds.
+type answer struct {
+	user, session string
+	asked, until  time.Time
+}
+
+// narrow leaves of the time in which an answer holds that in which another does too.
+func (a *answer) narrow(other answer) {
+	if other.asked.After(a.asked) {
+		a.asked = other.asked
+	}
+	if other.until.Before(a.until) {
+		a.until = other.until
+	}
+}
 
 // question is put to the application once, for all requests with the same
 // credentials that come while its answer holds.
@@ -49,18 +63,29 @@ var errUnanswered = errors.New("asking the application who is signed in: no answ
 func (c *cache) ask(ctx context.Context, k key, ask func() (answer, error)) (answer, error) {
 	q, mine := c.find(k)
 	if mine {
-		return c.put(q, ask)
+		c.put(q, ask)
+		return q.told()
 	}
 	select {
 	case <-q.done:
-		return q.answer, q.err
+		return q.told()
 	case <-ctx.Done():
 		return answer{}, ctx.Err()
 	}
 }
 
+// told is what came of a question that was put.
+func (q *question) told() (answer, error) {
+	if q.err != nil {
+		return answer{}, q.err
+	}
+	a := q.answer
+	a.asked, a.until = q.asked, q.until
+	return a, nil
+}
+
 // put asks, and tells all that wait.
-func (c *cache) put(q *question, ask func() (answer, error)) (answer, error) {
+func (c *cache) put(q *question, ask func() (answer, error)) {
 	q.err = errUnanswered // unless ask returns
 	defer func() {
 		c.mu.Lock()
@@ -73,9 +98,7 @@ func (c *cache) put(q *question, ask func() (answer, error)) (answer, error) {
 		}
 		close(q.done)
 	}()
-	a, err := ask()
-	q.answer, q.err = a, err
-	return a, err
+	q.answer, q.err = ask()
 }
 
 // find gives the question of that key which holds now, or a new one that the

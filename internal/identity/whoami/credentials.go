@@ -40,6 +40,8 @@ func (s *Source) about(ctx context.Context, credentials, around http.Header) (an
 			return answer{}, err
 		case a.user != together.user:
 			return answer{}, &identity.UnvouchedError{Place: one.place}
+		default:
+			together.narrow(a)
 		}
 	}
 	return together, nil
@@ -147,6 +149,16 @@ func (o *Options) credentialFields() []string {
 	})
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// dependsOn are the names of all fields of a request that the answer depends on:
+// those with credentials, and those that are sent besides. See Source.around.
+func (o *Options) dependsOn(credentials []string) []string {
+	names := append([]string{"Cookie", "User-Agent"}, credentials...)
+	for _, n := range o.Forward {
+		names = append(names, textproto.CanonicalMIMEHeaderKey(n))
+	}
+	return names
 }
 
 // Vouched are the places that answers stand for: everything that is sent with a

@@ -122,7 +122,7 @@ func (r Reader) readJSON(a outbound.Answer) (answer, error) {
 	if err == nil && session == "" {
 		err = errSession
 	}
-	return answer{user, session}, err
+	return answer{user: user, session: session}, err
 }
 
 func nameAt(p identity.Pointer, document []byte) (string, error) {

@@ -27,6 +27,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/http"
 	"net/netip"
@@ -117,6 +118,8 @@ type Source struct {
 	o        Options
 	host     string
 	fields   []string // that carry credentials, besides Cookie
+	depends  []string // on which the answer does
+	recall   *recall
 	client   *outbound.Client
 	cache    cache
 	rotation rotation
@@ -150,11 +153,13 @@ func New(o Options) (*Source, error) {
 	}
 	fields := o.credentialFields()
 	return &Source{
-		o:      o,
-		fields: fields,
-		host:   o.Fields.Get("Host"),
-		client: outbound.New(outbound.Limits{Timeout: o.Timeout, Body: o.Body, Conns: maxConns}),
-		cache:  cache{ttl: o.Cache, max: maxSessions, now: o.Now, questions: make(map[key]*question)},
+		o:       o,
+		fields:  fields,
+		depends: o.dependsOn(fields),
+		recall:  &recall{seed: maphash.MakeSeed()},
+		host:    o.Fields.Get("Host"),
+		client:  outbound.New(outbound.Limits{Timeout: o.Timeout, Body: o.Body, Conns: maxConns}),
+		cache:   cache{ttl: o.Cache, max: maxSessions, now: o.Now, questions: make(map[key]*question)},
 	}, nil
 }
 
@@ -177,25 +182,42 @@ type Asked struct {
 // identity.ErrAmbiguous, and failures to get an answer. The request is left as it
 // is.
 func (s *Source) Identify(r *http.Request, as Asked) (Who, error) {
+	var stack [512]byte
+	key, small := s.key(stack[:0], r.Header, &as)
+	if small {
+		if who, ok := s.recall.get(key, s.o.Now()); ok {
+			return who, nil
+		}
+	}
+	who, a, err := s.identify(r, as)
+	if err == nil && small {
+		s.recall.put(key, who, a.asked, a.until)
+	}
+	return who, err
+}
+
+// identify is Identify without what is recalled. It returns the answer too, with
+// the times between which it holds.
+func (s *Source) identify(r *http.Request, as Asked) (Who, answer, error) {
 	sent := s.credentials(r.Header)
 	if len(sent) == 0 {
-		return Who{}, identity.ErrNobody // there is nothing to ask about
+		return Who{}, answer{}, identity.ErrNobody // there is nothing to ask about
 	}
 	if size(sent) > maxCredentials {
-		return Who{}, fmt.Errorf("%w: the credentials have more than %d bytes", identity.ErrNobody, maxCredentials)
+		return Who{}, answer{}, fmt.Errorf("%w: the credentials have more than %d bytes", identity.ErrNobody, maxCredentials)
 	}
 	session, err := s.session(sent)
 	if err != nil {
-		return Who{}, err
+		return Who{}, answer{}, err
 	}
 	a, err := s.about(r.Context(), sent, s.around(r, as))
 	if err != nil {
-		return Who{}, err
+		return Who{}, answer{}, err
 	}
 	if session == "" {
 		session = a.session
 	}
-	return Who{User: a.user, Session: session}, nil
+	return Who{User: a.user, Session: session}, a, nil
 }
 
 // around is what is sent with the credentials: the answer must hold for this
