@@ -117,7 +117,7 @@ func (f *Front) build(routes caddyhttp.RouteList, app *App, logger *zap.Logger) 
 	f.routes, f.upgrades = routes, map[string]bool{}
 	f.front = gate.NewFront(gate.FrontOptions{
 		Ceremony: app.service,
-		Secure:   facts.Secure,
+		Server:   facts.Server{},
 		Leads:    f.leads,
 		Restored: restored,
 		Failed: func(r *http.Request, doing string, err error) {

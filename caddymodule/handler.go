@@ -184,10 +184,8 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Rules:          rules,
 		Ceremony:       app.service,
 		Identify:       h.identifyRequest,
-		Secure:         facts.Secure,
+		Server:         facts.Server{},
 		AllowPlainHTTP: app.AllowPlainHTTP,
-		ClientAddress:  facts.Client,
-		Original:       facts.OriginalTarget,
 		WithReading:    withReading,
 		Unclean:        func(r *http.Request) []*http.Request { return coverage.Unclean(r, withReading) },
 		Candidates:     coverage.Candidates(said.Rules),
@@ -196,7 +194,6 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Portal:         pages,
 		AllowMethods:   said.AllowMethods,
 		AllowUpgrades:  said.AllowUpgrades,
-		Conn:           facts.Conn,
 		Undialed:       undialed,
 		Counter:        counterOf(said.Rules),
 		Announce:       announced(said.Announce),
@@ -300,4 +297,5 @@ var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ gate.Server                 = facts.Server{}
 )

@@ -144,14 +144,10 @@ func (h *API) identify(r *http.Request) (grants.Subject, error) {
 	who, err := h.identity.Identify(r)
 	subject := who.Subject
 	switch {
-	case errors.Is(err, ErrNobody):
-		return grants.Subject{}, backendapi.ErrNobody
-	case errors.Is(err, ErrAmbiguous):
-		return grants.Subject{}, backendapi.ErrAmbiguous
 	case err != nil:
 		return grants.Subject{}, err
 	case subject.Tenant != "" && subject.Tenant != h.Tenant:
-		return grants.Subject{}, backendapi.ErrNobody // somebody, but not of this tenant
+		return grants.Subject{}, ErrNobody // somebody, but not of this tenant
 	}
 	if subject.User, err = h.form(subject.User); err != nil {
 		return grants.Subject{}, err

@@ -50,18 +50,16 @@ func (h *Handler) identifyRequest(r *http.Request, original string) (ceremony.Pr
 func (h *Handler) identify(r *http.Request, original string) (p ceremony.Principal, who Identity, err error) {
 	if len(r.Header["Authorization"]) > 1 {
 		// Caddy reads the first, the application maybe the last (S21).
-		return p, who, gate.ErrAmbiguousIdentity
+		return p, who, ErrAmbiguous
 	}
 	who, err = h.identity.Identify(r)
 	switch {
-	case errors.Is(err, ErrNobody):
-		return p, who, gate.ErrNobody
 	case errors.Is(err, ErrAmbiguous):
 		return p, who, h.unvouched(r, err)
 	case err != nil:
 		return p, who, err
 	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
-		return p, who, gate.ErrNobody // somebody, but not of this tenant
+		return p, who, ErrNobody // somebody, but not of this tenant
 	}
 	if err := h.carried.check(r, original, who.Vouched); err != nil {
 		return p, who, h.unvouched(r, err)
@@ -103,7 +101,7 @@ func (h *Handler) unvouched(r *http.Request, err error) error {
 	}
 	if _, told := h.carried.told.LoadOrStore(place, true); told {
 		h.logger.Debug("refused a request with more than one credential", zap.String("client_ip", facts.Client(r)), zap.Error(err))
-		return gate.ErrAmbiguousIdentity
+		return ErrAmbiguous
 	}
 	advice := "the gateway and the application could take such a request for two users"
 	if place != "" {
@@ -111,11 +109,11 @@ func (h *Handler) unvouched(r *http.Request, err error) error {
 	}
 	h.logger.Warn("refused a request with more than one credential; "+advice+" (told once for each place)",
 		zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
-	return gate.ErrAmbiguousIdentity
+	return ErrAmbiguous
 }
 
 // unusable reports a user whose id is not one.
 func (h *Handler) unusable(r *http.Request, err error) error {
 	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
-	return gate.ErrInvalidIdentity
+	return identity.ErrInvalid
 }

@@ -56,14 +56,7 @@ func (h *Handler) portalFailed(_ context.Context, err error) {
 func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
 	original, _ := facts.OriginalTarget(r)
 	p, _, err := h.identify(r, original)
-	switch {
-	case errors.Is(err, gate.ErrNobody):
-		return p, portal.ErrNobody
-	case errors.Is(err, gate.ErrAmbiguousIdentity):
-		return p, portal.ErrAmbiguous
-	case errors.Is(err, gate.ErrInvalidIdentity):
-		return p, portal.ErrInvalid
-	case err != nil:
+	if err != nil {
 		return p, err
 	}
 	p.Browser, _ = cookies.BrowserID(r, facts.Secure(r))

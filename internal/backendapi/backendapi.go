@@ -34,15 +34,16 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 var (
 	// ErrNobody is what Options.Identify gives where a request carries no user's
 	// token, or none that is good.
-	ErrNobody = errors.New("nobody is signed in")
+	ErrNobody = identity.ErrNobody
 	// ErrAmbiguous is what Options.Identify gives where a request names more than
 	// one user, or one in ways that differ (S21).
-	ErrAmbiguous = errors.New("the request does not say clearly who is asking")
+	ErrAmbiguous = identity.ErrAmbiguous
 )
 
 // Options make an API. All are needed but Identify, BaseURL and PlainHTTP.

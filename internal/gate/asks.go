@@ -39,7 +39,7 @@ func (g *Gate) Asks(r *http.Request, who ceremony.Principal, base, page string) 
 	case len(j.also) > 0 || len(j.rule.Show) > 0:
 		return true
 	}
-	token, _ := cookies.Get(r.Header, j.rule.cookie.On(g.o.Secure(r)))
+	token, _ := cookies.Get(r.Header, j.rule.cookie.On(g.o.Server.Secure(r)))
 	_, err = g.o.Ceremony.Check(r.Context(), &who, &j.rule.Demand, [32]byte{}, token)
 	return err != nil
 }

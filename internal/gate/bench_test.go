@@ -38,7 +38,7 @@ func BenchmarkPass(b *testing.B) {
 			Identify: func(*http.Request, string) (ceremony.Principal, error) {
 				return ceremony.Principal{Subject: grants.Subject{User: "alice"}}, nil
 			},
-			Secure: func(*http.Request) bool { return true },
+			Server: server{},
 			Portal: http.NotFoundHandler(),
 			Now:    w.Clock.Now,
 		})

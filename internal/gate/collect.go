@@ -26,7 +26,7 @@ func (g *Gate) deciding(r *http.Request, original string) decision {
 // It fails with errAmbiguous, errHidden, readings.ErrTooMany, and with the error of
 // an enforced rule's matcher.
 //
-// original is what Options.Original gave, empty for nothing; hinted is what
+// original is what Server.Original gave, empty for nothing; hinted is what
 // scrub found.
 func (d *decision) decide(r *http.Request, original string, hinted hints) (judgment, error) {
 	if err := d.collect(r, original, hinted); err != nil {

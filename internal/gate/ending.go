@@ -184,7 +184,7 @@ func (e *ending) abort() {
 	if e.r.ProtoMajor > 1 {
 		return
 	}
-	if conn := e.g.o.Conn(e.r); conn != nil {
+	if conn := e.g.o.Server.Conn(e.r); conn != nil {
 		conn.Close()
 	}
 }

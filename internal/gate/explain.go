@@ -61,7 +61,7 @@ type Reading struct {
 // begins and spends nothing.
 func (g *Gate) Explain(r *http.Request) Explanation {
 	r, sent := scrub(r, g.upgrades)
-	original, _ := g.o.Original(r)
+	original, _ := g.o.Server.Original(r)
 	if refusal := g.bars(r, cmp.Or(original, r.RequestURI), sent.channel); refusal != nil {
 		return Explanation{Outcome: string(refusal.code)}
 	}

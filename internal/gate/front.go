@@ -17,11 +17,10 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
-// FrontOptions make a Front. Ceremony and Secure are required.
+// FrontOptions make a Front. Ceremony and Server are required.
 type FrontOptions struct {
 	Ceremony *ceremony.Service
-	// Secure reports whether the client came over HTTPS.
-	Secure func(*http.Request) bool
+	Server   Server
 	// Leads reports whether a gate of the name may be behind the front for a
 	// request. Nil: always.
 	Leads func(r *http.Request, gate string) bool
@@ -159,7 +158,7 @@ func frontPage(r *http.Request) pages.Page {
 // take claims the ticket that a browser comes back for, and restores its request.
 // It returns no claim where there is nothing for this browser at this address.
 func (f *Front) take(r *http.Request, handle string) (restored *http.Request, c *claim, err error) {
-	secure := f.o.Secure(r)
+	secure := f.o.Server.Secure(r)
 	browser, _ := cookies.BrowserID(r, secure)
 	if browser == [32]byte{} {
 		return nil, nil, nil

@@ -67,7 +67,7 @@ type rule struct {
 
 // New makes a Gate.
 func New(o Options) (*Gate, error) {
-	if o.Tenant == "" || o.Ceremony == nil || o.Identify == nil || o.Secure == nil || o.Portal == nil {
+	if o.Tenant == "" || o.Ceremony == nil || o.Identify == nil || o.Server == nil || o.Portal == nil {
 		return nil, errors.New("gate: an option is missing")
 	}
 	if len(o.Rules) == 0 {
@@ -123,7 +123,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.
 	r, sent := scrub(r, g.upgrades)
 	hinted := sent.hinted
 	v := visit{g: g, w: w, r: r, early: sent.early, next: next, channel: sent.channel, inside: r.Body}
-	v.original, _ = g.o.Original(r)
+	v.original, _ = g.o.Server.Original(r)
 	if refusal := g.bars(r, v.asked(), sent.channel); refusal != nil {
 		v.refuse(refusal)
 		return nil

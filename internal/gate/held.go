@@ -105,7 +105,7 @@ func withoutHandle(target string) string {
 // used, ran out, or is not this browser's. The browser is sent to the address
 // without the handle, where the rules hold as they do for any request.
 func (v *visit) unclaimed() error {
-	v.secure = v.g.o.Secure(v.r)
+	v.secure = v.g.o.Server.Secure(v.r)
 	switch {
 	case speculates(v.r.Header):
 		v.refuse(speculative)
@@ -122,7 +122,7 @@ func (v *visit) unclaimed() error {
 func (v *visit) resume(c *claim) error {
 	g := v.g
 	c.reached = true
-	v.secure = g.o.Secure(v.r)
+	v.secure = g.o.Server.Secure(v.r)
 	if c.ticket.Gate != g.o.Name {
 		return v.redirectTo(c.ticket.URL) // another instance's
 	}

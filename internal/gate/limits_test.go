@@ -67,7 +67,7 @@ func TestNewRefuses(t *testing.T) {
 		"tenant":        func(o *gate.Options) { o.Tenant = "" },
 		"ceremony":      func(o *gate.Options) { o.Ceremony = nil },
 		"identity":      func(o *gate.Options) { o.Identify = nil },
-		"secure":        func(o *gate.Options) { o.Secure = nil },
+		"server":        func(o *gate.Options) { o.Server = nil },
 		"portal":        func(o *gate.Options) { o.Portal = nil },
 		"rules":         func(o *gate.Options) { o.Rules = nil },
 		"prefix":        func(o *gate.Options) { o.Prefix = "/x" },

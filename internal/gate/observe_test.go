@@ -227,7 +227,7 @@ func BenchmarkUndemanded(b *testing.B) {
 		rules[0].Observe = observe
 		g, err := gate.New(gate.Options{
 			Tenant: ceremonytest.Tenant, Ceremony: w.Service, Rules: rules, Identify: identify,
-			Secure:    func(*http.Request) bool { return true },
+			Server:    server{},
 			Uncovered: func(*http.Request, bool) {},
 			Portal:    http.NotFoundHandler(),
 		})

@@ -2,9 +2,7 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -15,25 +13,15 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
-var (
-	// ErrNobody is what Options.Identify returns where nobody is signed in. The
-	// client is told to sign in; any other error is a failure of the source.
-	ErrNobody = errors.New("nobody is signed in")
-	// ErrAmbiguousIdentity is what Options.Identify returns where the request
-	// carries two credentials: the application might see another user than the
-	// gateway (S21). The client is told that its request is ambiguous.
-	ErrAmbiguousIdentity = errors.New("request carries two credentials")
-	// ErrInvalidIdentity is what Options.Identify returns if the user's id cannot
-	// be kept: it is too long, or its spelling is not certain.
-	ErrInvalidIdentity = errors.New("the user id cannot be used")
-)
-
-// Identify tells who is asking: the subject, its user in the form in which it is
+// Identify tells who is asking, or fails with identity.ErrNobody, which tells the
+// client to sign in; identity.ErrAmbiguous, where the application might see another
+// user than the gateway (S21); or identity.ErrInvalid. Any other error is a failure
+// of the source. It returns the subject, its user in the form in which it is
 // stored, and the session where the source has one. Tenant, browser and address
 // are the gate's to fill in. It is asked for matched requests only.
 //
 // original is the target as the client sent it, where it was rewritten; see
-// Options.Original.
+// Server.Original.
 type Identify func(r *http.Request, original string) (ceremony.Principal, error)
 
 // Rule protects one action. Rules are tried in order.
@@ -85,7 +73,7 @@ type Rule struct {
 	Line string
 }
 
-// Options make a Gate. Tenant, Rules, Ceremony, Identify, Secure and Portal are
+// Options make a Gate. Tenant, Rules, Ceremony, Identify, Server and Portal are
 // required.
 type Options struct {
 	Tenant string
@@ -103,17 +91,10 @@ type Options struct {
 	Rules    []Rule
 	Ceremony *ceremony.Service
 	Identify Identify
-	// Secure tells whether the client came over HTTPS.
-	Secure func(*http.Request) bool
+	// Server answers what only the server knows of a request.
+	Server Server
 	// AllowPlainHTTP serves protected requests over plain HTTP too.
 	AllowPlainHTTP bool
-	// ClientAddress is the client's address for the audit log; nil takes
-	// http.Request.RemoteAddr.
-	ClientAddress func(*http.Request) string
-	// Original gives the request target as the client sent it, where something
-	// in front of the gate may have rewritten it: both are readings of the
-	// request. It is called once for each request. Nil means that nothing does.
-	Original func(*http.Request) (target string, ok bool)
 	// WithReading gives a copy of the request with another path and method,
 	// for Match. Nil copies the request and its URL.
 	WithReading func(r *http.Request, path, method string) *http.Request
@@ -144,9 +125,6 @@ type Options struct {
 	// AllowUpgrades are further protocols, besides websocket, that a request may
 	// upgrade its connection to. No rule sees what is sent inside.
 	AllowUpgrades []string
-	// Conn gives the client's connection, which is closed where an answer over
-	// HTTP/1 must end; see ending. Nil: it ends with the application's next write.
-	Conn func(*http.Request) net.Conn
 	// Undialed tells of an error returned by next that it says: no connection
 	// to the application could be made. Nil: never known, so no one-time grant
 	// is ever given back.
@@ -203,12 +181,6 @@ func (o *Options) fill() error {
 	if len(o.Prefix) < 3 || o.Prefix[0] != '/' || !strings.HasSuffix(o.Prefix, "/") {
 		return fmt.Errorf("gate: prefix %q must begin and end with a slash", o.Prefix)
 	}
-	if o.ClientAddress == nil {
-		o.ClientAddress = func(r *http.Request) string { return r.RemoteAddr }
-	}
-	if o.Original == nil {
-		o.Original = func(*http.Request) (string, bool) { return "", false }
-	}
 	if o.WithReading == nil {
 		o.WithReading = withReading
 	}
@@ -223,9 +195,6 @@ func (o *Options) fill() error {
 	}
 	if o.Restored == nil {
 		o.Restored = func(r *http.Request, _ string) *http.Request { return r }
-	}
-	if o.Conn == nil {
-		o.Conn = func(*http.Request) net.Conn { return nil }
 	}
 	if o.Undialed == nil {
 		o.Undialed = func(error) bool { return false }

@@ -138,10 +138,7 @@ func TestS06TwoActionsAreRefused(t *testing.T) {
 // A target that was rewritten on its way is read as both.
 func TestS06OriginalTarget(t *testing.T) {
 	s := newSite(t, func(o *gate.Options) {
-		o.Original = func(r *http.Request) (string, bool) {
-			o := r.Header.Get("X-Orig")
-			return o, o != ""
-		}
+		o.Server = rewritten{}
 	})
 	s.expect(s.do("GET", "/index.php", "", "X-Orig", "/admin/x"), 401, false)
 	s.expect(s.do("GET", "/admin/x", "", "X-Orig", "/page"), 401, false)

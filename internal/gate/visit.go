@@ -131,7 +131,7 @@ func (v *visit) trusted() *refusal {
 	if v.g.o.Ceremony.RolledBack(v.r.Context()) != nil {
 		return rolledBack
 	}
-	v.secure = v.g.o.Secure(v.r)
+	v.secure = v.g.o.Server.Secure(v.r)
 	return v.untrusted()
 }
 
@@ -173,7 +173,7 @@ func (v *visit) knownFirst() bool {
 
 // portal serves one of the gateway's own pages.
 func (v *visit) portal() error {
-	v.secure = v.g.o.Secure(v.r)
+	v.secure = v.g.o.Server.Secure(v.r)
 	if refusal := v.untrusted(); refusal != nil {
 		v.refuse(refusal)
 		return nil
@@ -196,11 +196,11 @@ func (v *visit) untrusted() *refusal {
 // identified completes who is asking, or refuses nobody and failures (S01).
 func (v *visit) identified(who *ceremony.Principal, err error) *refusal {
 	switch {
-	case errors.Is(err, ErrAmbiguousIdentity):
+	case errors.Is(err, identity.ErrAmbiguous):
 		return twoCredentials
-	case errors.Is(err, ErrInvalidIdentity):
+	case errors.Is(err, identity.ErrInvalid):
 		return invalidIdentity
-	case errors.Is(err, ErrNobody) || err == nil && who.User == "":
+	case errors.Is(err, identity.ErrNobody) || err == nil && who.User == "":
 		return nobody
 	case err != nil:
 		v.g.o.Failed(v.r, "identifying", err)
@@ -230,7 +230,7 @@ var errTenant = errors.New("the user belongs to another tenant")
 // complete fills in from where the request came, which the hot path need not
 // know.
 func (v *visit) complete(who *ceremony.Principal) {
-	who.Address = v.g.o.ClientAddress(v.r)
+	who.Address = v.g.o.Server.Client(v.r)
 	who.Browser, _ = cookies.BrowserID(v.r, v.secure)
 }
 
@@ -253,7 +253,7 @@ func (v *visit) ungranted(who ceremony.Principal, offered bool, err error) {
 
 // page is what all of the gate's pages have in common.
 func (v *visit) page() pages.Page {
-	chosen, _ := cookies.Get(v.r.Header, cookies.Language.On(v.g.o.Secure(v.r)))
+	chosen, _ := cookies.Get(v.r.Header, cookies.Language.On(v.g.o.Server.Secure(v.r)))
 	return pages.Page{
 		Lang:   pages.Choose(chosen, strings.Join(v.r.Header["Accept-Language"], ",")),
 		Issuer: v.g.o.Issuer, Brand: v.g.o.Brand, Host: v.r.Host, Now: v.g.o.Now(),

@@ -23,6 +23,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 )
 
 // site is a gate on a TCP port, in front of an application that notes what
@@ -98,7 +99,7 @@ func newSite(t *testing.T, edits ...func(*gate.Options)) *site {
 
 // front is what stands before all handlers of the site.
 func (s *site) front() *gate.Front {
-	return gate.NewFront(gate.FrontOptions{Ceremony: s.Service, Secure: s.options().Secure})
+	return gate.NewFront(gate.FrontOptions{Ceremony: s.Service, Server: s.options().Server})
 }
 
 func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {
@@ -117,7 +118,7 @@ func (s *site) newGate(edits ...func(*gate.Options)) *gate.Gate {
 func (s *site) options() gate.Options {
 	return gate.Options{
 		Tenant: ceremonytest.Tenant, Issuer: "Test", Rules: usualRules(), Ceremony: s.Service, Identify: identify,
-		Secure:   func(r *http.Request) bool { return r.Header.Get("X-Plain") == "" },
+		Server:   server{},
 		Portal:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "portal ", r.RequestURI) }),
 		Announce: gate.AnnounceAll,
 		Counter: func(action string, outcome gate.Outcome) func() {
@@ -146,13 +147,13 @@ var errSource = errors.New("the source is down")
 func identify(r *http.Request, _ string) (ceremony.Principal, error) {
 	switch user := r.Header.Get("X-User"); user {
 	case nobodyWho:
-		return ceremony.Principal{}, gate.ErrNobody
+		return ceremony.Principal{}, identity.ErrNobody
 	case "failing":
 		return ceremony.Principal{}, errSource
 	case "panicking":
 		panic("the source is broken")
 	case "twofold":
-		return ceremony.Principal{}, gate.ErrAmbiguousIdentity
+		return ceremony.Principal{}, identity.ErrAmbiguous
 	case "zero":
 		return ceremony.Principal{}, nil
 	default:

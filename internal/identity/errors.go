@@ -10,4 +10,7 @@ var (
 	// that differ. The application may read another than the gateway does, so
 	// neither is believed.
 	ErrAmbiguous = errors.New("request carries two credentials")
+	// ErrInvalid reports that the user's id cannot be kept: it is too long, or its
+	// spelling is not certain.
+	ErrInvalid = errors.New("the user id cannot be used")
 )

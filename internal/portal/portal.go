@@ -27,6 +27,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -36,12 +37,12 @@ const Prefix = "/.step-up/"
 
 var (
 	// ErrNobody is what Options.Identify gives where nobody is signed in.
-	ErrNobody = errors.New("nobody is signed in")
+	ErrNobody = identity.ErrNobody
 	// ErrAmbiguous is what Options.Identify gives where the request names more
 	// than one person, or one in ways that differ (S21).
-	ErrAmbiguous = errors.New("the request does not say clearly who is asking")
+	ErrAmbiguous = identity.ErrAmbiguous
 	// ErrInvalid is what Options.Identify returns if the user's id cannot be kept.
-	ErrInvalid = errors.New("the user id cannot be used")
+	ErrInvalid = identity.ErrInvalid
 )
 
 // Site is where a request came in.
