@@ -118,11 +118,12 @@ func (e *ending) ready(status int) bool {
 // begin decides, once the answer's header is known, by when it must be over.
 func (e *ending) begin(status int) {
 	e.begun = true
+	endless := e.endless(status)
+	if !endless && (status == http.StatusNoContent || status == http.StatusNotModified || e.r.Method == http.MethodHead || len(e.Header()["Content-Length"]) == 1) {
+		return
+	}
 	left := e.end.Sub(e.g.o.Now())
-	if !e.endless(status) {
-		if status == http.StatusNoContent || status == http.StatusNotModified || e.r.Method == http.MethodHead || len(e.Header()["Content-Length"]) == 1 {
-			return
-		}
+	if !endless {
 		left = max(left, 0) + lateness
 	}
 	if e.r.ProtoMajor > 1 {

@@ -3,10 +3,10 @@
 //
 // It promises that a request reaches the application only where no reading of
 // it is protected, or where the one action that its readings ask for, or each of
-// the actions that its fields may ask for, was granted to who is asking. Whatever goes wrong on the way (no identity, a
-// failing store, a matcher's error, a panic) ends in a refusal. Refusals are
-// written here and never returned as errors: a server may have an error handler
-// that forwards the request after all.
+// the actions that its fields may ask for, was granted to who is asking. Whatever
+// goes wrong on the way (no identity, a failing store, a matcher's error, a panic)
+// ends in a refusal. Refusals are written here and never returned as errors: a
+// server may have an error handler that forwards the request after all.
 //
 //	g, err := gate.New(gate.Options{…})
 //	…
@@ -16,8 +16,36 @@
 // what the application may know is added. Requests for the gateway's own pages
 // go to Options.Portal.
 //
-// It does not know the server it runs in, does not verify any proof, and keeps
-// nothing of its own between requests.
+// The way of a request on a live time-based grant, which leads through gate,
+// readings, cookies, ceremony and records (and asks the server and the identity
+// source that Options name):
+//
+//  1. scrub deletes what a client may not say.
+//  2. Server.Original returns the target before it was rewritten.
+//  3. Gate.bars refuses methods and targets that no rule could judge.
+//  4. Gate.own and handleIn find requests for the portal, and for a held request.
+//  5. decision.collect lists what the candidate rules say of each reading.
+//  6. judge makes one judgment of the list: a rule whose demand holds.
+//  7. visit.trusted refuses older copies of the database, and plain HTTP.
+//  8. visit.know asks the identity source who is asking.
+//  9. cookies.Find finds the token, and what has to be stripped.
+//  10. Service.Check reads the grant from records and checks it against the demand.
+//  11. The rule's counter counts, and Found.Strip removes the gateway's cookies.
+//  12. visit.announce tells the application what the operator announces.
+//  13. visit.pass calls the application.
+//  14. ending makes the answer private, and ends it with the grant.
+//
+// Explain prints the list of step 5 for every reading, and observing rules are
+// filtered from it in step 6.
+//
+// A form that needs a proof is held in turn by: heldrequest.Sent, what the client
+// sent, which the Front notes before handlers change it; heldrequest.Packed, the
+// whole request in one buffer; records.HeldRequest, its stored form; and, once the
+// browser comes back, heldrequest.Request; and the http.Request that is restored of
+// it, with the claim that the Front made for it in its context.
+//
+// The package does not know the server it runs in, does not verify any proof, and
+// keeps nothing of a request once it was answered.
 package gate
 
 import (

@@ -59,6 +59,8 @@ type DB struct {
 	grants *grantCache
 	held   heldTotal
 	fence  *fencing
+	// holders remembers digests; see Holder.
+	holders *holders
 	// mending marks a view of the database that is used while the fence is down;
 	// see AcceptFence.
 	mending bool
@@ -137,6 +139,7 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 
 // newDB adds the tables to a database.
 func newDB(db *DB) *DB {
+	db.holders = newHolders()
 	db.Accounts = newTable[Account](db, accountPrefix)
 	db.Attempts = newTable[Attempts](db, "a/")
 	db.Challenges = newOnceTable[Challenge](db, "c/")
@@ -256,7 +259,9 @@ func (db *DB) Close() error { return db.store.Close() }
 // the database's lookup key and the subject. The parts are length-prefixed and
 // the key comes first and has a fixed length, so that no two subjects can be
 // confused; nobody without the key can extend or verify a digest.
-func (db *DB) Holder(s grants.Subject) grants.Holder {
+func (db *DB) Holder(s grants.Subject) grants.Holder { return db.holders.of(s, db.holderOf) }
+
+func (db *DB) holderOf(s grants.Subject) grants.Holder {
 	var stack [192]byte
 	buf := append(stack[:0], db.lookup[:]...)
 	buf = append(buf, byte(len(s.Tenant)), byte(len(s.Tenant)>>8))
