@@ -25,14 +25,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -166,23 +164,10 @@ func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB,
 		return nil, errNobody
 	case len(who.User) > MaxUserID || len(who.Tenant) > MaxUserID:
 		return nil, &Field{Name: "user_id", Detail: "must have at most 256 bytes"}
-	case !isPlain(who.User) || !isPlain(who.Tenant):
+	case !typed.IsPlain(who.User) || !typed.IsPlain(who.Tenant):
 		return nil, &Field{Name: "user_id", Detail: "must be UTF-8 without control characters"}
 	}
 	return s.open(ctx)
-}
-
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f {
-			return isPlainUnicode(s)
-		}
-	}
-	return true
-}
-
-func isPlainUnicode(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // Service does the verbs under one configuration, those on API keys by its Ring.

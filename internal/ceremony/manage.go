@@ -70,7 +70,7 @@ const maxOperation = 64
 // check refuses what is no operation.
 func (op Operation) check() error {
 	id := op.removes() + op.named(renamePrefix) + op.vouchesFor() // one of them at most
-	if len(op) <= maxOperation && (op == AddOp || op == RenewOp || id != "" && isPlain(id)) {
+	if len(op) <= maxOperation && (op == AddOp || op == RenewOp || id != "" && typed.IsPlain(id)) {
 		return nil
 	}
 	return &Field{Name: "operation", Detail: "is none that is known"}
@@ -230,7 +230,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 		return append(names, ops[:n]...), err
 	})
 	if err == nil {
-		err = applyInParts(ctx, db, late)
+		err = db.ApplyInParts(ctx, late)
 	}
 	s.reportChange(ctx, p, EventRemove, id, err)
 	return err
@@ -281,7 +281,7 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token str
 		return ops, err
 	})
 	if err == nil {
-		err = applyInParts(ctx, db, late)
+		err = db.ApplyInParts(ctx, late)
 	}
 	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
 	if err != nil {

@@ -132,7 +132,7 @@ func (s *Service) ResetBy(ctx context.Context, p Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := applyInParts(ctx, db, ops); err != nil {
+	if err := db.ApplyInParts(ctx, ops); err != nil {
 		return err
 	}
 	s.report(ctx, p, Event{Kind: EventReset, Outcome: Done})
@@ -176,7 +176,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 	if err != nil {
 		return err
 	}
-	if err := applyInParts(ctx, db, ops); err != nil {
+	if err := db.ApplyInParts(ctx, ops); err != nil {
 		return err
 	}
 	s.report(ctx, Principal{Subject: who}, Event{Kind: EventUnlock, Outcome: Done})
@@ -258,5 +258,5 @@ func dropManaged(ctx context.Context, db *records.DB, h grants.Holder) error {
 			ops = append(ops, db.Pendings.Drop(row))
 		}
 	}
-	return applyInParts(ctx, db, ops)
+	return db.ApplyInParts(ctx, ops)
 }

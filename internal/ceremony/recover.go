@@ -82,7 +82,7 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 		return db.Apply(ctx, append(ops, put)...)
 	})
 	if err == nil {
-		err = applyInParts(ctx, db, late)
+		err = db.ApplyInParts(ctx, late)
 	}
 	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
 	if err != nil {

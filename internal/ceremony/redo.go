@@ -8,6 +8,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -88,7 +89,7 @@ func (r *redoing) one(ctx context.Context, e Event) (outcome, error) {
 	if e.Kind == EventAPIKey {
 		return r.key(ctx, e)
 	}
-	if e.Subject.IsZero() || len(e.Subject.User) > MaxUserID || len(e.Subject.Tenant) > MaxUserID || !isPlain(e.Subject.User) || !isPlain(e.Subject.Tenant) {
+	if e.Subject.IsZero() || len(e.Subject.User) > MaxUserID || len(e.Subject.Tenant) > MaxUserID || !typed.IsPlain(e.Subject.User) || !typed.IsPlain(e.Subject.Tenant) {
 		return shown, nil
 	}
 	switch e.Did() {

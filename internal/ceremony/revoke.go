@@ -49,22 +49,9 @@ func (s *Service) dropGrants(ctx context.Context, db *records.DB, h grants.Holde
 			ops = append(ops, db.DropGrant(row))
 		}
 	}
-	return len(ops), applyInParts(ctx, db, ops)
+	return len(ops), db.ApplyInParts(ctx, ops)
 }
 
 // maxListed bounds what is read of one subject at once. It is far above what
 // one subject can win in the life of a grant.
 const maxListed = 100_000
-
-// applyInParts applies unconditional ops that may be more than one Apply takes.
-// Each part is durable by itself; a caller that fails in between does it again.
-func applyInParts(ctx context.Context, db *records.DB, ops []store.Op) error {
-	for len(ops) > 0 {
-		n := min(len(ops), store.MaxOps)
-		if err := db.Apply(ctx, ops[:n]...); err != nil {
-			return err
-		}
-		ops = ops[n:]
-	}
-	return nil
-}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 )
 
 // never is the expiry of records that do not end.
@@ -30,7 +31,7 @@ func ServerPrincipal(who grants.Subject, client, address string) Principal {
 
 // Shown is the name by which people know the subject.
 func (p *Principal) Shown() string {
-	if p.Name == "" || len(p.Name) > MaxUserID || !isPlain(p.Name) {
+	if p.Name == "" || len(p.Name) > MaxUserID || !typed.IsPlain(p.Name) {
 		return p.User
 	}
 	return p.Name

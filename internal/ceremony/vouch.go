@@ -103,7 +103,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 		return db.Apply(ctx, append(slices.Clone(ops[:n]), put)...)
 	})
 	if err == nil {
-		err = applyInParts(ctx, db, late)
+		err = db.ApplyInParts(ctx, late)
 	}
 	s.reportChange(ctx, p, EventDisown, id, err)
 	return err

@@ -1,8 +1,11 @@
 package records
 
 import (
+	"context"
 	"errors"
 	"fmt"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // retries bounds how often a decision is made again after somebody else was
@@ -18,4 +21,17 @@ func Again(decide func() error) error {
 		}
 	}
 	return fmt.Errorf("giving up after %d concurrent changes", retries)
+}
+
+// ApplyInParts applies unconditional ops that may be more than one Apply takes.
+// Each part is durable by itself; a caller that fails in between does it again.
+func (db *DB) ApplyInParts(ctx context.Context, ops []store.Op) error {
+	for len(ops) > 0 {
+		n := min(len(ops), store.MaxOps)
+		if err := db.Apply(ctx, ops[:n]...); err != nil {
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
 }

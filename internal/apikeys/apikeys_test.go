@@ -1,6 +1,7 @@
-package ceremony_test
+package apikeys_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestS02KeyIsGoodForWhatItSaysUntilItEnds(t *testing.T) {
 	}
 	w.Clock.Advance(time.Hour)
 	_, err = w.KeyOf(t.Context(), text)
-	want(t, "expired", err, ceremony.ErrNotFound)
+	refused(t, "expired", err, ceremony.ErrNotFound)
 }
 
 func TestRevokedKeyEndsAtOnce(t *testing.T) {
@@ -54,14 +55,14 @@ func TestRevokedKeyEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.CreateKey(t.Context(), hash, apikeys.Key{Tenant: "other", Scopes: []apikeys.Scope{apikeys.ScopeReset}})
-	want(t, "the same key for another tenant", err, ceremony.ErrInvalid)
+	refused(t, "the same key for another tenant", err, ceremony.ErrInvalid)
 	if _, err := w.KeyOf(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "revoke", w.RevokeKey(t.Context(), made.ID), nil)
+	refused(t, "revoke", w.RevokeKey(t.Context(), made.ID), nil)
 	_, err = w.KeyOf(t.Context(), text)
-	want(t, "revoked", err, ceremony.ErrNotFound)
-	want(t, "revoke again", w.RevokeKey(t.Context(), made.ID), ceremony.ErrNotFound)
+	refused(t, "revoked", err, ceremony.ErrNotFound)
+	refused(t, "revoke again", w.RevokeKey(t.Context(), made.ID), ceremony.ErrNotFound)
 }
 
 func TestKeysThatAreRefused(t *testing.T) {
@@ -82,6 +83,14 @@ func TestKeysThatAreRefused(t *testing.T) {
 	} {
 		_, hash := apikeys.NewKey()
 		_, err := w.CreateKey(t.Context(), hash, k)
-		want(t, name, err, ceremony.ErrInvalid)
+		refused(t, name, err, ceremony.ErrInvalid)
+	}
+}
+
+// refused checks the error of what was done, nil where it is to succeed.
+func refused(t *testing.T, what string, err, wanted error) {
+	t.Helper()
+	if !errors.Is(err, wanted) {
+		t.Errorf("%s: got %v, want %v", what, err, wanted)
 	}
 }
