@@ -204,8 +204,11 @@ func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, en
 		return nil, Sent{}, err
 	}
 	d := s.deliverer(begun.Value.Type)
-	if d == nil {
+	switch {
+	case d == nil:
 		return nil, Sent{}, ErrNotFound
+	case !d.Serves(""):
+		return d, Sent{}, ErrNoSMS // an enrollment may outlive the settings
 	}
 	var m Message
 	var to string
