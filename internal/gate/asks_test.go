@@ -16,8 +16,8 @@ import (
 func TestAsks(t *testing.T) {
 	s := newSite(t)
 	cookie := grantCookie(admin, s.token("alice", admin))
-	alice := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
-	bob := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "bob"}}
+	alice := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
+	bob := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "bob"}}
 	asks := func(who ceremony.Principal, base, page string) bool {
 		r := httptest.NewRequest("POST", "/.step-up/challenge/abc/cancel", strings.NewReader("from=x"))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -17,7 +17,7 @@ import (
 // are as cheap as can be, so this is the gate's own share.
 func BenchmarkPass(b *testing.B) {
 	w := ceremonytest.New(b)
-	who := w.EnrollAs(ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: [32]byte{1}}, ceremony.Leave{})
+	who := w.EnrollAs(ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: [32]byte{1}}, ceremony.Leave{})
 	token := w.Win(who, admin).Token.Text()
 	path := func(prefix string) func(*http.Request) (bool, error) {
 		return func(r *http.Request) (bool, error) { return strings.HasPrefix(r.URL.Path, prefix), nil }

@@ -24,7 +24,7 @@ func (s *site) challengeOf(a answer, user, cookie string) ceremony.Description {
 	for _, c := range a.Cookies() {
 		r.Header.Set("Cookie", c.Name+"="+c.Value)
 	}
-	p := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: user}}
+	p := ceremony.Principal{Site: a.site(), Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: user}}
 	p.Browser, _ = cookies.BrowserID(r, true)
 	_, id, ok := strings.Cut(a.Header.Get("Location"), "/.step-up/challenge/")
 	if !ok {
@@ -128,7 +128,7 @@ func TestChallengeForPrograms(t *testing.T) {
 			t.Errorf("%v: cookies %v", headers, a.Cookies())
 		}
 		if !browser {
-			p := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
+			p := ceremony.Principal{Site: a.site(), Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
 			if d, err := s.Describe(t.Context(), p, body.ChallengeID); err != nil || d.ReturnTo != "" {
 				t.Error(d, err)
 			}
@@ -261,7 +261,7 @@ func TestS12PlainHTTP(t *testing.T) {
 func TestS18SubjectsLookAlike(t *testing.T) {
 	s := newSite(t)
 	s.token("alice", admin)
-	locked := s.EnrollAs(ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "locked"}, Browser: [32]byte{9}}, ceremony.Leave{})
+	locked := s.EnrollAs(ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "locked"}, Browser: [32]byte{9}}, ceremony.Leave{})
 	c := s.Begin(locked.Principal, admin)
 	for range 10 {
 		_, _ = s.Verify(t.Context(), locked.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: s.WrongCode(locked.Key)})

@@ -20,7 +20,7 @@ func (f *heldForm) prove() {
 	s := f.s
 	who := s.people["alice"]
 	if who == nil {
-		p := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: sha256.Sum256([]byte("alice"))}
+		p := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: sha256.Sum256([]byte("alice"))}
 		who = s.EnrollAs(p, ceremony.Leave{})
 		s.people["alice"] = who
 	}
@@ -90,7 +90,7 @@ func TestS03FirstEnrolmentPassesItsFormOnly(t *testing.T) {
 	s := newSite(t, func(o *gate.Options) { o.Rules = []gate.Rule{{Demand: transfer, Unsafe: true}} })
 	browser := browserCookie()
 	meant, other := sendIn(s, browser, "/post"), sendIn(s, browser, "/delete")
-	alice := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
+	alice := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}}
 	alice.Browser, _ = cookies.BrowserID(&http.Request{Header: http.Header{"Cookie": {browser}}}, true)
 	begun, err := s.EnrollApp(t.Context(), alice, "phone", ceremony.Leave{})
 	if err != nil {

@@ -179,7 +179,7 @@ func (p *person) cookies() string {
 func newPerson(s *site) *person {
 	p := &person{s: s, browser: browserCookie()}
 	if s.people["alice"] == nil {
-		principal := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: sha256.Sum256([]byte("alice"))}
+		principal := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: "alice"}, Browser: sha256.Sum256([]byte("alice"))}
 		s.people["alice"] = s.EnrollAs(principal, ceremony.Leave{})
 	}
 	who := *s.people["alice"]
@@ -206,7 +206,9 @@ func (p *person) challenge(a answer) ceremony.Description {
 	if i := strings.IndexAny(id, `"'&<`); i >= 0 {
 		id = id[:i]
 	}
-	d, err := p.s.Describe(p.s.t.Context(), p.who.Principal, id)
+	who := p.who.Principal
+	who.Site = a.site()
+	d, err := p.s.Describe(p.s.t.Context(), who, id)
 	if err != nil {
 		p.s.t.Fatal(err)
 	}

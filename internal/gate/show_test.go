@@ -35,7 +35,7 @@ func (s *site) prove(a answer, d grants.Demand, cookie string) (grant string, sh
 	s.t.Helper()
 	s.token("alice", admin) // enrols
 	who := *s.people["alice"]
-	who.Browser = [32]byte{}
+	who.Browser, who.Site = [32]byte{}, a.site()
 	var problem struct {
 		ID string `json:"challenge_id"`
 	}

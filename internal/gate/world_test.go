@@ -188,7 +188,7 @@ func (s *site) token(user string, d grants.Demand) string {
 	s.t.Helper()
 	who := s.people[user]
 	if who == nil {
-		p := ceremony.Principal{Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: user}, Browser: sha256.Sum256([]byte(user))}
+		p := ceremony.Principal{Site: ceremonytest.Site, Subject: grants.Subject{Tenant: ceremonytest.Tenant, User: user}, Browser: sha256.Sum256([]byte(user))}
 		who = s.EnrollAs(p, ceremony.Leave{})
 		s.people[user] = who
 	}
@@ -204,6 +204,19 @@ func grantCookie(d grants.Demand, token string) string {
 type answer struct {
 	*http.Response
 	body string
+}
+
+// site is the site that was asked; of an answer that came over no network it is
+// ceremonytest's.
+func (a answer) site() string {
+	if a.Request == nil {
+		return ceremonytest.Site
+	}
+	host := a.Request.Host
+	if host == "" {
+		host = a.Request.URL.Host
+	}
+	return "https://" + strings.TrimSuffix(strings.ToLower(host), ":443")
 }
 
 // do sends a request over TCP, by default as alice. Headers come in pairs.
