@@ -46,7 +46,7 @@ func (b *bed) mustRun(args ...string) map[string]any {
 	return answer
 }
 
-// TestCommands: a user loses the phone, is reset, invited, and enrols again.
+// TestCommands: a user loses the phone, is reset, invited, and enrolls again.
 func TestCommands(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, protectAdmin+protectTransfer, ""))

@@ -177,7 +177,7 @@ func TestS03KeysAndReloads(t *testing.T) {
 }
 
 // A Caddy that only has the API: its tenants are those of its keys, and its users
-// enrol, prove and are looked after all the same.
+// enroll, prove and are looked after all the same.
 func TestAPIAlone(t *testing.T) {
 	b := newBed(t)
 	global := strings.SplitN(b.config(keyFile, "", ""), "\nhttp://", 2)[0]

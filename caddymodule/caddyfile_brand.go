@@ -16,7 +16,7 @@ import (
 //		link   TEXT URL
 //	}
 //
-// The colour stands in quotes: without them # begins a comment. link may be said up to five times. An accent that cannot be told from the page
+// The color stands in quotes: without them # begins a comment. link may be said up to five times. An accent that cannot be told from the page
 // is refused with the nearest one that can.
 func (a *App) readBrand(d *caddyfile.Dispenser) error {
 	b := &a.Brand
@@ -41,7 +41,7 @@ func (a *App) readBrand(d *caddyfile.Dispenser) error {
 			"logo": said(&b.Logo, "/etc/step_up/logo.svg", config.CheckLogo),
 			"accent": func(d *caddyfile.Dispenser) error {
 				if !d.NextArg() {
-					return d.Err("accent takes a colour in quotes, such as `accent \"#1a56c4\"`: without them # begins a comment")
+					return d.Err("accent takes a color in quotes, such as `accent \"#1a56c4\"`: without them # begins a comment")
 				}
 				b.Accent = d.Val()
 				return block.Checked(d, config.CheckAccent(b.Accent))

@@ -23,7 +23,7 @@ func init() {
 	caddy.RegisterModule(API{})
 }
 
-// API is the API for servers in one site: they enrol users, verify codes and
+// API is the API for servers in one site: they enroll users, verify codes and
 // check grants with a key that `caddy step-up keys create` made. It ends every
 // request that it sees. Mount it where servers reach it and the public does not.
 type API struct {

@@ -339,7 +339,7 @@ func TestS21ApplicationGetsTheNameAsWritten(t *testing.T) {
 }
 
 // Accounts that are stored under an id that nobody has today are listed, and can be
-// reset; who has that id is refused and never enrols anew.
+// reset; who has that id is refused and never enrolls anew.
 func TestS21AccountsUnderAnotherFolding(t *testing.T) {
 	b := newBed(t)
 	b.Load(b.config(keyFile, "user_id exact\n"+protectAdmin, ""))

@@ -21,7 +21,7 @@ const (
 	MaxLinkURL = 200
 )
 
-// Brand is how the gateway's pages look, so that people recognise whose they are.
+// Brand is how the gateway's pages look, so that people recognize whose they are.
 type Brand struct {
 	// Name stands at the top of every page. 1 to 64 bytes. Default: the issuer.
 	Name string `json:"name,omitempty"`

@@ -68,7 +68,7 @@ type App struct {
 	// Brand is how the gateway's pages look.
 	Brand Brand `json:"brand,omitzero"`
 
-	// AllowPlainHTTP serves the gateway's pages and honours grants where the
+	// AllowPlainHTTP serves the gateway's pages and honors grants where the
 	// request came without TLS. Cookies then lose the Secure attribute and
 	// the __Host- prefix: whoever reads the network takes them. For
 	// development, or where encryption ends in front of this Caddy and it

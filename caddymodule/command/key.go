@@ -52,7 +52,7 @@ func initCommand() *cobra.Command {
 Makes an empty database for the key that a configuration's 'key' setting names, in
 the directory that its store names. It is needed once, before the first start:
 a gateway that is given a key expects its database to be there, since starting over
-with an empty one would let everybody enrol anew. The gateway must not be running.`,
+with an empty one would let everybody enroll anew. The gateway must not be running.`,
 		Example: `  caddy step-up init --config /etc/caddy/Caddyfile`,
 		Args:    cobra.NoArgs,
 	}

@@ -95,11 +95,11 @@ func resetCommand() *cobra.Command {
 		Short: "Takes all authenticators from a user who lost them",
 		Long: `
 Takes all authenticators, recovery codes and grants from a user, and unlocks them.
-To enrol again they need an invite, whatever the enrollment policy says: make one
+To enroll again they need an invite, whatever the enrollment policy says: make one
 with 'caddy step-up invite'.`,
 		Example: `  caddy step-up reset alice && caddy step-up invite alice`,
 	}, "reset", func(w io.Writer, done adminapi.Done) {
-		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enrol again: caddy step-up invite %s\n", plain(done.User), plain(done.User))
+		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enroll again: caddy step-up invite %s\n", plain(done.User), plain(done.User))
 	})
 }
 
@@ -115,9 +115,9 @@ func inviteCommand() *cobra.Command {
 	var holds string
 	c := &cobra.Command{
 		Use:   "invite user [flags]",
-		Short: "Makes a code with which a user can enrol once",
+		Short: "Makes a code with which a user can enroll once",
 		Long: `
-Makes an invite: a code that a user types in to enrol an authenticator, once. It is
+Makes an invite: a code that a user types in to enroll an authenticator, once. It is
 asked for under 'enrollment invite', and after a reset. Hand it over by a way on
 which you know who takes it. The running gateway is only told its hash.`,
 		Example: `  caddy step-up invite alice --for 2h`,
@@ -137,7 +137,7 @@ which you know who takes it. The running gateway is only told its hash.`,
 			return err
 		}
 		return r.show(c, made, func(w io.Writer) {
-			fmt.Fprintf(w, "%s\n\n%s can enrol with it once, until %s.\n", made.Invite, plain(made.User), made.ExpiresAt.Local().Format("2006-01-02 15:04 MST"))
+			fmt.Fprintf(w, "%s\n\n%s can enroll with it once, until %s.\n", made.Invite, plain(made.User), made.ExpiresAt.Local().Format("2006-01-02 15:04 MST"))
 		})
 	}
 	return c

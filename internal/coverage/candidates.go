@@ -10,7 +10,7 @@ import (
 )
 
 // Candidates returns what finds the rules whose matchers may take a request by
-// its path, or name a neighbour of it: one look-up instead of a comparison with
+// its path, or name a neighbor of it: one look-up instead of a comparison with
 // every rule. All other rules certainly do neither.
 func Candidates(rules []config.Rule) func(*http.Request) readings.Set {
 	named := make([][]string, len(rules))
@@ -25,7 +25,7 @@ func Candidates(rules []config.Rule) func(*http.Request) readings.Set {
 			return found
 		}
 		var buf [8]string
-		for _, p := range neighbours(buf[:0], r.Method, path, false) {
+		for _, p := range neighbors(buf[:0], r.Method, path, false) {
 			found = found.With(patterns.Of(p))
 		}
 		return found

@@ -79,7 +79,7 @@ func reading(r *http.Request, path, method string) *http.Request {
 	return caddyhttp.PrepareRequest(&http.Request{Method: method, URL: u, RequestURI: u.RequestURI(), Header: http.Header{}}, caddy.NewReplacer(), nil, nil)
 }
 
-// A rule that is no candidate for a path neither matches it nor names a neighbour of
+// A rule that is no candidate for a path neither matches it nor names a neighbor of
 // it when it is asked by itself, and Caddy's own matchers say so.
 func TestCandidatesAreAllThatMatch(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -109,7 +109,7 @@ func TestCandidatesAreAllThatMatch(t *testing.T) {
 						continue
 					}
 					if ok, err := near(r); ok || err != nil {
-						t.Errorf("seed %d, %s %s: rule %d names a neighbour (%v): %+v", seed, method, path, i, err, rl)
+						t.Errorf("seed %d, %s %s: rule %d names a neighbor (%v): %+v", seed, method, path, i, err, rl)
 					}
 				}
 			}

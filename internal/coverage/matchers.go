@@ -68,7 +68,7 @@ func loadMatchers(load Loader, set config.Matchers) (matcherSet, error) {
 // read, but applications read it all the same.
 var errQuery = errors.New("matching query: it can be read in several ways")
 
-// match tells whether all match. Where one certainly does not, an error of
+// match reports whether all match. Where one certainly does not, an error of
 // another does not matter; else the first error is returned, and the request has
 // to be refused.
 func (s matcherSet) match(r *http.Request) (bool, error) {
@@ -207,7 +207,7 @@ func UsesHost(r config.Rule) bool {
 	return false
 }
 
-// UsesMethod tells whether a rule's matchers may depend on the method.
+// UsesMethod reports whether a rule's matchers may depend on the method.
 func UsesMethod(r config.Rule) bool {
 	for _, set := range append([]config.Matchers{r.On}, r.Match...) {
 		for name, raw := range set {

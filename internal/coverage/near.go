@@ -10,18 +10,18 @@ import (
 )
 
 // A rule that names one path means what the application does there, and many
-// applications do the same at its neighbours: "/transfer.json" is another format
+// applications do the same at its neighbors: "/transfer.json" is another format
 // of "/transfer" (Rails, Django REST, Spring, Express), "/transfer/index.html" and
-// "/transfer/" are one file to web servers. A rule covers the neighbours too, where
+// "/transfer/" are one file to web servers. A rule covers the neighbors too, where
 // it names a path in a matcher that is not turned around.
 
 // Reading makes the request that matchers are run on for another path and method
 // of r.
 type Reading func(r *http.Request, path, method string) *http.Request
 
-// CompileNear gives gate.Rule.Near for a rule whose Match is match: whether the
-// rule names a neighbour of the request's path. It is nil for rules of which no
-// neighbour is known.
+// CompileNear returns gate.Rule.Near for a rule whose Match is match: whether the
+// rule names a neighbor of the request's path. It is nil for rules of which no
+// neighbor is known.
 func CompileNear(r config.Rule, match func(*http.Request) (bool, error), reading Reading) func(*http.Request) (bool, error) {
 	var n namedPaths
 	sets := r.Match
@@ -39,7 +39,7 @@ func CompileNear(r config.Rule, match func(*http.Request) (bool, error), reading
 			return false, nil
 		}
 		var buf [8]string
-		for _, p := range neighbours(buf[:0], r.Method, r.URL.Path, n.index) {
+		for _, p := range neighbors(buf[:0], r.Method, r.URL.Path, n.index) {
 			if !n.patterns && !slices.Contains(n.exact, strings.ToLower(p)) {
 				continue
 			}
@@ -73,7 +73,7 @@ func (n *namedPaths) add(sets ...config.Matchers) {
 				if bare, ok := strings.CutSuffix(start, "/"); ok && bare != "" {
 					n.exact = append(n.exact, bare) // see coverBare
 				}
-				continue // a neighbour of what begins so begins so too
+				continue // a neighbor of what begins so begins so too
 			}
 			n.index = n.index || mayNameIndex(p)
 			if strings.ContainsAny(p, `*?[\%`) {
@@ -107,13 +107,13 @@ var indexFiles = [...]string{
 	"default.aspx", "default.asp", "default.htm", "default.html",
 }
 
-// neighbours appends to dst the paths under which an application may do what it
+// neighbors appends to dst the paths under which an application may do what it
 // does at path: without the extension, from the first dot and from the last; the
 // folder of an index file; and the index files of a folder, if index is set.
 //
 // Stylesheets, source maps, icons and fonts are files: to fetch one is another
 // thing. All else, scripts and images too, may be a format of the same action.
-func neighbours(dst []string, method, path string, index bool) []string {
+func neighbors(dst []string, method, path string, index bool) []string {
 	slash := strings.LastIndexByte(path, '/')
 	folder, file := path[:slash+1], path[slash+1:]
 	stem := strings.TrimLeft(file, ".") // ".profile" has no extension
@@ -144,7 +144,7 @@ func neighbours(dst []string, method, path string, index bool) []string {
 	return dst
 }
 
-// maySpell reports whether a path may have neighbours, at the cost of a glance:
+// maySpell reports whether a path may have neighbors, at the cost of a glance:
 // it has a dot, or an end like "index" or "default".
 func maySpell(path string) bool {
 	if strings.IndexByte(path, '.') >= 0 {

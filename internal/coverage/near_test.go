@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNeighbours(t *testing.T) {
+func TestNeighbors(t *testing.T) {
 	for path, want := range map[string][]string{
 		"/":             nil,
 		"/a":            nil,
@@ -25,11 +25,11 @@ func TestNeighbours(t *testing.T) {
 		"*":             nil,
 		"":              nil,
 	} {
-		if got := neighbours(nil, "GET", path, false); !slices.Equal(got, want) {
+		if got := neighbors(nil, "GET", path, false); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}
 	}
-	if got := neighbours(nil, "GET", "/a/", true); !slices.Contains(got, "/a/index.php") || len(got) != 15 {
+	if got := neighbors(nil, "GET", "/a/", true); !slices.Contains(got, "/a/index.php") || len(got) != 15 {
 		t.Errorf("a folder: %q", got)
 	}
 }

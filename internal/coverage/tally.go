@@ -3,7 +3,7 @@
 // passes the gateway, and what came by that no rule covers.
 //
 //   - [CompileMatch] makes one function of a rule's matchers, which says no only if
-//     it is sure; [CompileNear] finds the neighbours of the paths that a rule names,
+//     it is sure; [CompileNear] finds the neighbors of the paths that a rule names,
 //     and [Unclean] the forms in which a path has to be matched besides.
 //   - [Follow] leads requests through routes, as Caddy would, and refuses a gateway
 //     that protects nothing.
@@ -63,7 +63,7 @@ var coverages = struct {
 	of map[string]*Tally
 }{of: map[string]*Tally{}}
 
-// TallyOf gives a tenant's.
+// TallyOf returns the tally of a tenant.
 func TallyOf(tenant string, now time.Time) *Tally {
 	coverages.Lock()
 	defer coverages.Unlock()
@@ -79,7 +79,7 @@ func NewTally(now time.Time) *Tally {
 	return &Tally{Since: now, patterns: map[pattern]*sighting{}, rules: map[string]*atomic.Uint64{}}
 }
 
-// Counter gives the counter of a rule, known by how it is written.
+// Counter returns the counter of a rule, known by how it is written.
 func (c *Tally) Counter(line string) *atomic.Uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +140,7 @@ type Sighting struct {
 	Suggestion string `json:"suggestion,omitempty"`
 }
 
-// List gives what was seen, the most frequent first.
+// List returns what was seen, the most frequent first.
 func (c *Tally) List() (uncovered, excepted []Sighting, unlisted uint64) {
 	uncovered, excepted = []Sighting{}, []Sighting{}
 	c.mu.Lock()
