@@ -61,11 +61,15 @@ func (b *body) holds(rl *rule, rules int) verdict {
 	*v = verdict{known: true, is: readings.Yes}
 	found := b.fields()
 	for i := range rl.Fields {
-		in := found.InEvery
+		// Called as they are: through a variable they would move every request's
+		// decision to the heap.
+		var is readings.Verdict
 		if rl.settles {
-			in = found.In
+			is = found.In(&rl.Fields[i], rl.places[i], &b.peek)
+		} else {
+			is = found.InEvery(&rl.Fields[i], rl.places[i], &b.peek)
 		}
-		switch in(&rl.Fields[i], rl.places[i], &b.peek) {
+		switch is {
 		case readings.No:
 			if !b.unknown {
 				v.is = readings.No
