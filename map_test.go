@@ -1,8 +1,11 @@
 package stepup_test
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -47,6 +50,36 @@ func TestMap(t *testing.T) {
 		if unseen {
 			t.Errorf("README.md: the map has %s, and there is no such package", name)
 		}
+	}
+}
+
+const (
+	maxLines = 350 // of a file that is no test
+	maxFiles = 30  // that are no tests, at the top of caddymodule
+)
+
+// TestFiles bounds the length of files, so that each can be read at once, and how
+// many stand beside each other at the top of caddymodule.
+func TestFiles(t *testing.T) {
+	top := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		if filepath.Dir(path) == "caddymodule" {
+			top++
+		}
+		text, err := os.ReadFile(path)
+		if n := bytes.Count(text, []byte("\n")); n > maxLines {
+			t.Errorf("%s has %d lines, more than %d: split it where a second idea begins", path, n, maxLines)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if top > maxFiles {
+		t.Errorf("caddymodule has %d files at its top, more than %d: some of them belong into a room", top, maxFiles)
 	}
 }
 
