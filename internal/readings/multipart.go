@@ -47,7 +47,7 @@ func (w *walk) multipart(body string) {
 				return
 			}
 			if !w.partNamed(body[from:end]) {
-				if w.unsure {
+				if w.exhausted() {
 					return
 				}
 				continue
