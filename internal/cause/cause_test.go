@@ -26,7 +26,8 @@ func TestOf(t *testing.T) {
 			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}
-	if !errors.Is(narrow, cause.ErrNotFound) || errors.Is(cause.ErrNotFound, narrow) || narrow.Error() != "not found: it ran out" {
+	wide := error(cause.ErrNotFound)
+	if !errors.Is(narrow, wide) || errors.Is(wide, narrow) || narrow.Error() != "not found: it ran out" {
 		t.Error(narrow)
 	}
 	if err := error(&cause.Field{Name: "label", Detail: "is missing"}); !errors.Is(err, cause.ErrInvalid) || errors.Is(err, cause.ErrLimit) {
