@@ -26,8 +26,12 @@ func TestOf(t *testing.T) {
 			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}
-	wide := error(cause.ErrNotFound)
-	if !errors.Is(narrow, wide) || errors.Is(wide, narrow) || narrow.Error() != "not found: it ran out" {
+	for _, wide := range []error{cause.ErrNotFound, errors.Join(cause.ErrNotFound)} {
+		if errors.Is(wide, narrow) {
+			t.Errorf("%v is taken for what is narrower", wide)
+		}
+	}
+	if !errors.Is(narrow, cause.ErrNotFound) || narrow.Error() != "not found: it ran out" {
 		t.Error(narrow)
 	}
 	if err := error(&cause.Field{Name: "label", Detail: "is missing"}); !errors.Is(err, cause.ErrInvalid) || errors.Is(err, cause.ErrLimit) {
