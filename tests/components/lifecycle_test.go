@@ -225,7 +225,7 @@ func TestStoreAndKeyNeedEachOther(t *testing.T) {
 	refused("data without its key", g.Dir+"/key")
 	move("/key.away", "/key")
 	move("/data", "/data.away")
-	refused("a key without its data", "restore the data", g.Dir+"/key")
+	refused("a key without its data", "restore a backup", g.Dir+"/data") // by the mark
 	if err := os.RemoveAll(g.Dir + "/data"); err != nil {
 		t.Fatal(err)
 	}
