@@ -82,7 +82,9 @@ func TestScript(t *testing.T) {
 	challenge := func(selected string, change func(*pages.Challenge)) pages.Challenge {
 		c := pages.Challenge{
 			Page: p, Action: "Transfer money", OneTime: true, Hold: 2 * time.Minute, AttemptsLeft: -1, FormURL: "/verify", CancelURL: "/cancel", SendURL: "/send",
-			Phones: []pages.Phone{{ID: "p1", Suffix: "42"}},
+		}
+		if selected == pages.MethodSMS {
+			c.Phones = []pages.Phone{{ID: "p1", Suffix: "42"}}
 		}
 		for _, m := range []string{pages.MethodPasskey, pages.MethodTOTP, pages.MethodSMS} {
 			c.Methods = append(c.Methods, pages.Method{Name: m, URL: "/" + m, Selected: m == selected})

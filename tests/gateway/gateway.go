@@ -253,6 +253,9 @@ func (g *Gateway) Load(caddyfile string) error {
 		body, _ := io.ReadAll(resp.Body)
 		return fmt.Errorf("loading: %s: %s", resp.Status, body)
 	}
+	// The replaced server closes its listener a moment after that, and with it
+	// connections that came to it and no handler saw.
+	time.Sleep(100 * time.Millisecond)
 	return nil
 }
 
