@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 var (
@@ -195,12 +197,10 @@ func (b *bench) run(name, file, dir, port, up string) (*exec.Cmd, error) {
 }
 
 func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Pick()
 	if err != nil {
 		panic(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
 }
 

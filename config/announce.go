@@ -16,13 +16,13 @@ const (
 	AnnounceNone     = "none"
 )
 
+var announced = [...]string{AnnounceUser, AnnounceAction, AnnounceMethod, AnnounceAMR, AnnounceAuthTime, AnnounceNone}
+
 // CheckAnnounce checks what is announced to the application.
 func CheckAnnounce(words []string) error {
 	for i, w := range words {
-		switch w {
-		case AnnounceUser, AnnounceAction, AnnounceMethod, AnnounceAMR, AnnounceAuthTime, AnnounceNone:
-		default:
-			return oneOf("announce", w, AnnounceUser, AnnounceAction, AnnounceMethod, AnnounceAMR, AnnounceAuthTime, AnnounceNone)
+		if !slices.Contains(announced[:], w) {
+			return oneOf("announce", w, announced[:]...)
 		}
 		if slices.Contains(words[:i], w) {
 			return fmt.Errorf("announce names %s twice", w)

@@ -141,11 +141,8 @@ func (Whoami) CaddyModule() caddy.ModuleInfo {
 func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := block.Word(d, &w.URL, "http://localhost:9000/api/me"); err != nil {
+	if err := block.OneWord(d, &w.URL, "http://localhost:9000/api/me", "one URL"); err != nil {
 		return err
-	}
-	if d.NextArg() {
-		return d.Errf("whoami takes one URL and then a block, and %q follows it", d.Val())
 	}
 	err := block.Block{
 		Name:    "whoami",

@@ -102,11 +102,8 @@ func (SMTP) CaddyModule() caddy.ModuleInfo {
 func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := block.Word(d, &s.Server, "mail.example.com:587"); err != nil {
+	if err := block.OneWord(d, &s.Server, "mail.example.com:587", "a host with a port"); err != nil {
 		return err
-	}
-	if d.NextArg() {
-		return d.Errf("smtp takes a host with a port and then a block, and %q follows it", d.Val())
 	}
 	err := block.Block{
 		Name:  "smtp",

@@ -76,11 +76,8 @@ func (Webhook) CaddyModule() caddy.ModuleInfo {
 func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
-	if err := block.Word(d, &w.URL, "https://sms.example.com/send"); err != nil {
+	if err := block.OneWord(d, &w.URL, "https://sms.example.com/send", "one URL"); err != nil {
 		return err
-	}
-	if d.NextArg() {
-		return d.Errf("webhook takes one URL and then a block, and %q follows it", d.Val())
 	}
 	err := block.Block{
 		Name:  "webhook",

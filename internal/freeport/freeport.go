@@ -2,6 +2,7 @@
 package freeport
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -24,25 +25,31 @@ type Fataler interface {
 	Fatal(args ...any)
 }
 
-// Find returns a port on which nobody listens, and which was not returned before.
+// Find is Pick for tests, which end where there is none.
 func Find(t Fataler) string {
 	t.Helper()
+	port, err := Pick()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// Pick returns a port on which nobody listens, and which was not returned before.
+func Pick() (port string, err error) {
 	mu.Lock()
 	defer mu.Unlock()
-	var err error
 	for range 100 {
 		n := first + rand.IntN(last-first)
 		if given[n] {
 			continue
 		}
-		port := strconv.Itoa(n)
+		port = strconv.Itoa(n)
 		var l net.Listener
 		if l, err = net.Listen("tcp", ":"+port); err == nil {
 			given[n] = true
-			_ = l.Close()
-			return port
+			return port, l.Close()
 		}
 	}
-	t.Fatal("no free port: ", err)
-	return ""
+	return "", fmt.Errorf("no free port: %w", err)
 }

@@ -1,6 +1,9 @@
 package pages
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Challenge asks for one proof.
 type Challenge struct {
@@ -80,12 +83,10 @@ func (c Challenge) Others() []Method {
 }
 
 // CodeDigits is how many digits make an answer complete.
-func (c Challenge) CodeDigits() int {
-	if c.Digits == 0 {
-		return 6
-	}
-	return c.Digits
-}
+func (c Challenge) CodeDigits() int { return codeDigits(c.Digits) }
+
+// codeDigits is 6 where nothing else was said.
+func codeDigits(said int) int { return cmp.Or(said, 6) }
 
 // Passed says that a challenge is passed, and leads on by itself. It stands
 // between our form and the application, because the form's policy would hold for

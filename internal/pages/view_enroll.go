@@ -91,12 +91,7 @@ type EnrollPhone struct {
 func (e EnrollPhone) KindName() string { return cmp.Or(e.Kind, MethodSMS) }
 
 // CodeDigits is how many digits make a code complete.
-func (e EnrollPhone) CodeDigits() int {
-	if e.Digits == 0 {
-		return 6
-	}
-	return e.Digits
-}
+func (e EnrollPhone) CodeDigits() int { return codeDigits(e.Digits) }
 
 // EnrollPasskey has the browser make a passkey. It takes a script.
 type EnrollPasskey struct {

@@ -142,13 +142,8 @@ func equalNames(a, b string) bool {
 	return true
 }
 
-var nameByte = func() (t [256]byte) {
-	for c := range t {
-		t[c] = byte(c)
-		if 'A' <= c && c <= 'Z' {
-			t[c] += 'a' - 'A'
-		}
-	}
+var nameByte = func() [256]byte {
+	t := lowerByte
 	t['.'], t[' '], t['['] = '_', '_', '_'
 	return t
 }()

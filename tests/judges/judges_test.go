@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -96,7 +97,7 @@ func open(t *testing.T) *court {
 	c := &court{judges: s.judges, front: map[string]string{}, direct: map[string]string{}}
 	config := global
 	for i, j := range c.judges {
-		front, direct := s.port(), s.port()
+		front, direct := freeport.Find(s.t), freeport.Find(s.t)
 		if i == 0 {
 			front = "GW_PORT"
 		}

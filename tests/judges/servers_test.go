@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
 // judge is a server that reports which handler ran.
@@ -83,28 +85,6 @@ type starter struct {
 	judges []judge
 	ports  []string // to be waited for
 	logs   []string
-	free   []string
-}
-
-// port returns a port that nobody else was given. They are all taken at once: a
-// server listens late, and the system would give its port out again.
-func (s *starter) port() string {
-	s.t.Helper()
-	if s.free == nil {
-		for range 100 {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			defer l.Close()
-			_, port, _ := net.SplitHostPort(l.Addr().String())
-			s.free = append(s.free, port)
-		}
-	}
-	last := len(s.free) - 1
-	port := s.free[last]
-	s.free = s.free[:last]
-	return port
 }
 
 func (s *starter) add(j judge) { s.judges = append(s.judges, j) }
@@ -127,7 +107,7 @@ func (s *starter) proxied(name, command string, args ...string) (addr string) {
 // start runs a command in whose arguments PORT stands for a free port.
 func (s *starter) start(command string, env []string, args ...string) (addr string) {
 	s.t.Helper()
-	port := s.port()
+	port := freeport.Find(s.t)
 	filled := make([]string, len(args))
 	for i, a := range args {
 		filled[i] = strings.ReplaceAll(a, "PORT", port)
@@ -214,7 +194,7 @@ func phpSite(t *testing.T, library string) string {
 // passes on the path as it has read it.
 func (s *starter) nginx(command, fpm, root, express string) (judges map[string]string, proxy string) {
 	dir := s.t.TempDir()
-	ports := []string{s.port(), s.port(), s.port()}
+	ports := []string{freeport.Find(s.t), freeport.Find(s.t), freeport.Find(s.t)}
 	say := func(handler string) string {
 		return fmt.Sprintf("{ add_header X-Ran %s always; return 200 '{\"handler\":\"%s\"}'; }\n", handler, handler)
 	}
@@ -255,7 +235,7 @@ func (s *starter) apache(command string) (addr string) {
 	for _, m := range []string{"mpm_event", "authz_core", "headers", "mime", "dir", "negotiation"} {
 		fmt.Fprintf(&modules, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", m, m)
 	}
-	port := s.port()
+	port := freeport.Find(s.t)
 	s.write(dir+"/apache.conf", modules.String()+fmt.Sprintf(`ServerRoot %[1]s
 PidFile %[1]s/pid
 DefaultRuntimeDir %[1]s

@@ -89,6 +89,19 @@ func Word(d *caddyfile.Dispenser, into *string, example string) error {
 	return nil
 }
 
+// OneWord is Word where a block may follow, and nothing else; takes names the value
+// in a sentence.
+func OneWord(d *caddyfile.Dispenser, into *string, example, takes string) error {
+	name := d.Val()
+	if err := Word(d, into, example); err != nil {
+		return err
+	}
+	if d.NextArg() {
+		return d.Errf("%s takes %s and then a block, and %q follows it", name, takes, d.Val())
+	}
+	return nil
+}
+
 // Text is the setting of one word.
 func Text(into *string, example string) Setting {
 	return func(d *caddyfile.Dispenser) error { return Word(d, into, example) }
