@@ -18,7 +18,7 @@ import (
 type conn struct {
 	s   *Store
 	cmd *exec.Cmd
-	in  io.WriteCloser
+	pipes
 
 	opened chan status   // of capacity one
 	lost   chan struct{} // closed: nothing more comes from the child
@@ -61,29 +61,15 @@ func startConn(s *Store, atLeast uint64) (*conn, error) {
 		wake:   make(chan struct{}, 1),
 		heard:  time.Now(),
 	}
-	out, errs, err := c.start()
-	if err != nil {
+	if c.pipes, err = startPiped(c.cmd); err != nil {
 		return nil, fmt.Errorf("starting the process of the database: %w", err)
 	}
 	c.send(jsonFrame(kindHello, hello{
 		Protocol: protocol, Build: build(), Dir: s.o.Dir, Mark: s.o.Mark, AtLeast: atLeast, Level: int8(s.log.Level()),
 	}))
 	go c.write()
-	go c.run(out, errs)
+	go c.run()
 	return c, nil
-}
-
-func (c *conn) start() (out, errs io.Reader, err error) {
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		return nil, nil, err
-	}
-	if out, err = c.cmd.StdoutPipe(); err != nil {
-		return nil, nil, err
-	}
-	if errs, err = c.cmd.StderrPipe(); err != nil {
-		return nil, nil, err
-	}
-	return out, errs, c.cmd.Start()
 }
 
 // childEnv is what the child gets of the environment: nothing that is secret.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 )
@@ -16,10 +17,10 @@ const endGrace = time.Second
 const maxChildLine = 64 << 10
 
 // run reads what the child says until it has ended.
-func (c *conn) run(out, errs io.Reader) {
+func (c *conn) run() {
 	said := make(chan string, 1)
-	go func() { said <- c.listen(errs) }()
-	c.read(out)
+	go func() { said <- c.listen(c.errs) }()
+	c.read(c.out)
 	// What it said last may tell why. A process that hangs in the kernel
 	// neither ends nor closes its pipes.
 	text := ""
@@ -29,7 +30,11 @@ func (c *conn) run(out, errs io.Reader) {
 	}
 	c.in.Close()
 	gone := make(chan error, 1)
-	go func() { gone <- c.cmd.Wait() }()
+	go func() {
+		err := c.cmd.Wait()
+		closeAll([]*os.File{c.out, c.errs})
+		gone <- err
+	}()
 	select {
 	case err := <-gone:
 		c.noteEnd(err, text)
