@@ -24,7 +24,7 @@ const (
 	// leastEffort is what reading may take beyond going over each byte some
 	// times, whatever the size of the request, and effortForByte what each byte
 	// adds. The unit is about a nanosecond.
-	leastEffort   = 150_000
+	leastEffort   = 100_000
 	effortForByte = 1
 )
 
@@ -35,6 +35,7 @@ const (
 	costKept     = 150 // an occurrence
 	costAlike    = 60  // one more that is the same
 	costValue    = 15  // a value of JSON that stands on the way to a field, or its name
+	costWord     = 4   // a number, true, false or null that does not; bytes as numbers are 3.6 letters each
 	costSkipped  = 3   // an object or array of JSON that does not
 	costListed   = 8   // a name anywhere in JSON
 	costMember   = 60  // a member of JSON that is on the way to a field

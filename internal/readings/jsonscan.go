@@ -15,7 +15,8 @@ func (j *jsonReader) skip(depth int) bool {
 	c := j.s[j.at]
 	switch c {
 	default:
-		return j.word()
+		j.w.left -= costWord
+		return !j.w.exhausted() && j.word()
 	case '"':
 		return j.skipString()
 	case '{', '[':
@@ -78,13 +79,16 @@ func (j *jsonReader) skipString() bool {
 				if _, ok := j.unicode(); !ok {
 					return false
 				}
-			} else if strings.IndexByte(`"\/bfnrt`, c) < 0 {
+			} else if shortEscapes[c] == 0 {
 				return false
 			}
 		}
 	}
 	return false
 }
+
+// shortEscapes are what letters behind a backslash stand for.
+var shortEscapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 func (j *jsonReader) space() {
 	if j.at < len(j.s) && j.s[j.at] > ' ' {
@@ -157,11 +161,10 @@ func (j *jsonReader) escaped(start int) (string, bool) {
 				b = utf8.AppendRune(b, r)
 				continue
 			}
-			i := strings.IndexByte(`"\/bfnrt`, c)
-			if i < 0 {
+			if shortEscapes[c] == 0 {
 				return "", false
 			}
-			b = append(b, "\"\\/\b\f\n\r\t"[i])
+			b = append(b, shortEscapes[c])
 		default:
 			b = append(b, c)
 		}

@@ -173,7 +173,7 @@ func (w *walk) readingsOf(t *value) []seen {
 		return t.levels
 	}
 	s := t.raw
-	t.coded = strings.IndexByte(s, '%') >= 0 && (strings.Contains(s, "%u") || strings.Contains(s, "%U"))
+	t.coded = unicodeEscaped(s)
 	t.levels = make([]seen, 1, 2)
 	t.levels[0].text = s
 	for depth := 0; ; depth++ {
@@ -195,4 +195,18 @@ func (w *walk) readingsOf(t *value) []seen {
 		s = next
 		t.levels = append(t.levels, seen{text: s})
 	}
+}
+
+// unicodeEscaped reports whether a text may have escapes of JScript, "%u002f".
+func unicodeEscaped(s string) bool {
+	at := strings.IndexByte(s, '%')
+	if at < 0 {
+		return false
+	}
+	for ; at+1 < len(s); at++ { // escapes stand close to each other
+		if s[at] == '%' && s[at+1]|0x20 == 'u' {
+			return true
+		}
+	}
+	return false
 }
