@@ -33,7 +33,7 @@ const (
 	costFolded   = 40  // a byte beyond ASCII that is folded
 	costName     = 200 // a name that may be meant in another spelling
 	costKept     = 150 // an occurrence
-	costAlike    = 60  // one more that is the same
+	costAlike    = 70  // one more that is the same
 	costValue    = 15  // a value of JSON that stands on the way to a field, or its name
 	costWord     = 4   // a number, true, false or null that does not; bytes as numbers are 3.6 letters each
 	costSkipped  = 3   // an object or array of JSON that does not
