@@ -45,6 +45,7 @@ type Handler struct {
 	identity IdentitySource
 	form     func(user string) (string, error) // the form in which user ids are kept
 	carried  *carried                          // where requests carry credentials
+	badEmail *sync.Once                        // tells of a mail address that is none
 	service  *ceremony.Service
 	actions  map[string]portal.Action // by action type
 	around   bool                     // some way leads around it, see checkComposition
@@ -110,6 +111,7 @@ func (h *Handler) loadIdentity(ctx caddy.Context) error {
 	}
 	h.source = compact.String()
 	var err error
+	h.badEmail = new(sync.Once)
 	h.identity, err = identitySource(ctx, h)
 	return err
 }

@@ -117,3 +117,20 @@ func (h *Handler) unusable(r *http.Request, err error) error {
 	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	return identity.ErrInvalid
 }
+
+// email returns the mail address that the identity source vouches for, or "" if what
+// it gave is none. The operator is told so once, without the text: it may be
+// anything.
+func (h *Handler) email(given string) string {
+	if given == "" {
+		return ""
+	}
+	email, err := identity.Email(given)
+	if err != nil {
+		h.badEmail.Do(func() {
+			h.logger.Warn("the identity source gave a mail address that cannot be used, so none is known for this user (told once)",
+				zap.String("tenant", h.tenant), zap.Error(err))
+		})
+	}
+	return email
+}

@@ -55,10 +55,11 @@ func (h *Handler) portalFailed(_ context.Context, err error) {
 // in front that adds where the person is.
 func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
 	original, _ := facts.OriginalTarget(r)
-	p, _, err := h.identify(r, original)
+	p, who, err := h.identify(r, original)
 	if err != nil {
 		return p, err
 	}
+	p.Email = h.email(who.Email)
 	p.Browser, _ = cookies.BrowserID(r, facts.Secure(r))
 	p.Address = facts.Client(r)
 	return p, nil

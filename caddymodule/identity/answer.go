@@ -22,8 +22,11 @@ type Answer struct {
 	// Vouched are the places whose credentials this answer stands for. The
 	// list may be shared between answers, and is not changed.
 	Vouched []identity.Credential
-	// Email and Groups are what the source knows of the user besides; empty if
-	// it does not.
-	Email  string
+	// Email is the user's mail address, if the source vouches for it as it does
+	// for the user: codes are sent there, and nobody else may have written it. A
+	// text that is not one plain address counts as none. Empty: the source has
+	// none, or does not vouch for it.
+	Email string
+	// Groups are what the source knows of the user besides; empty if it does not.
 	Groups []string
 }

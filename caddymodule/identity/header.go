@@ -43,8 +43,15 @@ func init() {
 type Header struct {
 	// Name of the field. Required.
 	Name string `json:"name"`
+	// Email names the field in which the same proxy gives the user's mail address,
+	// to which codes are then sent. The proxy must replace or remove this field too,
+	// also for users without an address: otherwise a client could have its codes
+	// sent elsewhere. A field that occurs twice, in any spelling, gives no address.
+	// Default: no address is known.
+	Email string `json:"email,omitempty"`
 
 	name    string // in Go's spelling
+	email   string // likewise; empty: none
 	vouched []identity.Credential
 	once    *sync.Once
 	logger  *zap.Logger
@@ -57,9 +64,11 @@ func (Header) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile reads the identity source. Syntax:
 //
-//	header NAME
+//	header NAME {
+//		email NAME
+//	}
 //
-// The server must have trusted_proxies, in the global options:
+// The block may be left out. The server must have trusted_proxies, in the global options:
 //
 //	servers {
 //		trusted_proxies static 10.0.0.0/8
@@ -72,8 +81,30 @@ func (h *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := checkIdentityHeader(h.Name); err != nil {
 		return d.WrapErr(err)
 	}
-	if d.NextArg() || d.NextBlock(0) {
+	if d.NextArg() {
 		return d.Errf("identity header takes one name only, and %q follows it", d.Val())
+	}
+	return block.Block{
+		Name: "header", Order: []string{"email"},
+		Settings: map[string]block.Setting{"email": func(d *caddyfile.Dispenser) error {
+			if err := block.Word(d, &h.Email, "Remote-Email"); err != nil {
+				return err
+			}
+			return block.Checked(d, h.checkEmail())
+		}},
+	}.Read(d)
+}
+
+// checkEmail refuses a field that cannot give mail addresses.
+func (h *Header) checkEmail() error {
+	if h.Email == "" {
+		return nil
+	}
+	if err := checkIdentityHeader(h.Email); err != nil {
+		return fmt.Errorf("email: %w", err)
+	}
+	if sameField(h.Email, h.Name) {
+		return fmt.Errorf("email names the field of the user, %s: take the one in which your proxy gives the mail address, such as Remote-Email", h.Name)
 	}
 	return nil
 }
@@ -109,7 +140,13 @@ func (h *Header) Provision(ctx caddy.Context) error {
 	h.once = new(sync.Once)
 	h.name = textproto.CanonicalMIMEHeaderKey(h.Name)
 	h.vouched = []identity.Credential{{Kind: identity.Header, Name: h.name}}
-	return checkIdentityHeader(h.Name)
+	if h.Email != "" {
+		h.email = textproto.CanonicalMIMEHeaderKey(h.Email)
+	}
+	if err := checkIdentityHeader(h.Name); err != nil {
+		return err
+	}
+	return h.checkEmail()
 }
 
 // Identify reads the field of a request that a trusted proxy has sent.
@@ -121,23 +158,37 @@ func (h *Header) Identify(r *http.Request) (Answer, error) {
 		})
 		return Answer{}, identity.ErrNobody
 	}
-	user, found := "", false
-	for name, values := range r.Header {
-		if !sameField(name, h.name) || len(values) == 0 {
-			continue
-		}
-		if found || len(values) > 1 || name != h.name {
-			return Answer{}, identity.ErrAmbiguous
-		}
-		user, found = strings.TrimSpace(values[0]), true
-	}
-	if strings.Contains(user, ",") {
+	user, once := onlyField(r.Header, h.name)
+	if !once || strings.Contains(user, ",") {
 		return Answer{}, identity.ErrAmbiguous
 	}
 	if user == "" {
 		return Answer{}, identity.ErrNobody
 	}
-	return Answer{Subject: grants.Subject{User: user}, Vouched: h.vouched}, nil
+	who := Answer{Subject: grants.Subject{User: user}, Vouched: h.vouched}
+	if h.email != "" {
+		// One of two may be the client's: the user is known all the same, and has
+		// no address.
+		who.Email, _ = onlyField(r.Header, h.email)
+	}
+	return who, nil
+}
+
+// onlyField returns the value of a field that occurs at most once, in Go's spelling
+// and no other; without blanks around it, and empty where there is none. It is not
+// once if it occurs twice, or in another spelling.
+func onlyField(h http.Header, want string) (value string, once bool) {
+	found := false
+	for name, values := range h {
+		if !sameField(name, want) || len(values) == 0 {
+			continue
+		}
+		if found || len(values) > 1 || name != want {
+			return "", false
+		}
+		value, found = strings.TrimSpace(values[0]), true
+	}
+	return value, true
 }
 
 // fieldSpellings are what CGI makes one of, and some servers with it.

@@ -59,3 +59,47 @@ func TestS21HeaderSpellings(t *testing.T) {
 		}
 	}
 }
+
+// TestS21HeaderEmail: an address that the client may have written beside the
+// proxy's is none, and the user is known all the same.
+func TestS21HeaderEmail(t *testing.T) {
+	h := &Header{Name: "Remote-User", Email: "remote-email"}
+	if err := h.Provision(caddy.Context{Context: context.Background()}); err != nil {
+		t.Fatal(err)
+	}
+	const a, m = "alice@example.com", "mallory@example.net"
+	for _, c := range []struct {
+		fields http.Header
+		want   string
+	}{
+		{http.Header{"Remote-Email": {a}}, a},
+		{http.Header{"Remote-Email": {" " + a}, "X-Email": {m}}, a},
+		{http.Header{"Remote-Email": {a, m}}, ""},
+		{http.Header{"Remote-Email": {a}, "Remote_email": {m}}, ""},
+		{http.Header{"Remote-Email": {a}, "REMOTE.EMAIL": {m}}, ""},
+		{http.Header{"Remote_email": {m}}, ""},
+		{http.Header{"Email": {m}, "X-Email": {m}}, ""},
+		{http.Header{}, ""},
+	} {
+		c.fields["Remote-User"] = []string{"alice"}
+		for range 10 { // fields come in any order
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header = c.fields
+			ask := func(trusted bool) (Answer, error) {
+				return h.Identify(r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{caddyhttp.TrustedProxyVarKey: trusted})))
+			}
+			if who, err := ask(true); who.Subject.User != "alice" || who.Email != c.want || err != nil {
+				t.Fatalf("%v: %+v, %v, want %q", c.fields, who, err, c.want)
+			}
+			if who, err := ask(false); who.Email != "" || err == nil {
+				t.Fatalf("from a peer that is not trusted: %+v, %v", who, err)
+			}
+		}
+	}
+	for _, bad := range []string{"Remote-User", "remote-user", "Cookie", "X Email", "From:", "Step-Up-User"} {
+		h := &Header{Name: "Remote-User", Email: bad}
+		if err := h.Provision(caddy.Context{Context: context.Background()}); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

@@ -73,6 +73,10 @@ type JWT struct {
 	// Session tells sessions apart, so that a grant ends with its session.
 	// Where it is said it must be in the token; default: sid, if it is there.
 	Session string `json:"session,omitempty"`
+	// Email is where the user's mail address stands, to which codes are sent where
+	// that is configured. If the token has a claim email_verified that is not true,
+	// no address is known. Default: email, if it is there.
+	Email string `json:"email,omitempty"`
 
 	verifier *jwtauth.Verifier
 	vouched  []identity.Credential // the cookie, and with it a bearer token
@@ -117,6 +121,7 @@ func (JWT) CaddyModule() caddy.ModuleInfo {
 //		user    CLAIM
 //		tenant  CLAIM
 //		session CLAIM
+//		email   CLAIM
 //	}
 //
 // Required are cookie or bearer, or both; key or jwks; issuer; and audience. key
@@ -132,7 +137,7 @@ func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := block.Block{
 		Name:    "jwt",
 		Repeats: "key",
-		Order:   []string{"cookie", "bearer", "key", "jwks", "algorithms", "issuer", "audience", "leeway", "user", "tenant", "session"},
+		Order:   []string{"cookie", "bearer", "key", "jwks", "algorithms", "issuer", "audience", "leeway", "user", "tenant", "session", "email"},
 		Settings: map[string]block.Setting{
 			"cookie": block.Text(&j.Cookie, "access_token"),
 			"bearer": func(*caddyfile.Dispenser) error { j.Bearer = true; return nil },
@@ -152,6 +157,7 @@ func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"user":       block.Text(&j.User, "preferred_username"),
 			"tenant":     block.Text(&j.Tenant, "org"),
 			"session":    block.Text(&j.Session, "sid"),
+			"email":      block.Text(&j.Email, "email"),
 		},
 	}.Read(d)
 	if err != nil {
@@ -218,7 +224,7 @@ func (j *JWT) options() jwtauth.Options {
 	o := jwtauth.Options{
 		Cookie: j.Cookie, Bearer: j.Bearer, Algorithms: j.Algorithms,
 		Issuer: j.Issuer, Audiences: j.Audience, Leeway: time.Duration(j.Leeway),
-		User: j.User, Tenant: j.Tenant, Session: j.Session,
+		User: j.User, Tenant: j.Tenant, Session: j.Session, Email: j.Email,
 	}
 	if j.Issuer == anyone {
 		o.Issuer = ""
@@ -306,7 +312,7 @@ func (j *JWT) Identify(r *http.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	who := Answer{Subject: grants.Subject{Tenant: claims.Tenant, User: claims.User}, Session: claims.Session, Vouched: j.vouched[:1]}
+	who := Answer{Subject: grants.Subject{Tenant: claims.Tenant, User: claims.User}, Session: claims.Session, Email: claims.Email, Vouched: j.vouched[:1]}
 	if fields := r.Header["Authorization"]; len(fields) == 1 && len(fields[0]) > len(bearer) && strings.EqualFold(fields[0][:len(bearer)], bearer) {
 		// The verifier refuses any other token than the one it took.
 		who.Vouched = j.vouched

@@ -38,8 +38,13 @@ type Placeholder struct {
 	// (of a certificate that was verified), {http.reverse_proxy.header.*}
 	// and {http.vars.*}. Required.
 	Placeholder string `json:"placeholder"`
+	// Email is the placeholder of the user's mail address, to which codes are then
+	// sent. It must be of the same family as Placeholder: what names the user has to
+	// vouch for the address, too. Default: no address is known.
+	Email string `json:"email,omitempty"`
 
-	name string // Placeholder without its braces
+	name  string // Placeholder without its braces
+	email string // Email without its braces; empty: none
 }
 
 // CaddyModule returns the module's id.
@@ -49,7 +54,11 @@ func (Placeholder) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile reads the identity source. Syntax:
 //
-//	placeholder {http.auth.user.id}
+//	placeholder {http.auth.user.id} {
+//		email {http.auth.user.email}
+//	}
+//
+// The block may be left out.
 func (p *Placeholder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if err := block.Word(d, &p.Placeholder, "{http.auth.user.id}"); err != nil {
@@ -58,15 +67,45 @@ func (p *Placeholder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if _, err := checkIdentityPlaceholder(p.Placeholder); err != nil {
 		return d.WrapErr(err)
 	}
-	if d.NextArg() || d.NextBlock(0) {
+	if d.NextArg() {
 		return d.Errf("identity placeholder takes one placeholder only, and %q follows it", d.Val())
 	}
-	return nil
+	return block.Block{
+		Name: "placeholder", Order: []string{"email"},
+		Settings: map[string]block.Setting{"email": func(d *caddyfile.Dispenser) error {
+			if err := block.Word(d, &p.Email, "{http.auth.user.email}"); err != nil {
+				return err
+			}
+			_, err := p.checkEmail()
+			return block.Checked(d, err)
+		}},
+	}.Read(d)
+}
+
+// checkEmail returns the name between the braces of Email, which must be of the
+// family of Placeholder.
+func (p *Placeholder) checkEmail() (string, error) {
+	if p.Email == "" {
+		return "", nil
+	}
+	name, err := checkIdentityPlaceholder(p.Email)
+	if err != nil {
+		return "", fmt.Errorf("email: %w", err)
+	}
+	for _, family := range identityPlaceholders {
+		if strings.HasPrefix(name, family) && !strings.HasPrefix(p.Placeholder, "{"+family) {
+			return "", fmt.Errorf("email %s comes from elsewhere than the user, who is named by %s: take a placeholder of the same family, so that what names the user vouches for the address", p.Email, p.Placeholder)
+		}
+	}
+	return name, nil
 }
 
 // Provision checks the placeholder.
 func (p *Placeholder) Provision(caddy.Context) (err error) {
-	p.name, err = checkIdentityPlaceholder(p.Placeholder)
+	if p.name, err = checkIdentityPlaceholder(p.Placeholder); err != nil {
+		return err
+	}
+	p.email, err = p.checkEmail()
 	return err
 }
 
@@ -124,6 +163,9 @@ func (p *Placeholder) Identify(r *http.Request) (Answer, error) {
 		return Answer{}, identity.ErrNobody
 	}
 	who := Answer{Subject: grants.Subject{User: user}}
+	if p.email != "" {
+		who.Email, _ = repl.GetString(p.email)
+	}
 	switch {
 	case certificate:
 		who.Vouched = vouchedCertificate

@@ -111,3 +111,39 @@ func TestPlaceholderIdentify(t *testing.T) {
 		t.Errorf("verified certificate: got %q, %v", got, err)
 	}
 }
+
+// TestEmailPlaceholder: what names the user vouches for the address.
+func TestEmailPlaceholder(t *testing.T) {
+	for _, c := range []struct {
+		user, email string
+		accepted    bool
+	}{
+		{"{http.auth.user.id}", "{http.auth.user.email}", true},
+		{"{http.reverse_proxy.header.Remote-User}", "{http.reverse_proxy.header.remote-email}", true},
+		{"{http.request.tls.client.subject}", "{http.request.tls.client.san.emails.0}", true},
+		{"{http.vars.user}", "{http.vars.email}", true},
+		{"{http.auth.user.id}", "{http.vars.email}", false},
+		{"{http.request.tls.client.subject}", "{http.auth.user.email}", false},
+		{"{http.auth.user.id}", "{http.reverse_proxy.header.Remote-Email}", false},
+		{"{http.auth.user.id}", "{http.request.header.X-Email}", false},
+		{"{http.auth.user.id}", "{http.request.uri.query.email}", false},
+		{"{http.auth.user.id}", "alice@example.com", false},
+	} {
+		source := &Placeholder{Placeholder: c.user, Email: c.email}
+		if err := source.Provision(caddy.Context{}); (err == nil) != c.accepted {
+			t.Errorf("%s beside %s: %v", c.email, c.user, err)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	repl := caddy.NewReplacer()
+	repl.Set("http.auth.user.id", "alice")
+	repl.Set("http.auth.user.email", "alice@example.com")
+	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
+	source := &Placeholder{Placeholder: "{http.auth.user.id}", Email: "{http.auth.user.email}"}
+	if err := source.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := source.Identify(r); who.Email != "alice@example.com" || err != nil {
+		t.Errorf("%+v, %v", who, err)
+	}
+}

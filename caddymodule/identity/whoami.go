@@ -72,6 +72,11 @@ type Whoami struct {
 	// beside json, in place of session_cookie.
 	Session string `json:"session,omitempty"`
 
+	// Email is a JSON pointer to the user's mail address in the answer, beside json.
+	// Codes are then sent there, so the application must have checked that it is the
+	// user's. Default: no address is known.
+	Email string `json:"email,omitempty"`
+
 	// Anonymous are further names that stand for nobody, in any case.
 	Anonymous []string `json:"anonymous,omitempty"`
 
@@ -126,6 +131,7 @@ func (Whoami) CaddyModule() caddy.ModuleInfo {
 //
 //		session_cookie NAME
 //		session        POINTER
+//		email          POINTER
 //		anonymous      NAME...
 //		forward        FIELD...
 //		client_ip      FIELD
@@ -148,7 +154,7 @@ func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		Name:    "whoami",
 		Repeats: "send",
 		Order: []string{
-			"json", "header", "regexp", "session_cookie", "session", "anonymous", "forward", "client_ip", "send", "timeout", "cache", "max_size",
+			"json", "header", "regexp", "session_cookie", "session", "email", "anonymous", "forward", "client_ip", "send", "timeout", "cache", "max_size",
 		},
 		Settings: map[string]block.Setting{
 			"json":           block.Text(&w.JSON, "/user/name"),
@@ -156,6 +162,7 @@ func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"regexp":         block.Text(&w.Regexp, "`Signed in as <b>([^<]+)</b>`"),
 			"session_cookie": block.Text(&w.SessionCookie, "PHPSESSID"),
 			"session":        block.Text(&w.Session, "/session/id"),
+			"email":          block.Text(&w.Email, "/user/email"),
 			"client_ip":      block.Text(&w.ClientIP, "X-Forwarded-For"),
 			"anonymous":      block.Words(&w.Anonymous, "visitor"),
 			"forward":        block.Words(&w.Forward, "User-Agent"),
@@ -240,6 +247,9 @@ func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options
 		return o, err
 	}
 	if o.Reader.Session, err = optionalPointer(w.Session); err != nil {
+		return o, err
+	}
+	if o.Reader.Email, err = optionalPointer(w.Email); err != nil {
 		return o, err
 	}
 	if o.Reader.Regexp, err = optionalPattern(w.Regexp); err != nil {

@@ -55,7 +55,7 @@ func (w *Whoami) Identify(r *http.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{Subject: grants.Subject{User: who.User}, Session: who.Session, Vouched: w.vouched}, nil
+	return Answer{Subject: grants.Subject{User: who.User}, Session: who.Session, Email: who.Email, Vouched: w.vouched}, nil
 }
 
 // forwardedFields are the X-Forwarded-* fields that Caddy's reverse_proxy would send

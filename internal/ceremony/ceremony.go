@@ -41,6 +41,9 @@ type Principal struct {
 	// it was folded, for people to read; empty: as in Subject. It decides
 	// nothing.
 	Name string
+	// Email is the mail address that whoever identified the subject vouches for; empty
+	// where none is known. Codes go there, and nowhere that the subject writes.
+	Email string
 	// Session is a fingerprint of the identity source's session; zero where
 	// that is not known.
 	Session [32]byte

@@ -36,6 +36,11 @@ const (
 	// Back-Channel Logout section 2.1).
 	DefaultSession = "sid"
 
+	// DefaultEmail is the claim that has the mail address, and emailVerified the one
+	// that says whether the issuer checked it (OpenID Connect Core section 5.1).
+	DefaultEmail  = "email"
+	emailVerified = "email_verified"
+
 	// maxToken bounds a token, in bytes, before anything of it is decoded.
 	maxToken = 8 << 10
 	// maxTries bounds the keys that one token is held against.
@@ -71,6 +76,9 @@ type Options struct {
 	// Session is where the session stands, and then a token without it is
 	// refused. Empty: DefaultSession, if it is there.
 	Session string
+	// Email is where the mail address stands. Empty: DefaultEmail. A token need not
+	// have one.
+	Email string
 
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
@@ -81,6 +89,7 @@ type Claims struct {
 	User    string
 	Tenant  string // "" where none was asked for
 	Session string // "" where sessions are not told apart
+	Email   string // "" where there is none, or the issuer did not verify it
 }
 
 // Verifier reads and verifies tokens. It is safe for concurrent use.
@@ -88,6 +97,7 @@ type Verifier struct {
 	o                     Options
 	parser                *jwt.Parser
 	user, tenant, session identity.Pointer
+	email                 identity.Pointer
 	remembered            remembered
 }
 
@@ -106,7 +116,7 @@ func New(o Options) (*Verifier, error) {
 	for _, c := range []struct {
 		into          *identity.Pointer
 		said, usually string
-	}{{&v.user, o.User, DefaultUser}, {&v.tenant, o.Tenant, ""}, {&v.session, o.Session, DefaultSession}} {
+	}{{&v.user, o.User, DefaultUser}, {&v.tenant, o.Tenant, ""}, {&v.session, o.Session, DefaultSession}, {&v.email, o.Email, DefaultEmail}} {
 		var err error
 		if *c.into, err = claim(c.said, c.usually); err != nil {
 			return nil, err
@@ -142,7 +152,7 @@ func (o *Options) CheckSettings() error {
 	case o.Leeway < 0 || o.Leeway > MaxLeeway:
 		return errors.New("leeway must be at most 2m: who needs more should set a clock")
 	}
-	for _, said := range []string{o.User, o.Tenant, o.Session} {
+	for _, said := range []string{o.User, o.Tenant, o.Session, o.Email} {
 		if _, err := claim(said, ""); err != nil {
 			return err
 		}

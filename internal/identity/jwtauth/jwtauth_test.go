@@ -358,3 +358,39 @@ func FuzzIdentify(f *testing.F) {
 		}
 	})
 }
+
+// TestEmail: the address is the issuer's, and none where the issuer says that it
+// did not verify it.
+func TestEmail(t *testing.T) {
+	var c clock
+	o := jwtauth.Options{Bearer: true, Keys: []jwtauth.Key{parseKey(t, secret)}, Issuer: issuerName, Audiences: []string{audience}, Now: c.now}
+	usual := verifier(t, o)
+	o.Email = "/contact/mail"
+	asked := verifier(t, o)
+	const address = "alice@example.com"
+	contact := map[string]any{"mail": address}
+	for _, k := range []struct {
+		v       *jwtauth.Verifier
+		changes map[string]any
+		want    string
+	}{
+		{usual, nil, ""},
+		{usual, map[string]any{"email": address}, address},
+		{usual, map[string]any{"email": address, "email_verified": true}, address},
+		{usual, map[string]any{"email": address, "email_verified": "true"}, address},
+		{usual, map[string]any{"email": address, "email_verified": false}, ""},
+		{usual, map[string]any{"email": address, "email_verified": "false"}, ""},
+		{usual, map[string]any{"email": address, "email_verified": 1}, ""},
+		{usual, map[string]any{"email": []string{address}}, ""},
+		{usual, map[string]any{"email": 17}, ""},
+		{usual, map[string]any{"contact": contact}, ""},
+		{asked, map[string]any{"email": "other@example.com", "contact": contact}, address},
+		{asked, map[string]any{"contact": contact, "email_verified": false}, ""},
+		{asked, map[string]any{"email": address}, ""},
+	} {
+		got, err := k.v.Identify(bearer(sign(t, "HS256", []byte(secret), good(c.now(), k.changes), nil)))
+		if got.Email != k.want || got.User != "alice" || err != nil {
+			t.Errorf("%v: %+v, %v, want %q", k.changes, got, err, k.want)
+		}
+	}
+}

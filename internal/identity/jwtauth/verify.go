@@ -169,5 +169,25 @@ func (v *Verifier) read(token string) (c Claims, err error) {
 			return Claims{}, nobody("the claim of the " + p.name + " is missing")
 		}
 	}
+	c.Email = v.readEmail(payload)
 	return c, nil
+}
+
+// readEmail returns the mail address that the issuer vouches for. Whatever is wrong
+// with it, the token is good and has none: the address names nobody.
+func (v *Verifier) readEmail(payload []byte) string {
+	value, found, err := v.email.Find(payload)
+	if err != nil || !found || value[0] != '"' {
+		return ""
+	}
+	verified, said, err := identity.Member(emailVerified).Find(payload)
+	// Some issuers write the truth as a text.
+	if err != nil || said && string(verified) != "true" && string(verified) != `"true"` {
+		return ""
+	}
+	email, err := identity.Name(value)
+	if err != nil {
+		return ""
+	}
+	return email
 }

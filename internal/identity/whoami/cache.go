@@ -19,6 +19,7 @@ type key [sha256.Size]byte
 // that holds.
 type answer struct {
 	user, session string
+	email         string // "" where none was found
 	asked, until  time.Time
 }
 

@@ -41,6 +41,9 @@ func (s *Source) about(ctx context.Context, credentials, around http.Header) (an
 		case a.user != together.user:
 			return answer{}, &identity.UnvouchedError{Place: one.place}
 		default:
+			if a.email != together.email {
+				together.email = "" // one of them does not vouch for it
+			}
 			together.narrow(a)
 		}
 	}

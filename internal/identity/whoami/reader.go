@@ -25,6 +25,8 @@ type Reader struct {
 	// Session finds what tells the user's sessions apart, beside JSON. An
 	// answer with a name and without it is refused.
 	Session *identity.Pointer
+	// Email finds the user's mail address, beside JSON. An answer need not have one.
+	Email *identity.Pointer
 	// Anonymous are further names that stand for nobody, in any case, besides
 	// those that always do.
 	Anonymous []string
@@ -61,6 +63,8 @@ func (r Reader) check() error {
 		return fmt.Errorf("regexp must have exactly one group, around the user's name, not %d: write (?:…) for the others", r.Regexp.NumSubexp())
 	case r.Session != nil && r.JSON == nil:
 		return errors.New("session is read from a JSON answer: it stands beside `json`; otherwise name the session_cookie")
+	case r.Email != nil && r.JSON == nil:
+		return errors.New("email is read from a JSON answer: it stands beside `json`")
 	}
 	return nil
 }
@@ -115,14 +119,21 @@ func (r Reader) readJSON(a outbound.Answer) (answer, error) {
 		return answer{}, identity.ErrNobody // a page to log in, with status 200
 	}
 	user, err := nameAt(*r.JSON, a.Body)
-	if err != nil || user == "" || r.Session == nil {
-		return answer{user: user}, err
+	who := answer{user: user}
+	if err != nil || user == "" {
+		return who, err
 	}
-	session, err := nameAt(*r.Session, a.Body)
-	if err == nil && session == "" {
+	if r.Email != nil {
+		// Whatever else stands there is no address, and the name is one all the same.
+		who.email, _ = nameAt(*r.Email, a.Body)
+	}
+	if r.Session == nil {
+		return who, nil
+	}
+	if who.session, err = nameAt(*r.Session, a.Body); err == nil && who.session == "" {
 		err = errSession
 	}
-	return answer{user: user, session: session}, err
+	return who, err
 }
 
 func nameAt(p identity.Pointer, document []byte) (string, error) {

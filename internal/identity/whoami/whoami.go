@@ -104,6 +104,7 @@ type Options struct {
 type Who struct {
 	User    string
 	Session string // tells the user's sessions apart; "" where they are not known
+	Email   string // "" where the answer has none
 }
 
 // errNoSession tells of somebody whom the application knows by something other
@@ -214,7 +215,7 @@ func (s *Source) identify(r *http.Request, as Asked) (Who, answer, error) {
 	if session == "" {
 		session = a.session
 	}
-	return Who{User: a.user, Session: session}, a, nil
+	return Who{User: a.user, Session: session, Email: a.email}, a, nil
 }
 
 // around is what is sent with the credentials: the answer must hold for this
