@@ -15,21 +15,40 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
-// Sender hands texts over for delivery to telephones. It is the interface of guest
-// modules in the namespace step_up.senders.
+// Sender hands texts over for delivery. It is the interface of guest modules in the
+// namespace step_up.senders.
 //
-// Send is given a number in the form of E.164, such as +4915112345678, and the text
-// as it is to be read, which has a code in it. Nil means that whoever delivers it
+// Send is given a number in the form of E.164, such as +4915112345678 (or a mail
+// address, see [AddressSender]), and the text as it is to be read, which has a code
+// in it. Nil means that whoever delivers it
 // took it over; an error means that it surely or possibly was not taken. Send must
 // return soon after ctx has ended. It is called concurrently. It may try again by
 // itself, but not after it returned, and never sends a text to anybody else.
 //
-// Neither the number nor the text may be logged, or stand in the error: a code in a
+// Neither the recipient nor the text may be logged, or stand in the error: a code in a
 // log is a code that others can use. Errors of the net/http client quote the URL,
 // and mail servers quote the recipient.
 type Sender interface {
 	Send(ctx context.Context, to, text string) error
 }
+
+// AddressSender is a Sender that can send to mail addresses: what sends codes by mail
+// must be one. Where ToAddresses is true, Send is given an address of plain ASCII
+// such as alice@example.com, and never a number; otherwise a number, and never an
+// address. It is constant once the module is provisioned.
+type AddressSender interface {
+	Sender
+	ToAddresses() bool
+}
+
+// recipients are what a sender is to send to.
+type recipients bool
+
+// The recipients.
+const (
+	toNumbers   recipients = false
+	toAddresses recipients = true
+)
 
 // maxSending bounds a call of a guest that does not heed its context's own end.
 const maxSending = 30 * time.Second
@@ -44,6 +63,9 @@ var (
 	errNoSender = errors.New("sms needs a sender: write `sender webhook https://sms.example.com/send`, `sender smtp mail.example.com:587`, or for trying out `sender file PATH`")
 	// errNoSMS tells of a sender for which no countries are said.
 	errNoSMS = errors.New("sms_sender is said without sms: say there to which countries texts may go")
+	// errToAddresses and errToNumbers tell of a sender that sends elsewhere.
+	errToAddresses = errors.New("the sender of sms sends to mail addresses: under sms, write `to {number}@sms.example.com`")
+	errToNumbers   = errors.New("the sender of email sends to phone numbers: write `sender smtp mail.example.com:587` with `to {email}`")
 )
 
 // checkSender holds the sender against the settings that go with it.
@@ -62,15 +84,36 @@ func (a *App) loadSender(ctx caddy.Context) (Sender, error) {
 	if err := checkSender(a.SMS, a.SenderRaw); err != nil || a.SMS == nil {
 		return nil, err
 	}
-	module, err := ctx.LoadModule(a, "SenderRaw")
+	return a.loadGuest(ctx, "SenderRaw", "sms", toNumbers)
+}
+
+// loadGuest makes the sender of the field, which has to send to the recipients of the
+// setting that it belongs to.
+func (a *App) loadGuest(ctx caddy.Context, field, setting string, to recipients) (Sender, error) {
+	module, err := ctx.LoadModule(a, field)
 	if err != nil {
-		return nil, fmt.Errorf("loading sms sender: %w", err)
+		return nil, fmt.Errorf("loading %s sender: %w", setting, err)
 	}
 	s, ok := module.(Sender)
 	if !ok {
-		return nil, fmt.Errorf("loading sms sender: %T is no sender", module)
+		return nil, fmt.Errorf("loading %s sender: %T is no sender", setting, module)
+	}
+	if err := checkRecipients(s, to); err != nil {
+		return nil, fmt.Errorf("loading %s sender: %w", setting, err)
 	}
 	return guarded{s}, nil
+}
+
+// checkRecipients refuses a sender that sends to others than the setting is for.
+func checkRecipients(s Sender, to recipients) error {
+	a, can := s.(AddressSender)
+	switch mails := recipients(can && a.ToAddresses()); {
+	case mails == to:
+		return nil
+	case mails == toAddresses:
+		return errToAddresses
+	}
+	return errToNumbers
 }
 
 // guarded is a guest's sender held to the contract: others wrote it.
@@ -94,12 +137,15 @@ func (g guarded) Send(ctx context.Context, to, text string) (err error) {
 	return nil
 }
 
-// quotes tells whether an error repeats the number, or a word of the text that has
+// quotes tells whether an error repeats the recipient, or a word of the text that has
 // a digit in it, as codes have. It is a net below the contract, not the contract:
 // what is encoded slips through.
 func quotes(message, to, text string) bool {
 	digits := strings.TrimPrefix(to, "+")
 	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if strings.Contains(message, to) {
+		return true
+	}
 	for _, word := range append(words, digits[max(0, len(digits)-7):]) {
 		if len(word) >= 4 && strings.ContainsFunc(word, unicode.IsDigit) && strings.Contains(message, word) {
 			return true
@@ -110,7 +156,7 @@ func quotes(message, to, text string) bool {
 
 // Interface guards
 var (
-	_ Sender = (*senders.Webhook)(nil)
-	_ Sender = (*senders.SMTP)(nil)
-	_ Sender = (*senders.File)(nil)
+	_ Sender        = (*senders.Webhook)(nil)
+	_ AddressSender = (*senders.SMTP)(nil)
+	_ Sender        = (*senders.File)(nil)
 )

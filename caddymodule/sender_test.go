@@ -120,6 +120,7 @@ func TestSenderRefused(t *testing.T) {
 		"no path":          {"file {env.TEST_SMS_NONE}", "TEST_SMS_NONE"},
 		"no password":      {"smtp mail.example.com:587 {\n" + mailTo + "auth a {env.TEST_SMS_NONE}\n}", "TEST_SMS_NONE"},
 		"no authority":     {"smtp mail.example.com:587 {\n" + mailTo + "ca_file /nowhere.pem\n}", "/nowhere.pem"},
+		"to addresses":     {"smtp mail.example.com:587 {\nfrom a@example.com\nto {email}\n}", "sends to mail addresses"},
 		"no certificate":   {"smtp mail.example.com:587 {\n" + mailTo + "ca_file " + open + "\n}", "no certificate"},
 	} {
 		err := b.TryLoad(b.config(withSMS(tt.sender), protectAdmin, ""))

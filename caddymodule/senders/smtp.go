@@ -21,8 +21,8 @@ func init() {
 	caddy.RegisterModule(SMTP{})
 }
 
-// SMTP mails each text, to a gateway between mail and telephones or to
-// wherever mail is read.
+// SMTP mails each text: to a gateway between mail and telephones, or under email to
+// the person's own address.
 //
 // The way to the server is encrypted: from the first byte on port 465, by STARTTLS
 // on others, on this machine not at all. A server that does not offer STARTTLS is
@@ -36,11 +36,12 @@ type SMTP struct {
 
 	// To is the recipient's address, in which {number} stands for the digits
 	// of the number with its country code and without the plus, as in
-	// {number}@sms.example.com. Required. It may leave {number} to Subject.
+	// {number}@sms.example.com. It may leave {number} to Subject. Under email it
+	// is {email}, which stands for the address to which the code goes. Required.
 	To string `json:"to"`
 
 	// Subject of the mails, in plain ASCII; {number} as in To. Some gateways
-	// send it along. Default: none.
+	// send it along. Default: none; with a To of {email}, "Your code".
 	Subject string `json:"subject,omitempty"`
 
 	// Username signs in with AUTH PLAIN. Default: no signing in.
@@ -89,7 +90,7 @@ func (SMTP) CaddyModule() caddy.ModuleInfo {
 //
 //	smtp HOST:PORT {
 //		from    ADDRESS
-//		to      ADDRESS
+//		to      ADDRESS | {email}
 //		subject TEXT
 //		auth    NAME {env.NAME} | {file./path}
 //		tls     starttls | implicit
@@ -98,7 +99,8 @@ func (SMTP) CaddyModule() caddy.ModuleInfo {
 //		allow_plain_text
 //	}
 //
-// from and to are required, and {number} in one of to and subject.
+// from and to are required. Under sms {number} is required in one of to and subject,
+// under email to is {email}.
 func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()
@@ -215,6 +217,9 @@ func readCertificates(path string) (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+// ToAddresses reports whether to is {email}.
+func (s *SMTP) ToAddresses() bool { return s.To == sender.EmailPlace }
 
 // Send mails a text.
 func (s *SMTP) Send(ctx context.Context, to, text string) error {

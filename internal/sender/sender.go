@@ -1,5 +1,5 @@
-// Package sender hands short texts over for delivery to telephones: to a webhook,
-// to a mail server, or to a file for trying out.
+// Package sender hands short texts over for delivery: to telephones by a webhook, a
+// mail server, or a file for trying out; and to mail addresses by a mail server.
 //
 //	w, err := sender.NewWebhook(sender.WebhookOptions{URL: "https://sms.example.com/", Secret: secret})
 //	err = w.Send(ctx, "+4915112345678", "123456 is your code")
@@ -33,19 +33,34 @@ const (
 )
 
 var (
+	// ErrAddress reports a recipient that is not one plain mail address.
+	ErrAddress = errors.New("the recipient is not one plain mail address")
 	// ErrNumber tells that the number is not in the form of E.164.
 	ErrNumber = errors.New("the number is not written as + and 7 to 15 digits")
 	// ErrText tells that the text is empty, too long, or no text.
 	ErrText = errors.New("the text is empty, longer than 1600 bytes, or no UTF-8")
 )
 
-// check holds a message against the limits. What it lets through cannot break out
-// of a mail address or a header.
+// check checks a message to a number against the limits. What it lets through cannot
+// break out of a mail address or a header.
 func check(to, text string) error {
+	if err := checkNumber(to); err != nil {
+		return err
+	}
+	return checkText(text)
+}
+
+// checkNumber checks the form of a number.
+func checkNumber(to string) error {
 	digits, plus := strings.CutPrefix(to, "+")
 	if !plus || len(digits) < minDigits || len(digits) > maxDigits || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
 		return ErrNumber
 	}
+	return nil
+}
+
+// checkText checks a text against the limits.
+func checkText(text string) error {
 	if text == "" || len(text) > MaxText || !utf8.ValidString(text) || strings.ContainsFunc(text, isControl) {
 		return ErrText
 	}

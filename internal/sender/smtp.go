@@ -39,6 +39,14 @@ const (
 // without the plus.
 const NumberPlace = "{number}"
 
+// EmailPlace stands in SMTPOptions.To, alone, for the mail address to which a text
+// is sent.
+const EmailPlace = "{email}"
+
+// defaultSubject is that of a mail to a person, which without one looks like what
+// nobody wants to read.
+const defaultSubject = "Your code"
+
 // submissions is the port that is encrypted from the first byte.
 const submissions = 465
 
@@ -50,7 +58,8 @@ type SMTPOptions struct {
 	// Server is a host and a port, such as mail.example.com:587.
 	Server string
 	// From is the sender's address, To the recipient's. NumberPlace in To or
-	// Subject stands for the number; one of them must have it.
+	// Subject stands for the number; one of them must have it. A To of EmailPlace
+	// sends to mail addresses, and to no number.
 	From, To, Subject string
 	// Username and Password sign in with AUTH PLAIN (RFC 4616). Both empty:
 	// there is no signing in.
@@ -81,11 +90,11 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	if !isAddress(o.From) {
 		return nil, errors.New("smtp must be told whom mails are from: write `from step-up@example.com`, a bare address of plain characters")
 	}
-	if !isAddress(strings.ReplaceAll(o.To, NumberPlace, "4915112345678")) {
-		return nil, errors.New("smtp must be told where mails go: write `to {number}@sms.example.com`, a bare address in which {number} stands for the digits")
+	if err := o.checkPlaces(); err != nil {
+		return nil, err
 	}
-	if !strings.Contains(o.To, NumberPlace) && !strings.Contains(o.Subject, NumberPlace) {
-		return nil, errors.New("neither to nor subject has {number} in it, so that all texts would go to one place and nobody could tell for whom they are: write `to {number}@sms.example.com`")
+	if o.To == EmailPlace && o.Subject == "" {
+		o.Subject = defaultSubject
 	}
 	if len(o.Subject) > 100 || strings.ContainsFunc(o.Subject, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return nil, errors.New("subject has at most 100 plain characters; codes are in the text, never in the subject")
@@ -114,6 +123,24 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	return &SMTP{o: o, host: host, port: int(port)}, nil
 }
 
+// checkPlaces refuses settings by which a mail would not go to the one for whom it
+// is.
+func (o *SMTPOptions) checkPlaces() error {
+	if o.To == EmailPlace {
+		if strings.Contains(o.Subject, NumberPlace) {
+			return errors.New("subject has {number} in it, but `to {email}` sends to mail addresses: take {number} out")
+		}
+		return nil
+	}
+	if !isAddress(strings.ReplaceAll(o.To, NumberPlace, "4915112345678")) {
+		return errors.New("smtp must be told where mails go: write `to {number}@sms.example.com`, a bare address in which {number} stands for the digits")
+	}
+	if !strings.Contains(o.To, NumberPlace) && !strings.Contains(o.Subject, NumberPlace) {
+		return errors.New("neither to nor subject has {number} in it, so that all texts would go to one place and nobody could tell for whom they are: write `to {number}@sms.example.com`")
+	}
+	return nil
+}
+
 // isAddress tells of a bare address in ASCII without quoting: whatever a number is
 // put into stays one address, and needs no extension of a server.
 func isAddress(s string) bool {
@@ -123,12 +150,19 @@ func isAddress(s string) bool {
 	})
 }
 
+// ToAddresses reports whether texts are sent to mail addresses in place of numbers.
+func (s *SMTP) ToAddresses() bool { return s.o.To == EmailPlace }
+
 // Send mails a text.
 func (s *SMTP) Send(ctx context.Context, to, text string) error {
-	if err := check(to, text); err != nil {
+	recipient, subject, err := s.addressed(to)
+	if err == nil {
+		err = checkText(text)
+	}
+	if err != nil {
 		return err
 	}
-	message, err := s.message(strings.TrimPrefix(to, "+"), text)
+	message, err := s.message(recipient, subject, text)
 	if err != nil {
 		return errors.New("writing mail: an address is not accepted") // err quotes it
 	}
@@ -146,8 +180,27 @@ func (s *SMTP) Send(ctx context.Context, to, text string) error {
 	return fmt.Errorf("sending by mail: %w", err)
 }
 
+// addressed returns the recipient's address and the subject of a mail for a number,
+// or for an address.
+func (s *SMTP) addressed(to string) (recipient, subject string, err error) {
+	if s.ToAddresses() {
+		if len(to) > maxAddress || !isAddress(to) {
+			return "", "", ErrAddress
+		}
+		return to, s.o.Subject, nil
+	}
+	if err := checkNumber(to); err != nil {
+		return "", "", err
+	}
+	digits := strings.TrimPrefix(to, "+")
+	return strings.ReplaceAll(s.o.To, NumberPlace, digits), strings.ReplaceAll(s.o.Subject, NumberPlace, digits), nil
+}
+
+// maxAddress is the longest mail address, in octets (RFC 5321 section 4.5.3.1.3).
+const maxAddress = 254
+
 // message writes the mail.
-func (s *SMTP) message(digits, text string) (*gomail.Msg, error) {
+func (s *SMTP) message(recipient, subject, text string) (*gomail.Msg, error) {
 	// Quoted-printable leaves a short text of plain letters as it is, for
 	// gateways that do not decode. The library's 7bit says one thing in the
 	// header and does another.
@@ -155,11 +208,11 @@ func (s *SMTP) message(digits, text string) (*gomail.Msg, error) {
 	if err := m.From(s.o.From); err != nil {
 		return nil, err
 	}
-	if err := m.To(strings.ReplaceAll(s.o.To, NumberPlace, digits)); err != nil {
+	if err := m.To(recipient); err != nil {
 		return nil, err
 	}
-	if s.o.Subject != "" {
-		m.Subject(strings.ReplaceAll(s.o.Subject, NumberPlace, digits))
+	if subject != "" {
+		m.Subject(subject)
 	}
 	m.SetDate()
 	_, domain, _ := strings.Cut(s.o.From, "@")

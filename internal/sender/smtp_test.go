@@ -259,6 +259,52 @@ func TestSMTPSubject(t *testing.T) {
 	}
 }
 
+// TestSMTPToAddresses: the recipient is the address that was asked for and no other,
+// and no number is taken for one.
+func TestSMTPToAddresses(t *testing.T) {
+	roots, certificate := authority(t)
+	p := newPostOffice(t, kind{tls: &tls.Config{Certificates: []tls.Certificate{certificate}}})
+	s := mailer(t, p.addr, func(o *SMTPOptions) { o.To, o.RootCAs = EmailPlace, roots })
+	if err := s.Send(t.Context(), "alice+bank@example.com", text); err != nil || !s.ToAddresses() {
+		t.Fatal(err)
+	}
+	if l := p.letters()[0]; l.to != "alice+bank@example.com" || l.from != "step-up@example.com" || !l.encrypted || l.header.Get("Subject") != "Your code" || strings.TrimSpace(l.body) != text {
+		t.Errorf("%+v", l)
+	}
+	for _, to := range []string{
+		"", number, "alice", "alice@", "@example.com", "alice@example.com,bob@example.com", "alice@example.com bob@example.com", "Alice <alice@example.com>",
+		"alice@example.com\r\nBcc: bob@example.com", "alice@example.com>\r\nRCPT TO:<bob@example.com", "alice@example.com\n", "alicé@example.com",
+		`"a b"@example.com`, strings.Repeat("a", 250) + "@example.com", "{email}",
+	} {
+		if err := s.Send(t.Context(), to, text); !errors.Is(err, ErrAddress) || to != "" && to != "alice" && strings.Contains(err.Error(), to) {
+			t.Errorf("%q: %v", to, err)
+		}
+	}
+	if err := s.Send(t.Context(), "alice@example.com", "a\r\nb"); !errors.Is(err, ErrText) {
+		t.Error(err)
+	}
+	if n := len(p.letters()); n != 1 {
+		t.Errorf("%d mails", n)
+	}
+	numbers := mailer(t, p.addr, nil)
+	if err := numbers.Send(t.Context(), "alice@example.com", text); !errors.Is(err, ErrNumber) || numbers.ToAddresses() {
+		t.Error(err)
+	}
+	refusing := newPostOffice(t, kind{refuse: refuseAt("rcpt")})
+	err := mailer(t, refusing.addr, func(o *SMTPOptions) { o.To = EmailPlace }).Send(t.Context(), "alice@example.com", text)
+	if err == nil || strings.Contains(err.Error(), "alice") || strings.Contains(err.Error(), "481632") {
+		t.Errorf("%v", err)
+	}
+	for _, to := range []string{"{email}@example.com", "{number}", "{email}{number}@example.com", "a@{email}"} {
+		if _, err := NewSMTP(SMTPOptions{Server: "mail.example.com:587", From: "a@example.com", To: to, Subject: "{number}"}); err == nil {
+			t.Errorf("%s is accepted", to)
+		}
+	}
+	if _, err := NewSMTP(SMTPOptions{Server: "mail.example.com:587", From: "a@example.com", To: EmailPlace, Subject: "for {number}"}); err == nil {
+		t.Error("a number in the subject is accepted")
+	}
+}
+
 // TestSMTPConcurrent sends many at once, each to its own number.
 func TestSMTPConcurrent(t *testing.T) {
 	p := newPostOffice(t, kind{})
