@@ -123,15 +123,11 @@ func (s *Service) spendManage(ctx context.Context, db *records.DB, p Principal, 
 	if err != nil {
 		return store.Op{}, nil, err
 	}
-	row, err := db.ReadGrant(ctx, pass.Grant.Holder, pass.ID)
-	if errors.Is(err, records.ErrNotFound) || err == nil && len(row.Value.Spent) > 0 {
-		return store.Op{}, nil, ErrManageRequired
+	spend, err := db.MarkGrant(*pass.row, []byte(op)) // good once, so that Check read it
+	if errors.Is(err, records.ErrNotFound) {
+		err = ErrManageRequired
 	}
-	if err != nil {
-		return store.Op{}, nil, err
-	}
-	spend, err := db.MarkGrant(row, []byte(op))
-	return spend, &row.Value, err
+	return spend, &pass.row.Value, err
 }
 
 // change applies a change to p's account that needs a grant for the operation,

@@ -177,7 +177,7 @@ func (s *Service) vouch(ctx context.Context, p Principal, action grants.Action, 
 	if err != nil {
 		return pass, err
 	}
-	pass.Grant = live.Grant
+	pass.Grant, pass.row = live.Grant, live.Row
 	if err := pass.Grant.Vouch(action, today, &holder, now); err != nil {
 		return pass, err
 	}

@@ -36,6 +36,9 @@ type GrantRow struct {
 type Live struct {
 	Grant grants.Grant
 	Spent bool
+	// Row is the stored row, with its version, so that a one-time grant is spent
+	// without reading it again; nil if the grant came from the cache.
+	Row *Row[GrantRow]
 }
 
 // grantCache holds grants without pointers, so that a million of them cost the
@@ -93,10 +96,12 @@ func (c *grantCache) forgetAll() {
 }
 
 // keep puts a row into the cache if nothing of its shard changed since epoch. A
-// grant that is bound to one request is left to the store: it is for rules that
-// show a person what they approve, and would double the size of every row.
+// grant that is good for one request is left to the store: it is read once, and
+// whoever spends it needs all of its row. So is one that is bound to one request:
+// it is for rules that show a person what they approve, and would double the size
+// of every row.
 func (s *grantShard) keep(id *grants.ID, l *Live, epoch uint64, now time.Time) {
-	if l.Grant.Request != [32]byte{} {
+	if l.Grant.Use != grants.TimeBased || l.Grant.Request != [32]byte{} {
 		return
 	}
 	s.mu.Lock()
@@ -129,6 +134,7 @@ func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now ti
 	if l, err = row.Value.live(*h); err != nil {
 		return Live{}, err
 	}
+	l.Row = &row
 	s.keep(id, &l, epoch, now)
 	return l, nil
 }
@@ -167,9 +173,18 @@ func (db *DB) ReadGrant(ctx context.Context, h grants.Holder, id grants.ID) (Row
 	return db.grantRows.Get(ctx, h, id[:])
 }
 
+// IsCurrent reports whether the row is of the generation that is the current one.
+// A row that is kept for some time is to be asked again once it was changed: a new
+// generation may have begun meanwhile, under which it is no longer good.
+func (db *DB) IsCurrent(row Row[GrantRow]) bool { return row.generation == db.Generation() }
+
 // MarkGrant is the op that sets or, with nil, clears a grant's spent mark, if
-// the row still is as it was read.
+// the row still is as it was read. It fails with [ErrNotFound] where a new
+// generation began since.
 func (db *DB) MarkGrant(row Row[GrantRow], spent []byte) (store.Op, error) {
+	if !db.IsCurrent(row) {
+		return store.Op{}, ErrNotFound
+	}
 	value := row.Value
 	value.Spent = spent
 	return db.grantRows.Update(row, value, time.Unix(0, value.Expires))

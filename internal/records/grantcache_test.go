@@ -188,7 +188,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for range maxShardRows + 5000 {
 		var id grants.ID
 		rand.Read(id[:])
-		s.keep(&id, &Live{Grant: grants.Grant{Expires: expires}}, 0, noon)
+		s.keep(&id, &Live{Grant: grants.Grant{Use: grants.TimeBased, Expires: expires}}, 0, noon)
 	}
 	if s.rows.n > maxShardRows || s.rows.n < maxShardRows/2 {
 		t.Errorf("%d rows, at most %d", s.rows.n, maxShardRows)
@@ -198,7 +198,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for range 2 * maxShardRows {
 		var id grants.ID
 		rand.Read(id[:])
-		s.keep(&id, &Live{Grant: grants.Grant{Expires: later.UnixNano() - 1}}, 0, later)
+		s.keep(&id, &Live{Grant: grants.Grant{Use: grants.TimeBased, Expires: later.UnixNano() - 1}}, 0, later)
 	}
 	if s.rows.n > 2000 {
 		t.Errorf("%d dead rows pile up", s.rows.n)
@@ -218,8 +218,8 @@ func TestCachedGrantHasNoPointers(t *testing.T) {
 	}
 }
 
-// A cached grant is the stored one, to the last field; what is bound to one
-// request is never cached.
+// A cached grant is the stored one, to the last field; what is good for one request
+// or bound to one is never cached.
 func TestCachedGrantIsTheStoredOne(t *testing.T) {
 	db, h := open(t), grants.Holder{1}
 	for _, binding := range []grants.Binding{{}, {Session: [32]byte{7}}, {Request: [32]byte{8}}} {
@@ -251,13 +251,17 @@ func TestCachedGrantIsTheStoredOne(t *testing.T) {
 					}
 					want := Live{Grant: g, Spent: spent != nil}
 					for range 2 {
-						if got, err := db.Grant(t.Context(), &h, &id, noon); err != nil || got != want {
+						got, err := db.Grant(t.Context(), &h, &id, noon)
+						if got.Row != nil && got.Row.Version <= row.Version {
+							t.Fatalf("version %d of the row, after %d", got.Row.Version, row.Version)
+						}
+						if got.Row = nil; err != nil || got != want {
 							t.Fatalf("%+v, want %+v: %v", got, want, err)
 						}
 					}
 					var got Live
 					cached := db.grants.shard(&id).rows.get(&id, &got)
-					if bound := binding.Request != [32]byte{}; cached == bound || cached && got != want {
+					if once := use == grants.OneTimeUse || binding.Request != [32]byte{}; cached == once || cached && got != want {
 						t.Fatalf("cached %v: %+v, want %+v", cached, got, want)
 					}
 				}
@@ -292,7 +296,7 @@ func BenchmarkCacheMemory(b *testing.B) {
 			for range n {
 				var id grants.ID
 				rand.Read(id[:])
-				c.shard(&id).keep(&id, &Live{Grant: grants.Grant{Expires: expires}}, 0, noon)
+				c.shard(&id).keep(&id, &Live{Grant: grants.Grant{Use: grants.TimeBased, Expires: expires}}, 0, noon)
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
