@@ -26,6 +26,7 @@ import (
 var (
 	connections = flag.Int("connections", 16, "keep-alive connections")
 	rounds      = flag.Int("rounds", 11, "interleaved rounds of each")
+	pairs       = flag.Int("pairs", 31, "interleaved rounds of a route and a plain one of the same process")
 	seconds     = flag.Duration("time", 2*time.Second, "length of a round")
 	users       = flag.Int("users", 1000, "users enrolled for the memory figure")
 	starting    = flag.Int("start", 0, "instead of all that, measure a start with so many accounts and grants")
@@ -85,18 +86,25 @@ func (b *bench) all() error {
 	if *starting > 0 {
 		return b.started(up, *starting)
 	}
-	gate, plain := freePort(), freePort()
-	if _, err := b.start("gateway", gateFile, gate, up); err != nil {
+	gate, plain, beside := freePort(), freePort(), freePort()
+	g, err := b.start("gateway", gateFile+strings.ReplaceAll(plainSite, "PORT", beside), gate, up)
+	if err != nil {
 		return err
 	}
-	if _, err := b.start("plain", plainFile, plain, up); err != nil {
+	p, err := b.start("plain", plainOptions+plainSite, plain, up)
+	if err != nil {
 		return err
 	}
 	cookie, err := stepUp(gate, "bench", "VIEW")
 	if err != nil {
 		return err
 	}
-	if err := throughput(gate, plain, cookie); err != nil {
+	through := target{gate, g.Process.Pid}
+	if err := throughput(through, target{plain, p.Process.Pid}, cookie); err != nil {
+		return err
+	}
+	pin(g.Process.Pid)
+	if err := besidePlain(through, target{beside, g.Process.Pid}, cookie); err != nil {
 		return err
 	}
 	if err := redemption(gate); err != nil {
@@ -149,7 +157,7 @@ http://:PORT {
 }
 `
 
-const plainFile = `{
+const plainOptions = `{
 	admin off
 	persist_config off
 	auto_https off
@@ -157,7 +165,9 @@ const plainFile = `{
 		level ERROR
 	}
 }
-http://:PORT {
+`
+
+const plainSite = `http://:PORT {
 	bind 127.0.0.1
 	vars user {http.request.header.X-Bench-User}
 	reverse_proxy UPSTREAM
@@ -221,7 +231,7 @@ func (b *bench) memory(up string) error {
 	if err != nil {
 		return err
 	}
-	p, err := b.start("plain", plainFile, plain, up)
+	p, err := b.start("plain", plainOptions+plainSite, plain, up)
 	if err != nil {
 		return err
 	}

@@ -6,14 +6,20 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// throughput sends the same requests through both, in turn.
-func throughput(gate, plain, cookie string) error {
+// throughput sends the same requests through the gateway and through plain Caddy,
+// in turn.
+func throughput(gate, plain target, cookie string) error {
 	var ratios, gates, plains []float64
 	for i := range *rounds + 1 {
 		g, err := load(gate, cookie)
@@ -27,11 +33,43 @@ func throughput(gate, plain, cookie string) error {
 		if i == 0 {
 			continue // warm-up
 		}
-		ratios, gates, plains = append(ratios, g/p), append(gates, g), append(plains, p)
+		ratios, gates, plains = append(ratios, g.rate/p.rate), append(gates, g.rate), append(plains, p.rate)
 	}
-	fmt.Printf("end to end        %.0f requests/s, plain reverse_proxy %.0f, ratio %.3f (%.3f to %.3f), %d connections, %d rounds of %s\n",
-		median(gates), median(plains), median(ratios), slices.Min(ratios), slices.Max(ratios), *connections, *rounds, *seconds)
+	fmt.Printf("end to end        %.0f requests/s, plain Caddy %.0f, ratio %s, %d connections, %d rounds of %s\n",
+		median(gates), median(plains), quartiles(ratios), *connections, *rounds, *seconds)
 	return nil
+}
+
+// besidePlain compares a route of the gateway with a plain one of the same
+// process, and that with itself: the difference of the latter is what the
+// measurement is worth.
+func besidePlain(gate, plain target, cookie string) error {
+	var rates, times, rates2, times2 []float64
+	for i := range *pairs + 1 {
+		var got [3]loaded
+		for j, at := range []target{plain, gate, plain} {
+			var err error
+			if got[j], err = load(at, cookie); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			continue // warm-up
+		}
+		// Between two that are alike, so that a drift is nobody's.
+		rate, busy := (got[0].rate+got[2].rate)/2, (got[0].busy+got[2].busy)/2
+		rates, times = append(rates, got[1].rate/rate), append(times, got[1].busy/busy)
+		rates2, times2 = append(rates2, got[2].rate/got[0].rate), append(times2, got[2].busy/got[0].busy)
+	}
+	fmt.Printf("in one process    requests/s of a plain route %s, processor's time for each %s, %d rounds of %s\n", quartiles(rates), quartiles(times), *pairs, *seconds)
+	fmt.Printf("plain to plain    requests/s %s, processor's time for each %s\n", quartiles(rates2), quartiles(times2))
+	return nil
+}
+
+// quartiles writes the median and the quartiles.
+func quartiles(x []float64) string {
+	x = slices.Sorted(slices.Values(x))
+	return fmt.Sprintf("%.3f (%.3f to %.3f)", x[len(x)/2], x[len(x)/4], x[len(x)*3/4])
 }
 
 func median(x []float64) float64 {
@@ -46,9 +84,25 @@ func viewing(port, user, cookie string) string {
 		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", port, user, cookie)
 }
 
-// load gives the requests/s of one round.
-func load(port, cookie string) (float64, error) {
-	request := viewing(port, "bench", cookie)
+// target is a site to send requests to.
+type target struct {
+	port string
+	pid  int
+}
+
+// loaded is what one round has shown.
+type loaded struct {
+	rate float64 // requests/s
+	busy float64 // seconds of the processor for a request, without those of children
+}
+
+// load sends requests for one round.
+func load(at target, cookie string) (loaded, error) {
+	request := viewing(at.port, "bench", cookie)
+	before, err := busy(at.pid)
+	if err != nil {
+		return loaded{}, err
+	}
 	var (
 		done  sync.WaitGroup
 		count atomic.Int64
@@ -59,7 +113,7 @@ func load(port, cookie string) (float64, error) {
 		done.Add(1)
 		go func() {
 			defer done.Done()
-			n, err := hammer(port, request, stop)
+			n, err := hammer(at.port, request, stop)
 			count.Add(n)
 			if err != nil {
 				fail.Store(&err)
@@ -68,9 +122,47 @@ func load(port, cookie string) (float64, error) {
 	}
 	done.Wait()
 	if err := fail.Load(); err != nil {
-		return 0, *err
+		return loaded{}, *err
 	}
-	return float64(count.Load()) / seconds.Seconds(), nil
+	after, err := busy(at.pid)
+	n := float64(count.Load())
+	return loaded{rate: n / seconds.Seconds(), busy: (after - before).Seconds() / n}, err
+}
+
+// busy is how long a process was on processors, on Linux.
+func busy(pid int) (time.Duration, error) {
+	var total time.Duration
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it ended
+		}
+		var ran int64
+		fmt.Sscan(string(text), &ran)
+		total += time.Duration(ran)
+	}
+	return total, nil
+}
+
+// pin gives the process of a server one processor, and this one the others, where
+// taskset is there: what both would take of each other's is measured otherwise.
+func pin(pid int) {
+	if runtime.NumCPU() < 2 {
+		return
+	}
+	for _, of := range []struct {
+		pid  int
+		cpus string
+	}{{pid, "0"}, {os.Getpid(), fmt.Sprintf("1-%d", runtime.NumCPU()-1)}} {
+		if err := exec.Command("taskset", "-a", "-c", "-p", of.cpus, strconv.Itoa(of.pid)).Run(); err != nil {
+			fmt.Println("not pinned:", err)
+			return
+		}
+	}
 }
 
 func hammer(port, request string, stop time.Time) (n int64, err error) {
