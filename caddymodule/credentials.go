@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -85,19 +86,33 @@ func (c *carried) look(names []string) error {
 }
 
 // check refuses credentials outside the body that were not vouched for.
-func (c *carried) check(r *http.Request, original string, vouched []Credential) error {
-	if original != "" {
-		return c.places.Check(r, vouched, original)
+func (c *carried) check(r *http.Request, sent gate.Sent, vouched []Credential) error {
+	var room [1]string
+	targets := room[:0]
+	if sent.Original != "" {
+		targets = append(targets, sent.Original)
 	}
-	return c.places.Check(r, vouched)
+	if sent.Bare {
+		return c.places.CheckBare(r, vouched, targets...)
+	}
+	return c.places.Check(r, vouched, targets...)
+}
+
+// headerNames are the names of headers that check and denied look for.
+func (c *carried) headerNames() identity.Filter {
+	names := c.places.HeaderNames()
+	if c.deny != nil {
+		names.AddAll(c.deny.places.HeaderNames())
+	}
+	return names
 }
 
 // denied refuses places outside the body that no request may have.
-func (c *carried) denied(r *http.Request, original string) error {
+func (c *carried) denied(r *http.Request, sent gate.Sent) error {
 	if c.deny == nil {
 		return nil
 	}
-	return asDenied(c.deny.check(r, original, nil))
+	return asDenied(c.deny.check(r, sent, nil))
 }
 
 // deniedInBody is denied for the body.

@@ -186,6 +186,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Rules:          rules,
 		Ceremony:       app.service,
 		Identify:       h.identifyRequest,
+		Credentials:    h.carried.headerNames(),
 		Server:         facts.Server{},
 		AllowPlainHTTP: app.AllowPlainHTTP,
 		WithReading:    withReading,

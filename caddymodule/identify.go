@@ -17,12 +17,12 @@ import (
 // credential which the identity source's answer does not stand for is refused,
 // since the application may act as that other user (S21).
 //
-// original is the target as the client sent it, where it was rewritten.
-func (h *Handler) identifyRequest(r *http.Request, original string) (ceremony.Principal, error) {
-	if err := h.carried.denied(r, original); err != nil {
+// sent is what the gate knows of the request.
+func (h *Handler) identifyRequest(r *http.Request, sent gate.Sent) (ceremony.Principal, error) {
+	if err := h.carried.denied(r, sent); err != nil {
 		return ceremony.Principal{}, h.unvouched(r, err)
 	}
-	p, who, err := h.identify(r, original)
+	p, who, err := h.identify(r, sent)
 	if err != nil {
 		return p, err
 	}
@@ -47,7 +47,7 @@ func (h *Handler) identifyRequest(r *http.Request, original string) (ceremony.Pr
 // identify asks the identity source, and returns the subject in the form in which
 // it is kept. Bodies are not looked into: those of the gateway's own pages never
 // reach the application.
-func (h *Handler) identify(r *http.Request, original string) (p ceremony.Principal, who Identity, err error) {
+func (h *Handler) identify(r *http.Request, sent gate.Sent) (p ceremony.Principal, who Identity, err error) {
 	if len(r.Header["Authorization"]) > 1 {
 		// Caddy reads the first, the application maybe the last (S21).
 		return p, who, ErrAmbiguous
@@ -61,7 +61,7 @@ func (h *Handler) identify(r *http.Request, original string) (p ceremony.Princip
 	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
 		return p, who, ErrNobody // somebody, but not of this tenant
 	}
-	if err := h.carried.check(r, original, who.Vouched); err != nil {
+	if err := h.carried.check(r, sent, who.Vouched); err != nil {
 		return p, who, h.unvouched(r, err)
 	}
 	user, err := h.form(who.Subject.User)

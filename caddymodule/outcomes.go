@@ -55,7 +55,7 @@ func (h *Handler) portalFailed(_ context.Context, err error) {
 // in front that adds where the person is.
 func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error) {
 	original, _ := facts.OriginalTarget(r)
-	p, who, err := h.identify(r, original)
+	p, who, err := h.identify(r, gate.Sent{Original: original})
 	if err != nil {
 		return p, err
 	}

@@ -35,7 +35,7 @@ func BenchmarkPass(b *testing.B) {
 	} {
 		g, err := gate.New(gate.Options{
 			Tenant: ceremonytest.Tenant, Ceremony: w.Service, Rules: rules,
-			Identify: func(*http.Request, string) (ceremony.Principal, error) {
+			Identify: func(*http.Request, gate.Sent) (ceremony.Principal, error) {
 				return ceremony.Principal{Subject: grants.Subject{User: "alice"}}, nil
 			},
 			Server: server{},

@@ -205,9 +205,9 @@ func TestS23NoBodyBeforeTheWebSocketIsOpen(t *testing.T) {
 	}
 	s := newSite(t, func(o *gate.Options) {
 		o.Rules[1].Fields, o.Rules[1].Match = []readings.Field{field}, below("/transfer")
-		o.Identify = func(r *http.Request, original string) (ceremony.Principal, error) {
+		o.Identify = func(r *http.Request, sent gate.Sent) (ceremony.Principal, error) {
 			_, _ = io.Copy(io.Discard, r.Body) // as the search for an access_token does
-			return identify(r, original)
+			return identify(r, sent)
 		}
 	})
 	for target, granted := range map[string]bool{"/admin": true, "/transfer?op=x": false, "/other": false} {

@@ -60,7 +60,7 @@ type Reading struct {
 // Explain tells what the gate would decide of a request. It identifies nobody,
 // begins and spends nothing.
 func (g *Gate) Explain(r *http.Request) Explanation {
-	r, sent := scrub(r, g.upgrades)
+	r, sent := scrub(r, g.upgrades, &noNames)
 	original, _ := g.o.Server.Original(r)
 	if refusal := g.bars(r, cmp.Or(original, r.RequestURI), sent.channel); refusal != nil {
 		return Explanation{Outcome: string(refusal.code)}

@@ -148,9 +148,9 @@ func New(o Options) (*Gate, error) {
 // ServeHTTP lets a request through to next or answers it. It returns what next
 // returned, and nil where next was not called.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) error) error {
-	r, sent := scrub(r, g.upgrades)
+	r, sent := scrub(r, g.upgrades, &g.o.Credentials)
 	hinted := sent.hinted
-	v := visit{g: g, w: w, r: r, early: sent.early, next: next, channel: sent.channel, inside: r.Body}
+	v := visit{g: g, w: w, r: r, early: sent.early, bare: !sent.credential, next: next, channel: sent.channel, inside: r.Body}
 	v.original, _ = g.o.Server.Original(r)
 	if refusal := g.bars(r, v.asked(), sent.channel); refusal != nil {
 		v.refuse(refusal)

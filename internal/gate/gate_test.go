@@ -228,7 +228,7 @@ func TestS02OneAnswerForEveryBadGrant(t *testing.T) {
 // Another tenant's source is a failure of the configuration, not a pass.
 func TestS02Tenant(t *testing.T) {
 	s := newSite(t, func(o *gate.Options) {
-		o.Identify = func(*http.Request, string) (ceremony.Principal, error) {
+		o.Identify = func(*http.Request, gate.Sent) (ceremony.Principal, error) {
 			return ceremony.Principal{Subject: grants.Subject{Tenant: "other", User: "alice"}}, nil
 		}
 	})

@@ -130,7 +130,7 @@ func (v *visit) resume(c *claim) error {
 		v.refuse(refusal)
 		return nil
 	}
-	who, err := g.o.Identify(v.r, v.original)
+	who, err := g.o.Identify(v.r, Sent{Original: v.original})
 	if refusal := v.identified(&who, err); refusal != nil {
 		v.refuse(refusal)
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -20,9 +21,17 @@ import (
 // stored, and the session where the source has one. Tenant, browser and address
 // are the gate's to fill in. It is asked for matched requests only.
 //
-// original is the target as the client sent it, where it was rewritten; see
-// Server.Original.
-type Identify func(r *http.Request, original string) (ceremony.Principal, error)
+// sent is what the gate found on the way.
+type Identify func(r *http.Request, sent Sent) (ceremony.Principal, error)
+
+// Sent is what is known of a request as the client sent it.
+type Sent struct {
+	// Original is its target, where it was rewritten; see Server.Original.
+	Original string
+	// Bare reports that none of its header fields has a name that
+	// Options.Credentials may have.
+	Bare bool
+}
 
 // Rule protects one action. Rules are tried in order.
 type Rule struct {
@@ -91,6 +100,10 @@ type Options struct {
 	Rules    []Rule
 	Ceremony *ceremony.Service
 	Identify Identify
+	// Credentials are the names of header fields that Identify looks for in all
+	// requests, besides those that it reads by their names. The gate goes over all
+	// names anyway.
+	Credentials identity.Filter
 	// Server answers what only the server knows of a request.
 	Server Server
 	// AllowPlainHTTP serves protected requests over plain HTTP too.

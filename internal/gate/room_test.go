@@ -280,8 +280,8 @@ func TestS26BodiesReadToIdentifyAreBounded(t *testing.T) {
 	cookie := grantCookie(admin, s.token("alice", admin))
 	s.back.Store(s.newGate(func(o *gate.Options) {
 		o.Rules, o.Ceremony = []gate.Rule{{Demand: admin}}, s.Service
-		o.Identify = func(r *http.Request, original string) (ceremony.Principal, error) {
-			p, err := identify(r, original)
+		o.Identify = func(r *http.Request, sent gate.Sent) (ceremony.Principal, error) {
+			p, err := identify(r, sent)
 			if err != nil || r.ContentLength == 0 {
 				return p, err
 			}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
 
@@ -19,6 +20,8 @@ type sent struct {
 	early bool
 	// channel reports that the request may open one; see passage.
 	channel bool
+	// credential reports that the name of a header may be one that is looked for.
+	credential bool
 }
 
 // scrub deletes what a client may not send (S08): Step-Up-* headers, in every
@@ -30,11 +33,16 @@ type sent struct {
 //
 // It returns r itself, or a copy where the body is chunked: net/http sets the
 // trailers of such a body on its own request once the body was read.
-func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
+//
+// credentials are names of headers to tell of.
+func scrub(r *http.Request, upgrades map[string]bool, credentials *identity.Filter) (*http.Request, sent) {
 	var s sent
 	h := r.Header
 	var connection, upgrade []string
 	for name, values := range h {
+		if !s.credential && credentials.May(name) {
+			s.credential = true
+		}
 		if name == "" || !looked[name[0]] {
 			continue
 		}
@@ -83,12 +91,15 @@ func scrub(r *http.Request, upgrades map[string]bool) (*http.Request, sent) {
 	return r, s
 }
 
+// noNames is for those who look for no credential.
+var noNames identity.Filter
+
 // Scrub passes on a request that may reach an application without a Gate: without
 // what a client may not say to it, and without what could make more than one
 // request of it, but for WebSockets and the upgrades to further protocols, in
 // lower case.
 func Scrub(w http.ResponseWriter, r *http.Request, upgrades map[string]bool, next func(http.ResponseWriter, *http.Request) error) error {
-	r, s := scrub(r, upgrades)
+	r, s := scrub(r, upgrades, &noNames)
 	switch {
 	case r.Method == http.MethodConnect && !s.channel:
 		problem.Write(w, problem.Problem{Code: methodNotAllowed.code, Detail: methodNotAllowed.detail})

@@ -38,9 +38,9 @@ func TestS26NobodyIsRefusedBeforeTheBody(t *testing.T) {
 			{Demand: pay, Match: below("/form"), Fields: []readings.Field{form("op", "pay")}, Line: "c"},
 		}
 		known := o.Identify
-		o.Identify = func(r *http.Request, original string) (ceremony.Principal, error) {
+		o.Identify = func(r *http.Request, sent gate.Sent) (ceremony.Principal, error) {
 			asked++
-			return known(r, original)
+			return known(r, sent)
 		}
 	})
 	for _, tt := range []struct {

@@ -44,6 +44,8 @@ type visit struct {
 	apart bool
 	// early reports that the request came as early data.
 	early bool
+	// bare reports that no header has a name that may be a credential's.
+	bare bool
 	// observed are the observing rules that would have decided the request.
 	observed []*rule
 	// original is the target as the client sent it, where it was rewritten.

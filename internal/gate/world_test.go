@@ -144,7 +144,7 @@ func (s *site) options() gate.Options {
 
 var errSource = errors.New("the source is down")
 
-func identify(r *http.Request, _ string) (ceremony.Principal, error) {
+func identify(r *http.Request, _ gate.Sent) (ceremony.Principal, error) {
 	switch user := r.Header.Get("X-User"); user {
 	case nobodyWho:
 		return ceremony.Principal{}, identity.ErrNobody

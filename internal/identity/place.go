@@ -122,9 +122,9 @@ func (e *UnvouchedError) Is(target error) bool { return target == ErrAmbiguous }
 type Places struct {
 	headers map[string]known // by FoldName
 	exact   map[string]known // the same, by the name as net/http spells it
-	looked  [64]uint32       // by length, the first letters of the headers' names
+	looked  Filter           // of the headers' names
 	queries map[string]known
-	asked   [64]uint32 // as looked, of the queries' names
+	asked   Filter // of the queries' names
 	cookies []Credential
 }
 
@@ -164,21 +164,24 @@ func (p *Places) add(k known, ignored []Credential) {
 	case Header:
 		p.headers[name] = k
 		p.exact[http.CanonicalHeaderKey(k.Name)] = k
-		p.looked[len(name)&63] |= letter(name)
+		p.looked.add(name)
 	case Query:
 		p.queries[name] = k
-		p.asked[len(name)&63] |= letter(name)
+		p.asked.add(name)
 	case Cookie:
 		p.cookies = append(p.cookies, k.Credential)
 	}
 }
+
+// HeaderNames are the names of header fields that Check looks for.
+func (p *Places) HeaderNames() Filter { return p.looked }
 
 // Check returns an *UnvouchedError for the first place of r that has a credential
 // and is not among vouched. targets are further request targets by which an
 // application may know r. Bodies are not looked into.
 func (p *Places) Check(r *http.Request, vouched []Credential, targets ...string) error {
 	for name, values := range r.Header {
-		if p.looked[len(name)&63]&letter(name) == 0 || !anyValue(values) {
+		if !p.looked.May(name) || !anyValue(values) {
 			continue
 		}
 		k, ok := p.exact[name]
@@ -189,6 +192,12 @@ func (p *Places) Check(r *http.Request, vouched []Credential, targets ...string)
 			return &UnvouchedError{Place: k.Credential}
 		}
 	}
+	return p.CheckBare(r, vouched, targets...)
+}
+
+// CheckBare is Check for a request of whose header fields none has a name that
+// HeaderNames may have.
+func (p *Places) CheckBare(r *http.Request, vouched []Credential, targets ...string) error {
 	if len(p.cookies) > 0 {
 		for name, value := range Cookies(r.Header) {
 			for _, c := range p.cookies {
@@ -215,14 +224,6 @@ func (p *Places) Check(r *http.Request, vouched []Credential, targets ...string)
 		}
 	}
 	return p.target(r, r.RequestURI, vouched)
-}
-
-// letter is a bit for the first letter of a name, in either case.
-func letter(name string) uint32 {
-	if name == "" {
-		return 0
-	}
-	return 1 << (name[0] & 31)
 }
 
 func covered(vouched []Credential, k Kind, name string) bool {
@@ -281,7 +282,7 @@ func (p *Places) query(r *http.Request, query string, vouched []Credential) erro
 			pair, query = query, ""
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		if name == "" || value == "" || isWord(name) && p.asked[len(name)&63]&letter(name) == 0 {
+		if name == "" || value == "" || isWord(name) && !p.asked.May(name) {
 			continue
 		}
 		k, ok := p.queries[foldQueryName(name)]
