@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -13,10 +12,6 @@ import (
 )
 
 const (
-	// A caller whose context ends while its change is being made durable waits this much longer for the
-	// outcome, which is worth more than the time, before it is told that the outcome is unknown.
-	outcomeGrace = 5 * time.Second
-
 	// Rows are removed this long after nobody misses them at the earliest, by Badger and the real clock.
 	expirySlack = 5 * time.Minute
 
@@ -33,21 +28,6 @@ type change struct {
 	internal  bool           // has no version and no condition: a chunk or an owner
 	accept    bool           // accepts the fence, and has nothing else
 }
-
-// A request is a set of changes that take place together, and the one who waits for it.
-type request struct {
-	changes []change
-	taking  bool // see store.Taking
-	state   atomic.Int32
-	done    chan error // of capacity one
-}
-
-// The states of a request. Whoever leaves waiting first, its caller or the committer, decides.
-const (
-	waiting   int32 = iota
-	taken           // by the committer, which will send an outcome
-	withdrawn       // by its caller, who was told that nothing changed
-)
 
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
@@ -107,41 +87,9 @@ func (s *Store) expiresAt(expires time.Time) uint64 {
 	return uint64(time.Now().Add(expirySlack).Add(left).Unix())
 }
 
-// submit queues changes for the committer and waits for the outcome.
-func (s *Store) submit(ctx context.Context, changes []change) error {
-	r := &request{changes: changes, taking: store.IsTaking(ctx), done: make(chan error, 1)}
-	select {
-	case s.queue <- r:
-	case <-s.stop:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-s.drained:
-		if r.state.CompareAndSwap(waiting, withdrawn) {
-			return store.ErrClosed
-		}
-		return <-r.done
-	case <-ctx.Done():
-		if r.state.CompareAndSwap(waiting, withdrawn) {
-			return ctx.Err()
-		}
-	}
-	grace := time.NewTimer(outcomeGrace)
-	defer grace.Stop()
-	select {
-	case err := <-r.done:
-		return err
-	case <-grace.C:
-		return fmt.Errorf("%w: %w", store.ErrUnknown, ctx.Err())
-	}
-}
-
-// runCommitter is the only writer. It ends once the store is closing; what is still queued then withdraws.
+// runCommitter is the only writer. It ends once the store is closing; what is still queued then is withdrawn.
 func (s *Store) runCommitter() {
+	defer s.withdrawQueued()
 	defer close(s.drained)
 	for {
 		select {

@@ -181,7 +181,7 @@ func TestCancelledOnceTaken(t *testing.T) {
 					r.state.Store(taken)
 					cancel()
 					time.Sleep(c.after)
-					r.done <- nil
+					r.done(nil, false)
 				})
 				err := s.submit(ctx, nil)
 				if !errors.Is(err, c.want) {

@@ -20,11 +20,11 @@ func (b *batch) flush() {
 		failed = b.s.persist(b.entries)
 	}
 	for i, r := range b.pending {
+		outcome := b.results[i]
 		if failed != nil {
-			r.done <- failed
-		} else {
-			r.done <- b.results[i]
+			outcome = failed
 		}
+		r.done(outcome, i < len(b.pending)-1)
 	}
 }
 

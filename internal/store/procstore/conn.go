@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"time"
 
@@ -156,6 +157,7 @@ func (c *conn) write() {
 		case <-c.lost:
 			return
 		}
+		runtime.Gosched() // whoever is about to call goes with it
 		c.mu.Lock()
 		frames := c.control
 		c.control = nil

@@ -1,6 +1,7 @@
 package procstore
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -95,6 +96,16 @@ func readFrame(r io.Reader) (k kind, id uint64, payload []byte, err error) {
 		got += int64(m)
 	}
 	return kind(head[4]), binary.BigEndian.Uint64(head[5:]), payload, nil
+}
+
+// hasFrame reports whether a whole frame is in the buffer.
+func hasFrame(r *bufio.Reader) bool {
+	n := r.Buffered()
+	if n < 4 {
+		return false
+	}
+	head, err := r.Peek(4)
+	return err == nil && uint64(n) >= 4+uint64(binary.BigEndian.Uint32(head))
 }
 
 // A parser takes fields off a payload. After the first that is not there it

@@ -7,80 +7,74 @@ import (
 	"time"
 )
 
-// An outbox writes frames in the order in which they are put. What many
-// goroutines put at once goes out in one system call; pieces that are larger
-// than the buffer are not copied into it.
+// An outbox writes frames in the order in which they are put. Whoever sends
+// writes what all have put until then, in as few system calls as it fits in;
+// pieces that are larger than the buffer are not copied into it.
 type outbox struct {
+	w *bufio.Writer // of whoever is writing
+
 	mu      sync.Mutex
 	pending [][]byte
+	spare   [][]byte // the array of what was written last
+	writing bool
 	err     error
-	wake    chan struct{} // of capacity one
-	written chan struct{} // closed and replaced after each write
-	busy    bool
 }
 
-func newOutbox(to io.Writer) *outbox {
-	o := &outbox{wake: make(chan struct{}, 1), written: make(chan struct{})}
-	go o.run(to)
-	return o
-}
+func newOutbox(to io.Writer) *outbox { return &outbox{w: bufio.NewWriterSize(to, 64<<10)} }
 
 // put queues a frame in one or more pieces, which are not to be changed.
 func (o *outbox) put(pieces ...[]byte) {
 	o.mu.Lock()
-	o.pending = append(o.pending, pieces...)
-	o.mu.Unlock()
-	select {
-	case o.wake <- struct{}{}:
-	default:
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.pending = append(o.pending, pieces...)
 	}
 }
 
-func (o *outbox) run(to io.Writer) {
-	w := bufio.NewWriterSize(to, 64<<10)
-	var batch [][]byte
-	for range o.wake {
-		o.mu.Lock()
-		batch, o.pending = o.pending, batch[:0]
-		o.busy = true
+// send writes what was put. Where somebody else is at it they write that too.
+func (o *outbox) send() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.writing {
+		return
+	}
+	o.writing = true
+	for len(o.pending) > 0 {
+		batch := o.pending
+		o.pending = o.spare[:0]
 		o.mu.Unlock()
-		var err error
-		for i, piece := range batch {
-			if err == nil {
-				_, err = w.Write(piece)
-			}
-			batch[i] = nil
+		err := o.write(batch)
+		o.mu.Lock()
+		o.spare = batch
+		if err != nil {
+			o.err, o.pending = err, nil // nobody reads any more
 		}
+	}
+	o.writing = false
+}
+
+func (o *outbox) write(batch [][]byte) (err error) {
+	for i, piece := range batch {
 		if err == nil {
-			err = w.Flush()
+			_, err = o.w.Write(piece)
 		}
-		o.mu.Lock()
-		o.busy = false
-		close(o.written)
-		o.written = make(chan struct{})
-		if err != nil {
-			o.err, o.pending = err, nil
-		}
-		o.mu.Unlock()
-		if err != nil {
-			return // nobody reads any more
-		}
+		batch[i] = nil
 	}
+	if err == nil {
+		err = o.w.Flush()
+	}
+	return err
 }
 
-// flush waits until everything is written or cannot be, but no longer than d.
+// flush sends, and waits until everything is written or cannot be, but no longer
+// than d.
 func (o *outbox) flush(d time.Duration) {
-	late := time.After(d)
-	for {
+	go o.send()
+	for late := time.Now().Add(d); time.Now().Before(late); time.Sleep(time.Millisecond) {
 		o.mu.Lock()
-		done, written := o.err != nil || len(o.pending) == 0 && !o.busy, o.written
+		done := len(o.pending) == 0 && !o.writing
 		o.mu.Unlock()
 		if done {
-			return
-		}
-		select {
-		case <-written:
-		case <-late:
 			return
 		}
 	}

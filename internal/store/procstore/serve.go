@@ -2,7 +2,6 @@ package procstore
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,9 +70,9 @@ func childMain() int {
 	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice != 0 {
 		return misuse()
 	}
-	out := os.Stdout
+	out := pollable(os.Stdout)
 	os.Stdout = os.Stderr // what is printed by mistake is no frame
-	in := bufio.NewReaderSize(os.Stdin, 64<<10)
+	in := bufio.NewReaderSize(pollable(os.Stdin), 64<<10)
 	k, _, payload, err := readFrame(in)
 	var h hello
 	if err == nil && k == kindHello {
@@ -86,7 +85,7 @@ func childMain() int {
 		out:   newOutbox(out),
 		log:   childLog(h.Level),
 		hello: h,
-		calls: make(map[uint64]context.CancelFunc),
+		calls: make(map[uint64]*running),
 	}
 	return s.run(in)
 }
@@ -104,7 +103,7 @@ type server struct {
 	db    *badgerstore.Store
 
 	mu      sync.Mutex
-	calls   map[uint64]context.CancelFunc
+	calls   map[uint64]*running
 	closing bool
 
 	running sync.WaitGroup // calls
@@ -112,14 +111,14 @@ type server struct {
 	ended   sync.Once
 }
 
-func (s *server) run(in io.Reader) int {
+func (s *server) run(in *bufio.Reader) int {
 	if s.hello.Protocol != protocol || s.hello.Build != build() {
 		return s.fail(fmt.Errorf("the program was replaced while Caddy was running; restart Caddy"))
 	}
 	// The parent may die while the database is being opened, which can take
 	// long; the calls that come meanwhile wait in the pipe.
-	frames := make(chan frame, 256) // the parent bounds what is in them
-	go readFrames(in, frames)
+	first := make(chan frame, 1)
+	go func() { first <- nextFrame(in) }()
 	opening := make(chan error, 1)
 	go func() { opening <- s.open() }()
 	select {
@@ -127,7 +126,7 @@ func (s *server) run(in io.Reader) int {
 		if err != nil {
 			return s.fail(err)
 		}
-	case f := <-frames: // none comes before the answer, but the end and kindClose
+	case f := <-first: // none comes before the answer, but the end and kindClose
 		if f.err == nil && f.kind != kindClose {
 			return s.fail(errNonsense)
 		}
@@ -135,8 +134,9 @@ func (s *server) run(in io.Reader) int {
 	}
 	s.sent = s.status()
 	s.out.put(jsonFrame(kindOpened, opened{Protocol: protocol, Build: build(), status: s.sent}))
+	s.out.send()
 	go s.watch()
-	for f := range frames {
+	for f := <-first; ; f = nextFrame(in) {
 		if f.err != nil {
 			return s.close(false)
 		}
@@ -146,8 +146,10 @@ func (s *server) run(in io.Reader) int {
 		if err := s.take(f); err != nil {
 			return s.fail(err)
 		}
+		if !hasFrame(in) {
+			s.out.send() // what was answered at once
+		}
 	}
-	return exitFailed
 }
 
 type frame struct {
@@ -157,16 +159,9 @@ type frame struct {
 	err     error
 }
 
-// readFrames passes frames on until the first error, which it passes on too.
-func readFrames(in io.Reader, to chan<- frame) {
-	for {
-		var f frame
-		f.kind, f.id, f.payload, f.err = readFrame(in)
-		to <- f
-		if f.err != nil {
-			return
-		}
-	}
+func nextFrame(in io.Reader) (f frame) {
+	f.kind, f.id, f.payload, f.err = readFrame(in)
+	return f
 }
 
 // open opens the database. One that was open before is not made anew.
@@ -204,93 +199,6 @@ func (s *server) close(tell bool) int {
 	return exitClosed
 }
 
-// take begins one call, or withdraws one.
-func (s *server) take(f frame) error {
-	if f.kind == kindCancel {
-		s.mu.Lock()
-		cancel := s.calls[f.id]
-		s.mu.Unlock()
-		if cancel != nil {
-			cancel()
-		}
-		return nil
-	}
-	work, err := s.parse(f)
-	if err != nil {
-		return err
-	}
-	if f.kind == kindGet {
-		// It takes less time than handing it to somebody else would.
-		s.answer(f.id, work(context.Background()))
-		return nil
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, twice := s.calls[f.id]; twice || len(s.calls) >= maxAtOnce {
-		cancel()
-		return errNonsense
-	}
-	s.calls[f.id] = cancel
-	s.running.Add(1)
-	go func() {
-		defer s.running.Done()
-		r := work(ctx)
-		s.mu.Lock()
-		delete(s.calls, f.id)
-		s.mu.Unlock()
-		cancel()
-		s.answer(f.id, r)
-	}()
-	return nil
-}
-
-// answer sends the result of a call, and ends the child if it tells that the
-// database failed.
-func (s *server) answer(id uint64, r result) {
-	r.committed = s.db.Committed()
-	s.out.put(resultSegments(id, r)...)
-	if errors.Is(r.err, badgerstore.ErrFailed) {
-		os.Exit(s.fail(r.err))
-	}
-}
-
-// parse returns what a call does.
-func (s *server) parse(f frame) (func(context.Context) result, error) {
-	switch f.kind {
-	case kindGet:
-		return func(ctx context.Context) result {
-			e, err := s.db.Get(ctx, f.payload)
-			if err != nil {
-				return result{err: err}
-			}
-			e.Key = nil // the parent knows it
-			return result{entries: []store.Entry{e}}
-		}, nil
-	case kindList:
-		prefix, after, limit, err := parseList(f.payload)
-		return func(ctx context.Context) result {
-			entries, err := s.db.List(ctx, prefix, after, limit)
-			return result{entries: entries, err: err}
-		}, err
-	case kindApply:
-		taking, ops, err := parseApply(f.payload)
-		return func(ctx context.Context) result {
-			if taking {
-				ctx = store.Taking(ctx)
-			}
-			return result{err: s.db.Apply(ctx, ops...)}
-		}, err
-	case kindAccept:
-		return func(ctx context.Context) result {
-			err := s.db.AcceptFence(ctx)
-			s.tell()
-			return result{err: err}
-		}, nil
-	}
-	return nil, errNonsense
-}
-
 func (s *server) status() status {
 	f := s.db.Fence()
 	st := status{
@@ -304,7 +212,10 @@ func (s *server) status() status {
 }
 
 // tell sends the status.
-func (s *server) tell() { s.out.put(jsonFrame(kindStatus, s.status())) }
+func (s *server) tell() {
+	s.out.put(jsonFrame(kindStatus, s.status()))
+	s.out.send()
+}
 
 // watch tells what changes about the database without a call, and fails when
 // its directory is not where it was: whatever is written from then on is lost.
@@ -328,6 +239,7 @@ func (s *server) watch() {
 		if st := s.status(); (st.Low == "") != (s.sent.Low == "") || st.Unmarked != s.sent.Unmarked || st.Fence != s.sent.Fence {
 			s.sent = st
 			s.out.put(jsonFrame(kindStatus, st))
+			s.out.send()
 		}
 	}
 }
