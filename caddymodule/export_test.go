@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"

@@ -166,7 +166,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Issuer:    issuer,
 		Brand:     app.brand,
 		Identify:  h.identifyForPortal,
-		Site:      siteOf,
+		Server:    facts.Server{},
 		PlainHTTP: app.AllowPlainHTTP,
 		Actions:   actions,
 		Asks: func(r *http.Request, who ceremony.Principal, base, page string) bool {
@@ -300,5 +300,4 @@ var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
-	_ gate.Server                 = facts.Server{}
 )

@@ -18,7 +18,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
-	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 )
 
 // counterOf counts what became of protected requests. The counters of the site's
@@ -63,12 +62,6 @@ func (h *Handler) identifyForPortal(r *http.Request) (ceremony.Principal, error)
 	p.Browser, _ = cookies.BrowserID(r, facts.Secure(r))
 	p.Address = facts.Client(r)
 	return p, nil
-}
-
-// siteOf tells where a request came in.
-func siteOf(r *http.Request) portal.Site {
-	secure := facts.Secure(r)
-	return portal.Site{Origin: gate.Origin(r, secure), Base: facts.StrippedBase(r), Secure: secure}
 }
 
 // undialed tells of an error from behind us that no connection to the

@@ -66,7 +66,7 @@ func (c *call) identify() error {
 // identifyKey looks the key up, unless too many that were none came from the
 // address and it is not known to be good. Requests without any are no guesses.
 func (c *call) identifyKey(key string) error {
-	address, now := c.api.o.Address(c.r), c.api.o.Now()
+	address, now := c.api.o.Server.Client(c.r), c.api.o.Now()
 	if wait := c.api.bad.wait(address, now); wait > 0 && !knownKeys.has(key) {
 		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
 	}
@@ -161,7 +161,7 @@ func (c *call) principal(who grants.Subject) ceremony.Principal {
 	if c.key != nil {
 		client = c.key.ID
 	}
-	return ceremony.ServerPrincipal(who, client, c.api.o.Address(c.r))
+	return ceremony.ServerPrincipal(who, client, c.api.o.Server.Client(c.r))
 }
 
 // actFor is the caller, acting for who is meant by a user id.

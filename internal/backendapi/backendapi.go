@@ -35,6 +35,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 )
 
 var (
@@ -61,15 +62,15 @@ type Options struct {
 	// are taken. Errors other than ErrNobody and ErrAmbiguous mean that it cannot
 	// be told now.
 	Identify func(*http.Request) (grants.Subject, error)
-	// Address is the client's address, for the limit on bad keys and the audit.
-	Address func(*http.Request) string
+	// Server answers for the requests: the client's address is for the limit on
+	// bad keys and the audit, and requests that did not come over HTTPS are refused
+	// unless PlainHTTP is set, since a key that was sent in the clear is nobody's
+	// secret.
+	Server    inbound.Server
+	PlainHTTP bool
 	// BaseURL begins the addresses that are told to clients, as
 	// https://host[/path]; empty means the one that the request was sent to.
 	BaseURL string
-	// Secure tells that a request came over HTTPS. Others are refused unless
-	// PlainHTTP is set: a key that was sent in the clear is nobody's secret.
-	Secure    func(*http.Request) bool
-	PlainHTTP bool
 	// Session is what session tokens are grants for. They are TIME_BASED.
 	Session grants.Demand
 	Now     func() time.Time
@@ -81,8 +82,8 @@ type Options struct {
 }
 
 func (o *Options) check() error {
-	if o.Service == nil || o.Issuer == "" || o.Form == nil || o.Demand == nil || o.Address == nil ||
-		o.Secure == nil || o.Now == nil || o.Failed == nil {
+	if o.Service == nil || o.Issuer == "" || o.Form == nil || o.Demand == nil || o.Server == nil ||
+		o.Now == nil || o.Failed == nil {
 		return errors.New("backendapi: an option is missing")
 	}
 	s := o.Session
@@ -130,7 +131,7 @@ func (a *API) serve(c *call, path string) error {
 		return &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", detail: "This path does not take the method."}
 	}
 	c.route, c.dialect, c.ids = found, found.dialect, ids
-	if !a.o.PlainHTTP && !a.o.Secure(c.r) {
+	if !a.o.PlainHTTP && !a.o.Server.Secure(c.r) {
 		return &refusal{status: http.StatusForbidden, code: "https_required", detail: "Use HTTPS."}
 	}
 	if err := c.authenticate(); err != nil {

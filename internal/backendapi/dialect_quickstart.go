@@ -101,7 +101,7 @@ func (c *call) address(path string) string {
 		return strings.TrimSuffix(base, "/") + path
 	}
 	scheme := "http://"
-	if c.api.o.Secure(c.r) {
+	if c.api.o.Server.Secure(c.r) {
 		scheme = "https://"
 	}
 	return scheme + c.r.Host + path

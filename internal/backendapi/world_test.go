@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 )
 
 // world is an API over a real domain.
@@ -54,8 +56,7 @@ func (w *world) serve(edits ...func(*Options)) {
 			d, ok := w.rules[tenant+" "+action]
 			return d, ok
 		},
-		Address: func(r *http.Request) string { return r.RemoteAddr },
-		Secure:  func(r *http.Request) bool { return r.TLS != nil },
+		Server:  server{},
 		Session: ceremonytest.Demand(sessionAction, grants.TimeBased, 10*time.Minute),
 		Now:     w.Clock.Now,
 		Failed:  func(_ context.Context, err error) { w.failed = append(w.failed, err) },
@@ -167,3 +168,13 @@ func (a answer) string(name string) string {
 	s, _ := a.body[name].(string)
 	return s
 }
+
+// server is the tests' own.
+type server struct{}
+
+func (server) Secure(r *http.Request) bool           { return r.TLS != nil }
+func (s server) Origin(r *http.Request) string       { return inbound.Origin(r, s.Secure(r)) }
+func (server) Base(*http.Request) string             { return "" }
+func (server) Client(r *http.Request) string         { return r.RemoteAddr }
+func (server) Original(*http.Request) (string, bool) { return "", false }
+func (server) Conn(*http.Request) net.Conn           { return nil }

@@ -1,6 +1,5 @@
-// Package color computes with the colors of a page: how well text can be read
-// on a ground (WCAG 2.2, relative luminance and contrast ratio), and which shades
-// of an accent can be read where the given one cannot.
+// Package color finds the shades of a page's accent that can be read on its ground
+// (WCAG 2.2, relative luminance and contrast ratio).
 //
 // It promises that what [NewAccents] gives holds the contrasts that it names. It
 // knows nothing of pages but the grounds on which the accent stands.

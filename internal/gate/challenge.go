@@ -33,7 +33,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 	if who.Browser == [32]byte{} && (navigation || browser(h)) {
 		who.Browser = cookies.NewBrowser(v.w, v.secure)
 	}
-	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: Origin(v.r, v.secure), Request: v.request, Show: v.shown}
+	ask := ceremony.Ask{Demand: v.rule.Demand, Label: v.rule.Label, Site: v.g.o.Server.Origin(v.r), Request: v.request, Show: v.shown}
 	lost := false
 	if navigation {
 		ask.Foreign, ask.From = foreign(h, ask.Site)
@@ -58,7 +58,7 @@ func (v *visit) challenge(who ceremony.Principal) {
 		v.fail("beginning a challenge", err)
 		return
 	}
-	base := Base(v.original, v.r.RequestURI) + v.g.prefix
+	base := v.g.o.Server.Base(v.r) + v.g.prefix
 	page := base + "challenge/" + c.ID
 	deadline.Begin(v.w, v.r)
 	if !navigation {

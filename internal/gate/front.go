@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
@@ -20,7 +21,7 @@ import (
 // FrontOptions make a Front. Ceremony and Server are required.
 type FrontOptions struct {
 	Ceremony *ceremony.Service
-	Server   Server
+	Server   inbound.Server
 	// Leads reports whether a gate of the name may be behind the front for a
 	// request. Nil: always.
 	Leads func(r *http.Request, gate string) bool
@@ -167,7 +168,7 @@ func (f *Front) take(r *http.Request, handle string) (restored *http.Request, c 
 	if err != nil {
 		return nil, nil, unlessGone(err)
 	}
-	if ticket.Site != Origin(r, secure) || ticket.URL != withoutHandle(r.RequestURI) {
+	if ticket.Site != f.o.Server.Origin(r) || ticket.URL != withoutHandle(r.RequestURI) {
 		return nil, nil, nil
 	}
 	// Before anything is claimed, every request with the handle gets here.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -40,7 +41,7 @@ func FuzzBase(f *testing.F) {
 	f.Add("http://h/admin", "/admin")
 	f.Add("/admin", "/admin")
 	f.Fuzz(func(t *testing.T, original, now string) {
-		base := Base(original, now)
+		base := inbound.Base(original, now)
 		if base != "" && (base[0] != '/' || !sameSitePath(base+"/.step-up/")) {
 			t.Errorf("%q from %q gives %q", now, original, base)
 		}
@@ -114,7 +115,7 @@ func FuzzAsSent(f *testing.F) {
 	f.Add("HEAD", "+method=x;[method=x", "Method", "x")
 	f.Fuzz(func(t *testing.T, method, query, name, value string) {
 		r := &http.Request{Method: method, URL: &url.URL{Path: "/a", RawQuery: query}, Header: http.Header{name: {value}}}
-		m, err := readings.Methods(r, readings.Form{})
+		m, err := readings.MethodsOf(r, readings.Form{})
 		if mayOverride(name) || !asSent(r) {
 			return
 		}

@@ -8,7 +8,7 @@ import (
 // What follows spares most requests package readings' full search for method
 // overrides. It may only ever err on the other side.
 
-// mayOverride tells of a header's name whether readings.Methods could take its
+// mayOverride tells of a header's name whether readings.MethodsOf could take its
 // value for a method. All such names have one of two words in them.
 func mayOverride(name string) bool {
 	if len(name) < len("method") {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -80,7 +81,7 @@ func (w *ways) named(r *http.Request, original, now, base string) error {
 				return err
 			}
 			front := base
-			if ahead := Base(value, now); ahead != "" {
+			if ahead := inbound.Base(value, now); ahead != "" {
 				front = ahead
 			}
 			for _, p := range more {

@@ -72,6 +72,6 @@ func (d *decision) mayChange(r *http.Request, original string, hinted hints) boo
 		return false
 	}
 	_, query, _ := strings.Cut(original, "?")
-	m, err := readings.Methods(r, form, query)
+	m, err := readings.MethodsOf(r, form, query)
 	return err != nil || m.Unsafe || m.CannotTell
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
@@ -105,7 +106,7 @@ type Options struct {
 	// names anyway.
 	Credentials identity.Filter
 	// Server answers what only the server knows of a request.
-	Server Server
+	Server inbound.Server
 	// AllowPlainHTTP serves protected requests over plain HTTP too.
 	AllowPlainHTTP bool
 	// WithReading gives a copy of the request with another path and method,

@@ -60,27 +60,3 @@ func (g *Gate) hides(path string) bool {
 	}
 	return len(path) == len(bare) || path[len(bare)] == '/'
 }
-
-// Origin is the site of a request, scheme://host, in the form that browsers give
-// it in Origin and Referer.
-func Origin(r *http.Request, secure bool) string {
-	host := strings.ToLower(r.Host)
-	if secure {
-		return "https://" + strings.TrimSuffix(host, ":443")
-	}
-	return "http://" + strings.TrimSuffix(host, ":80")
-}
-
-// Base is what was taken off the front of a request's path on its way, without a
-// slash at its end, given the target as the client sent it and as it is now.
-// Links to the gateway's own pages keep it. It is empty where the target was
-// rewritten in another way.
-func Base(original, now string) string {
-	original, _, _ = strings.Cut(original, "?")
-	now, _, _ = strings.Cut(now, "?")
-	base, ok := strings.CutSuffix(original, now)
-	if !ok || !sameSitePath(base+"/") {
-		return ""
-	}
-	return base
-}

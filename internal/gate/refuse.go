@@ -86,7 +86,7 @@ func (v *visit) refuse(why *refusal) {
 	switch why.page {
 	case pages.NoIdentity, pages.Ambiguous, pages.CrossSite:
 		// Away from the address that was refused, to the front door.
-		message.NextURL = Base(v.original, v.r.RequestURI) + "/"
+		message.NextURL = v.g.o.Server.Base(v.r) + "/"
 	}
 	pages.Render(v.w, why.code.Status(), message)
 }

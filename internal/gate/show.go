@@ -2,17 +2,15 @@ package gate
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/digest"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -87,25 +85,13 @@ func (v *visit) digest(body string) [32]byte {
 		}
 	}
 	slices.Sort(overrides)
-	parts(h, "step-up request", "2", Origin(v.r, v.secure), v.r.Method, v.asked())
+	digest.Write(h, "step-up request", "2", v.g.o.Server.Origin(v.r), v.r.Method, v.asked())
 	for _, name := range append(overrides, "Content-Type", "Content-Encoding", "Overwrite", "Depth", "Slug", "Soapaction", "Content-Location", "Link") {
-		parts(h, name)
-		parts(h, v.r.Header[name]...)
+		digest.Write(h, name)
+		digest.Write(h, v.r.Header[name]...)
 	}
-	parts(h, body)
+	digest.Write(h, body)
 	return [32]byte(h.Sum(nil))
-}
-
-// parts writes a list of texts, of which there is one way to write it.
-func parts(h hash.Hash, texts ...string) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(texts)))
-	h.Write(n[:])
-	for _, t := range texts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(t)))
-		h.Write(n[:])
-		io.WriteString(h, t)
-	}
 }
 
 // visible makes a text fit for a person to judge: what does not show, or changes

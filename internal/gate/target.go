@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 )
 
 // returnTarget is where the browser is sent once the step-up is passed: a path
@@ -16,7 +17,7 @@ func (v *visit) returnTarget(framed bool) string {
 	asked := v.asked()
 	safe := v.r.Method == http.MethodGet || v.r.Method == http.MethodHead
 	if !safe || framed {
-		if from := refererOn(Origin(v.r, v.secure), v.r.Header["Referer"]); from != "" {
+		if from := refererOn(v.g.o.Server.Origin(v.r), v.r.Header["Referer"]); from != "" {
 			return from
 		}
 		if !safe {
@@ -79,20 +80,8 @@ func foreign(h http.Header, origin string) (yes bool, from string) {
 // maxSite bounds the name of another site (RFC 1035 section 2.3.4, with a port).
 const maxSite = 255 + len(":65535")
 
-// sameSitePath tells whether a browser that is sent to the target stays on the
-// site. It takes two slashes or backslashes for the beginning of a host, and
-// drops tabs and newlines before it looks (WHATWG URL, section 4.4).
+// sameSitePath reports whether a browser can be sent to the target, and stays on
+// the site.
 func sameSitePath(target string) bool {
-	if target == "" || target[0] != '/' || len(target) > ceremony.MaxReturnTo {
-		return false
-	}
-	if len(target) > 1 && (target[1] == '/' || target[1] == '\\') {
-		return false
-	}
-	for i := 0; i < len(target); i++ {
-		if c := target[i]; c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return len(target) <= ceremony.MaxReturnTo && inbound.IsPath(target)
 }

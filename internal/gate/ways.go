@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -34,7 +35,7 @@ func (d *decision) ways(r *http.Request, original string) (ways, error) {
 		now = r.URL.RequestURI()
 	}
 	w := ways{paths: []string{r.URL.Path}, bare: []string{r.URL.Path}}
-	base := Base(original, now)
+	base := inbound.Base(original, now)
 	for i, target := range [...]string{now, original} {
 		if target == "" {
 			continue
@@ -78,7 +79,7 @@ func (d *decision) ways(r *http.Request, original string) (ways, error) {
 // observing rules depend on the method, too many of them refuse nothing: the
 // request is then looked at under the method that was sent.
 func (d *decision) methods(r *http.Request, form readings.Form, paths int, queries ...string) (readings.MethodReadings, error) {
-	m, err := readings.Methods(r, form, queries...)
+	m, err := readings.MethodsOf(r, form, queries...)
 	if !d.g.demandsMethod && (err != nil || paths*len(m.Methods) > readings.Limit) {
 		return asSentMethod(r), nil
 	}

@@ -1,5 +1,5 @@
-// Package inflight bounds what requests that are read whole may take of memory,
-// and how often one person may have such a request.
+// Package inflight bounds what requests that are read whole may take, of memory
+// and for each person.
 //
 // [Room.Take] reserves memory before a byte of the request is read. Who finds no
 // room waits, in order and for a time, and so does who has as much as one person

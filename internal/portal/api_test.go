@@ -37,7 +37,7 @@ func TestOpenAPIDocumentIsValidAndNamesEveryCall(t *testing.T) {
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
 			described++
-			p, _ := New(Options{Service: new(ceremony.Service), Identify: nobody, Site: noSite, Now: time.Now, Failed: noReport})
+			p, _ := New(Options{Service: new(ceremony.Service), Identify: nobody, Server: new(cameIn), Now: time.Now, Failed: noReport})
 			if serve, _, _ := p.find(true, method, strings.ReplaceAll(strings.TrimPrefix(path, "/"), "{id}", "abc")); serve == nil {
 				t.Errorf("%s %s is described and not served", method, path)
 			}
@@ -166,7 +166,7 @@ func TestAPIRecoveryCodePasses(t *testing.T) {
 }
 
 func TestAPIInviteAndDenyPolicies(t *testing.T) {
-	s := newSite(t, func(set *ceremony.Settings, _ *Options, _ *Site) { set.Enrollment = ceremony.ByInvite })
+	s := newSite(t, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.Enrollment = ceremony.ByInvite })
 	c := s.program("alice")
 	c.call("POST", "/totp", nil).wantCode(t, 403, "forbidden")
 	c.call("POST", "/totp", obj{"invite": "sui_wrong"}).wantCode(t, 403, "forbidden")
@@ -182,7 +182,7 @@ func TestAPIInviteAndDenyPolicies(t *testing.T) {
 		c.call("POST", "/totp/"+begun.str("id")+"/confirm", obj{"code": code}).want(t, want)
 	}
 
-	s = newSite(t, func(set *ceremony.Settings, _ *Options, _ *Site) { set.Enrollment = ceremony.Deny })
+	s = newSite(t, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.Enrollment = ceremony.Deny })
 	s.program("alice").call("POST", "/totp", obj{}).wantCode(t, 403, "forbidden")
 }
 

@@ -12,7 +12,7 @@ import (
 // TestCancelLeadsOut: where the page that one came from asks for a proof itself,
 // such as one that was open until its grant ended, nobody is led there again.
 func TestCancelLeadsOut(t *testing.T) {
-	s := newSite(t, func(_ *ceremony.Settings, o *Options, _ *Site) {
+	s := newSite(t, func(_ *ceremony.Settings, o *Options, _ *cameIn) {
 		o.Asks = func(_ *http.Request, who ceremony.Principal, base, page string) bool {
 			return who.User == "alice" && base == "" && page == "/reports?q=1"
 		}

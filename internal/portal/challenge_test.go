@@ -12,7 +12,7 @@ import (
 // The page sends a code when it is complete: were it taken for shorter than it
 // is, it would be sent too early and cost an attempt.
 func TestTheChallengeKnowsHowLongCodesAre(t *testing.T) {
-	s := newSiteWith(t, withPhones, func(set *ceremony.Settings, _ *Options, _ *Site) { set.TOTP.Digits = 8 })
+	s := newSiteWith(t, withPhones, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.TOTP.Digits = 8 })
 	c := s.browser("alice")
 	c.get(Prefix + "enroll")
 	shown := c.post(Prefix+"enroll", url.Values{"kind": {"totp"}}).to(t)

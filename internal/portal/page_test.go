@@ -17,7 +17,6 @@ import (
 )
 
 func nobody(*http.Request) (ceremony.Principal, error) { return ceremony.Principal{}, ErrNobody }
-func noSite(*http.Request) Site                        { return Site{} }
 func noReport(context.Context, error)                  {}
 
 // secretOn reads the key from an enrollment page as a scanner would.
@@ -378,14 +377,14 @@ func TestS01NothingIsServedWithoutTheStore(t *testing.T) {
 }
 
 func TestS12PlainHTTPOnlyByOption(t *testing.T) {
-	plain := func(_ *ceremony.Settings, _ *Options, where *Site) { where.Secure = false }
+	plain := func(_ *ceremony.Settings, _ *Options, where *cameIn) { where.secure = false }
 	s := newSite(t, plain)
 	c := s.browser("alice")
 	if got := c.get(Prefix).wantPage(t, 403, "A secure connection is needed"); got.Header.Get("Set-Cookie") != "" {
 		t.Error("a cookie is set")
 	}
 	c.call("GET", "/me", nil).wantCode(t, 403, "https_required")
-	s = newSite(t, plain, func(_ *ceremony.Settings, o *Options, _ *Site) { o.PlainHTTP = true })
+	s = newSite(t, plain, func(_ *ceremony.Settings, o *Options, _ *cameIn) { o.PlainHTTP = true })
 	if got := s.browser("alice").get(Prefix).want(t, 200); strings.Contains(got.Header.Get("Set-Cookie"), "__Host-") {
 		t.Error("a __Host- cookie on plain HTTP")
 	}
@@ -521,7 +520,7 @@ func TestBrowsersLeaveThePolicyOfOurFormBehind(t *testing.T) {
 }
 
 func TestEnrolmentByInviteAndDenied(t *testing.T) {
-	s := newSite(t, func(set *ceremony.Settings, _ *Options, _ *Site) { set.Enrollment = ceremony.ByInvite })
+	s := newSite(t, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.Enrollment = ceremony.ByInvite })
 	c := s.browser("alice")
 	if page := c.get(Prefix+"enroll").want(t, 200); !strings.Contains(page.body, `name="invite"`) {
 		t.Fatal("no field for the invite")
@@ -534,12 +533,12 @@ func TestEnrolmentByInviteAndDenied(t *testing.T) {
 	p := &person{key: keyOf(t, secretOn(t, c.get(shown).body))}
 	c.post(shown+"/confirm", url.Values{"code": {p.code(c)}}).wantPage(t, 200, "Your recovery codes")
 
-	s = newSite(t, func(set *ceremony.Settings, _ *Options, _ *Site) { set.Enrollment = ceremony.Deny })
+	s = newSite(t, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.Enrollment = ceremony.Deny })
 	s.browser("alice").get(Prefix+"enroll").wantPage(t, 403, "You cannot set this up yourself")
 }
 
 func TestLinksKeepThePrefixOfAnOuterHandlePath(t *testing.T) {
-	s := newSite(t, func(_ *ceremony.Settings, _ *Options, where *Site) { where.Base = "/app" })
+	s := newSite(t, func(_ *ceremony.Settings, _ *Options, where *cameIn) { where.base = "/app" })
 	c := s.browser("alice")
 	c.enroll()
 	home := c.get(Prefix).want(t, 200)

@@ -23,7 +23,7 @@ import (
 
 func newPasskeySite(t *testing.T) *site {
 	t.Helper()
-	return newSiteWith(t, withPasskeys, func(_ *ceremony.Settings, _ *Options, where *Site) { where.Origin = ceremonytest.Site })
+	return newSiteWith(t, withPasskeys, func(_ *ceremony.Settings, _ *Options, where *cameIn) { where.origin = ceremonytest.Site })
 }
 
 func withPasskeys(_ *site, o *ceremony.Options) {

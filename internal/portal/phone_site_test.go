@@ -15,7 +15,7 @@ import (
 type text struct{ to, text string }
 
 // newPhoneSite is a site that sends codes to phones.
-func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Site)) *site {
+func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *cameIn)) *site {
 	t.Helper()
 	return newSiteWith(t, withPhones, change...)
 }

@@ -276,7 +276,7 @@ func TestAPhoneThatCannotBeReachedStaysPending(t *testing.T) {
 }
 
 func TestPhonesByInviteOnly(t *testing.T) {
-	s := newPhoneSite(t, func(set *ceremony.Settings, _ *Options, _ *Site) { set.Enrollment = ceremony.ByInvite })
+	s := newPhoneSite(t, func(set *ceremony.Settings, _ *Options, _ *cameIn) { set.Enrollment = ceremony.ByInvite })
 	c := s.browser("alice")
 	c.get(Prefix+"enroll").want(t, 200)
 	if to := c.get(Prefix + "phone").to(t); to != Prefix+"enroll" {

@@ -28,6 +28,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/deadline"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
 )
@@ -44,18 +45,6 @@ var (
 	// ErrInvalid is what Options.Identify returns if the user's id cannot be kept.
 	ErrInvalid = identity.ErrInvalid
 )
-
-// Site is where a request came in.
-type Site struct {
-	// Origin is scheme://host, the same that challenges of the site are begun
-	// with. A challenge is passed only on its own site.
-	Origin string
-	// Base is what an outer handle_path took off the front of the path, without
-	// a slash at its end; links keep it. Mostly empty.
-	Base string
-	// Secure tells that the connection is HTTPS.
-	Secure bool
-}
 
 // Action is an action type that a person may step up for ahead of time.
 type Action struct {
@@ -75,12 +64,14 @@ type Options struct {
 	// request has no browser cookie. Errors other than ErrNobody and
 	// ErrAmbiguous mean that it cannot be told now.
 	Identify func(*http.Request) (ceremony.Principal, error)
-	Site     func(*http.Request) Site
-	// PlainHTTP allows requests whose Site is not Secure.
+	// Server answers where a request came in. A challenge is passed only on its own
+	// site.
+	Server inbound.Server
+	// PlainHTTP allows requests that are not Secure.
 	PlainHTTP bool
 	Actions   map[string]Action
 	// Asks tells whether the browser that sent r would be asked for a proof on a
-	// page of the site, a path and query that begins with base (see Site). Nil:
+	// page of the site, a path and query that begins with base (see inbound.Server). Nil:
 	// never.
 	Asks func(r *http.Request, who ceremony.Principal, base, page string) bool
 	Now  func() time.Time
@@ -97,7 +88,7 @@ type Portal struct {
 
 // New makes a portal.
 func New(o Options) (*Portal, error) {
-	if o.Service == nil || o.Identify == nil || o.Site == nil || o.Now == nil || o.Failed == nil {
+	if o.Service == nil || o.Identify == nil || o.Server == nil || o.Now == nil || o.Failed == nil {
 		return nil, errors.New("portal: an option is missing")
 	}
 	if o.Asks == nil {
@@ -112,7 +103,7 @@ func New(o Options) (*Portal, error) {
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	deadline.Begin(w, r)
 	pages.ProtectHeaders(w.Header())
-	v := &visit{portal: p, w: w, r: r, site: p.o.Site(r)}
+	v := &visit{portal: p, w: w, r: r, site: where{p.o.Server.Origin(r), p.o.Server.Base(r), p.o.Server.Secure(r)}}
 	path, under := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
 	rest, api := strings.CutPrefix(path, "api/")
 	v.api = under && api || path == "api"

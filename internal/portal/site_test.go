@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -75,13 +76,26 @@ var (
 	reports  = grants.Demand{Action: grants.MustAction("VIEW_REPORTS"), Use: grants.TimeBased, TTL: 10 * time.Minute}
 )
 
-func newSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *Site)) *site {
+// cameIn is the server of the tests: all requests came in at one place.
+type cameIn struct {
+	origin, base string
+	secure       bool
+}
+
+func (s *cameIn) Secure(*http.Request) bool             { return s.secure }
+func (s *cameIn) Origin(*http.Request) string           { return s.origin }
+func (s *cameIn) Base(*http.Request) string             { return s.base }
+func (s *cameIn) Client(r *http.Request) string         { return r.RemoteAddr }
+func (s *cameIn) Original(*http.Request) (string, bool) { return "", false }
+func (s *cameIn) Conn(*http.Request) net.Conn           { return nil }
+
+func newSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *cameIn)) *site {
 	t.Helper()
 	return newSiteWith(t, func(*site, *ceremony.Options) {}, change...)
 }
 
 // newSiteWith is newSite with other options for the domain.
-func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...func(*ceremony.Settings, *Options, *Site)) *site {
+func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...func(*ceremony.Settings, *Options, *cameIn)) *site {
 	t.Helper()
 	s := &site{t: t, clock: &clock{t: time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)}, failing: new(error)}
 	store, err := badgerstore.Open(badgerstore.Options{Dir: t.TempDir()})
@@ -100,18 +114,18 @@ func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...fu
 	}
 	settings := ceremony.DefaultSettings()
 	settings.Enrollment, settings.Issuer = ceremony.FirstUse, "Acme Intranet"
-	where := Site{Secure: true}
+	where := cameIn{secure: true}
 	o := Options{
 		Issuer: "Acme Intranet",
 		Identify: func(r *http.Request) (ceremony.Principal, error) {
 			p := ceremony.Principal{Subject: grants.Subject{Tenant: "staff", User: r.Header.Get(asUser)}}
-			p.Browser, _ = cookies.BrowserID(r, where.Secure)
+			p.Browser, _ = cookies.BrowserID(r, where.secure)
 			if p.User == "" && *s.failing == nil {
 				return p, ErrNobody
 			}
 			return p, *s.failing
 		},
-		Site: func(*http.Request) Site { return where },
+		Server: &where,
 		Actions: map[string]Action{
 			"WITHDRAW_FUNDS": {Demand: withdraw, Label: "Withdraw funds"},
 			"VIEW_REPORTS":   {Demand: reports, Label: "View reports"},
@@ -158,10 +172,10 @@ func newSiteWith(t *testing.T, edit func(*site, *ceremony.Options), change ...fu
 	}))
 	t.Cleanup(server.Close)
 	s.server, s.url = server, server.URL
-	if where.Origin == "" {
-		where.Origin = server.URL
+	if where.origin == "" {
+		where.origin = server.URL
 	}
-	s.origin = where.Origin
+	s.origin = where.origin
 
 	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
 	if err != nil {

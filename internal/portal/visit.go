@@ -15,12 +15,18 @@ type visit struct {
 	portal *Portal
 	w      http.ResponseWriter
 	r      *http.Request
-	site   Site
+	site   where
 	api    bool // answered in JSON
 	who    ceremony.Principal
 	ids    []string // from the path
 	form   form     // with a POST from a page
 	csrf   string   // for the forms of a page; see formToken
+}
+
+// where is what the server says of where a request came in.
+type where struct {
+	Origin, Base string
+	Secure       bool
 }
 
 func (v *visit) service() *ceremony.Service { return v.portal.o.Service }

@@ -97,7 +97,7 @@ func TestS07MethodInTheBody(t *testing.T) {
 			r := post(tt.contentType, tt.body)
 			r.Method = method
 			form := PeekForm(r, 1<<20)
-			m, err := Methods(r, form)
+			m, err := MethodsOf(r, form)
 			if err != nil || m.Has("PUT") != tt.found || m.CannotTell != tt.cannotTell {
 				t.Errorf("%s: %+v, %v; want PUT %v, cannot tell %v", tt.name, m, err, tt.found, tt.cannotTell)
 			}
@@ -198,7 +198,7 @@ func TestPeekFormOverHTTP(t *testing.T) {
 	const body = "a=b&_method=delete"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, second := PeekForm(r, 1<<20), PeekForm(r, 1<<20)
-		m, err := Methods(r, first)
+		m, err := MethodsOf(r, first)
 		got, readErr := io.ReadAll(r.Body)
 		if again, _ := second.Values("_method"); err != nil || readErr != nil || string(got) != body || !m.Has("DELETE") || len(again) != 1 {
 			t.Errorf("%+v, %v, %q, %v, %q", m, err, got, readErr, again)
@@ -231,7 +231,7 @@ func TestS19HostileBodiesAreBounded(t *testing.T) {
 			body := "content-disposition" + strings.Repeat(piece, 1<<20/len(piece))
 			r := post(contentType, body)
 			start := time.Now()
-			Methods(r, PeekForm(r, 2<<20))
+			MethodsOf(r, PeekForm(r, 2<<20))
 			if took := time.Since(start); took > 3*time.Second { // far above
 				t.Errorf("%q: took %v", piece, took)
 			} else if testing.Verbose() {
@@ -250,7 +250,7 @@ func FuzzPeekForm(f *testing.F) {
 		r := post(contentType, body)
 		r.Body = io.NopCloser(iotest.HalfReader(strings.NewReader(body)))
 		form := PeekForm(r, limit)
-		m, err := Methods(r, form)
+		m, err := MethodsOf(r, form)
 		got, readErr := io.ReadAll(r.Body)
 		if string(got) != body || readErr != nil {
 			t.Fatalf("the upstream gets %q, %v instead of %q", got, readErr, body)
@@ -276,7 +276,7 @@ func BenchmarkPeekForm(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r := post(urlencoded, body)
-		if m, err := Methods(r, PeekForm(r, 1<<20)); err != nil || !m.Has("DELETE") {
+		if m, err := MethodsOf(r, PeekForm(r, 1<<20)); err != nil || !m.Has("DELETE") {
 			b.Fatal(m, err)
 		}
 	}

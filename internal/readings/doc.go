@@ -15,7 +15,7 @@
 //		paths, err = readings.Paths(r.RequestURI) // error: 400
 //	}
 //	form := readings.PeekForm(r, 1<<20)            // only where a rule asks for methods
-//	m, err := readings.Methods(r, form)            // error: 400
+//	m, err := readings.MethodsOf(r, form)            // error: 400
 //
 // A missing reading is a way past a rule; one too many is at worst a needless
 // challenge or a 400. In doubt the reading is listed.

@@ -38,7 +38,7 @@ func (m MethodReadings) Has(method string) bool { return slices.Contains(m.Metho
 // ErrTooMany.
 //
 // A plain request costs no allocation.
-func Methods(r *http.Request, form Form, queries ...string) (MethodReadings, error) {
+func MethodsOf(r *http.Request, form Form, queries ...string) (MethodReadings, error) {
 	m := MethodReadings{Methods: sentMethod(r.Method)}
 	m.Unsafe = m.Has("CONNECT") || len(r.Header["Upgrade"]) > 0
 

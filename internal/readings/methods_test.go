@@ -86,7 +86,7 @@ func TestS07Methods(t *testing.T) {
 		{"query near misses", request("GET", "/?method=put&my_method=put&_methods=put&a=_method"), "GET", false},
 		{"query percent only", request("GET", "/?%=put&100%"), "GET", false},
 	} {
-		m, err := Methods(tt.r, Form{})
+		m, err := MethodsOf(tt.r, Form{})
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -105,7 +105,7 @@ func TestS07Methods(t *testing.T) {
 }
 
 func TestS07FurtherQueries(t *testing.T) {
-	m, err := Methods(request("GET", "/rewritten"), Form{}, "a=b", "_method=delete")
+	m, err := MethodsOf(request("GET", "/rewritten"), Form{}, "a=b", "_method=delete")
 	if err != nil || !m.Has("DELETE") || !m.Unsafe {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -152,7 +152,7 @@ func TestS07OverridesThatCannotBeRead(t *testing.T) {
 		{request("GET", "/?method=DELETE"), "", false},
 		{request("PUT", "/?method=DELETE"), "", false},
 	} {
-		m, err := Methods(tt.r, Form{})
+		m, err := MethodsOf(tt.r, Form{})
 		if err != nil || m.CannotTell != tt.cannotTell {
 			t.Errorf("%s %s %v: %+v, %v; want cannot tell %v", tt.r.Method, tt.r.URL, tt.r.Header, m, err, tt.cannotTell)
 		}
@@ -162,15 +162,15 @@ func TestS07OverridesThatCannotBeRead(t *testing.T) {
 			}
 		}
 	}
-	if m, err := Methods(request("POST", "/rewritten"), Form{}, "method=DELETE"); err != nil || !m.Has("DELETE") {
+	if m, err := MethodsOf(request("POST", "/rewritten"), Form{}, "method=DELETE"); err != nil || !m.Has("DELETE") {
 		t.Errorf("in the query before it was rewritten: %+v, %v", m, err)
 	}
 }
 
 func TestS07SharedReadingsAreNotOverwritten(t *testing.T) {
-	a, _ := Methods(request("GET", "/?_method=put"), Form{})
-	b, _ := Methods(request("GET", "/?_method=delete"), Form{})
-	c, _ := Methods(request("GET", "/"), Form{})
+	a, _ := MethodsOf(request("GET", "/?_method=put"), Form{})
+	b, _ := MethodsOf(request("GET", "/?_method=delete"), Form{})
+	c, _ := MethodsOf(request("GET", "/"), Form{})
 	if !a.Has("PUT") || a.Has("DELETE") || b.Has("PUT") || len(c.Methods) != 1 {
 		t.Errorf("%q %q %q", a.Methods, b.Methods, c.Methods)
 	}
@@ -199,7 +199,7 @@ func TestS19MethodsAreBounded(t *testing.T) {
 	for i := range 40 {
 		many = append(many, fmt.Sprintf("_method=m%d", i))
 	}
-	if _, err := Methods(request("GET", "/?"+strings.Join(many, "&")), Form{}); !errors.Is(err, ErrTooMany) {
+	if _, err := MethodsOf(request("GET", "/?"+strings.Join(many, "&")), Form{}); !errors.Is(err, ErrTooMany) {
 		t.Errorf("40 methods: %v", err)
 	}
 	for _, target := range []string{
@@ -209,14 +209,14 @@ func TestS19MethodsAreBounded(t *testing.T) {
 		"/?_method=" + strings.Repeat("a,", 4000),
 		"/x%" + strings.Repeat("25", 100) + "3f_method=x",
 	} {
-		m, err := Methods(request("GET", target), Form{})
+		m, err := MethodsOf(request("GET", target), Form{})
 		if err == nil && !m.CannotTell {
 			t.Errorf("%.40q…: %+v, want one of which it cannot tell", target, m)
 		}
 	}
 	start := time.Now()
 	for _, piece := range []string{"%25%32%35", "%26", "&", ";", "_method&", "_method=x;", "%25=%25&", "+", "_method=%25%32%35&"} {
-		Methods(request("GET", "/?"+strings.Repeat(piece, 64<<10/len(piece))), Form{})
+		MethodsOf(request("GET", "/?"+strings.Repeat(piece, 64<<10/len(piece))), Form{})
 	}
 	if took := time.Since(start); took > 2*time.Second { // far above
 		t.Errorf("hostile queries took %v", took)
@@ -255,7 +255,7 @@ func FuzzMethods(f *testing.F) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.URL.RawQuery = method, query
 		r.Header["X-Http-Method-Override"] = []string{header}
-		m, err := Methods(r, Form{})
+		m, err := MethodsOf(r, Form{})
 		if err != nil {
 			if !errors.Is(err, ErrTooMany) {
 				t.Fatal(err)
@@ -295,7 +295,7 @@ func BenchmarkMethods(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Methods(r, Form{}); err != nil {
+				if _, err := MethodsOf(r, Form{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -109,10 +109,10 @@ func (p *Peek) Body() (string, error) {
 	return "", ErrBodyBroken
 }
 
-// Form reads the form in the body, of any method, for [Methods]. A body that is
+// Form reads the form in the body, of any method, for [MethodsOf]. A body that is
 // over the limit, compressed, in a charset that is not a superset of ASCII, or of
 // a type that one application takes for a form and another does not, is one of
-// which it cannot tell. JSON is read too, for [Methods]. Of other types not a byte
+// which it cannot tell. JSON is read too, for [MethodsOf]. Of other types not a byte
 // is read.
 func (p *Peek) Form() Form {
 	if p.empty() {

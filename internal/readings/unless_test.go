@@ -351,7 +351,7 @@ func TestS22PartEncodedBeforeItsName(t *testing.T) {
 	// An override that is no text to one parser is one to another.
 	for _, body := range []string{`{"_method":["delete"]}`, `{"_method":'delete'}`, `{"_method":{"a":"delete"}}`} {
 		r := post(jsonType, body)
-		m, err := Methods(r, PeekForm(r, 1000))
+		m, err := MethodsOf(r, PeekForm(r, 1000))
 		if err != nil || !m.CannotTell {
 			t.Errorf("%s: %v, %v", body, m, err)
 		}

@@ -124,7 +124,7 @@ func workOf(s *shape, all []Field, table *Table) time.Duration {
 		p := NewPeek(r, 1<<20)
 		p.read()
 		start := cpuTime()
-		_, _ = Methods(r, p.Form())
+		_, _ = MethodsOf(r, p.Form())
 		found := table.Read(r)
 		for i := range all {
 			found.InEvery(&all[i], table.Place(&all[i]), &p)

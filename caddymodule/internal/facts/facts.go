@@ -20,20 +20,6 @@ func OriginalTarget(r *http.Request) (string, bool) {
 	return original.RequestURI, true
 }
 
-// StrippedBase returns what uri strip_prefix or handle_path took off the front of
-// the path, so that links can put it back.
-func StrippedBase(r *http.Request) string {
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || original.URL == nil {
-		return ""
-	}
-	base, ok := strings.CutSuffix(original.URL.EscapedPath(), r.URL.EscapedPath())
-	if !ok || !strings.HasPrefix(base, "/") || strings.HasPrefix(base, "//") {
-		return ""
-	}
-	return base
-}
-
 // Secure reports whether the client came over HTTPS, to us or to a proxy in front
 // that the operator trusts.
 func Secure(r *http.Request) bool {

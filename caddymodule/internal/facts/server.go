@@ -3,19 +3,36 @@ package facts
 import (
 	"net"
 	"net/http"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/inbound"
 )
 
-// Server is Caddy's server as package gate asks it: a gate.Server.
+// Server is Caddy's server as the gateway asks it.
 type Server struct{}
 
-// Secure is of a gate.Server.
+// Secure is of a inbound.Server.
 func (Server) Secure(r *http.Request) bool { return Secure(r) }
 
-// Client is of a gate.Server.
+// Origin is of a inbound.Server.
+func (Server) Origin(r *http.Request) string { return inbound.Origin(r, Secure(r)) }
+
+// Base is of a inbound.Server.
+func (Server) Base(r *http.Request) string {
+	original, ok := OriginalTarget(r)
+	if !ok {
+		return ""
+	}
+	return inbound.Base(original, r.RequestURI)
+}
+
+// Client is of a inbound.Server.
 func (Server) Client(r *http.Request) string { return Client(r) }
 
-// Original is of a gate.Server.
+// Original is of a inbound.Server.
 func (Server) Original(r *http.Request) (string, bool) { return OriginalTarget(r) }
 
-// Conn is of a gate.Server.
+// Conn is of a inbound.Server.
 func (Server) Conn(r *http.Request) net.Conn { return Conn(r) }
+
+// Interface guard
+var _ inbound.Server = Server{}

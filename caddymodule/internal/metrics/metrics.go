@@ -1,5 +1,4 @@
-// Package metrics has the gateway's Prometheus collectors, and bounds the labels
-// that they get.
+// Package metrics has the gateway's Prometheus collectors, whose labels are bounded.
 package metrics
 
 import (

@@ -1,5 +1,5 @@
-// Package outbound asks another server one question over HTTP, for the identity
-// sources that have to, and tells it one thing, for a sender of texts.
+// Package outbound sends one request to another server over HTTP, for the identity
+// sources and senders that have to.
 //
 // It promises that a question takes no longer, and its answer no more memory, than
 // was said; that no redirect is followed and no proxy from the environment is

@@ -23,7 +23,6 @@ package whoami
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -32,6 +31,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/digest"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/outbound"
 )
@@ -302,21 +302,9 @@ func keyOf(sent http.Header) key {
 	}
 	slices.Sort(names)
 	h := sha256.New()
-	number := func(n int) {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(n))
-		h.Write(b[:])
-	}
-	text := func(s string) {
-		number(len(s))
-		h.Write([]byte(s))
-	}
 	for _, name := range names {
-		text(name)
-		number(len(sent[name]))
-		for _, v := range sent[name] {
-			text(v)
-		}
+		digest.Write(h, name)
+		digest.Write(h, sent[name]...)
 	}
 	return key(h.Sum(nil))
 }
