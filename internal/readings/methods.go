@@ -27,7 +27,7 @@ type MethodReadings struct {
 // Has reports whether an upper-case method is among the readings.
 func (m MethodReadings) Has(method string) bool { return slices.Contains(m.Methods, method) }
 
-// Methods lists the methods as which an application may take r: the sent one,
+// MethodsOf lists the methods as which an application may take r: the sent one,
 // and those that headers, query, form or JSON body put in its place, on any method.
 // An override that names no method of the registry, or several, is one of which it
 // cannot tell: what an application makes of it is its own affair.
