@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
@@ -94,7 +95,7 @@ func (a *App) loadEngine(ctx caddy.Context) (StoreEngine, error) {
 		}
 		return module.(StoreEngine), nil
 	}
-	module, err := ctx.LoadModule(a, "StoreRaw")
+	module, err := block.Load(ctx, a, "StoreRaw", a.StoreRaw, "step_up.stores", "engine")
 	if err != nil {
 		return nil, fmt.Errorf("loading store: %w", err)
 	}

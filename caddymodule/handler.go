@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -112,13 +113,13 @@ func (h *Handler) loadIdentity(ctx caddy.Context) error {
 	h.source = compact.String()
 	var err error
 	h.badEmail = new(sync.Once)
-	h.identity, err = identitySource(ctx, h)
+	h.identity, err = identitySource(ctx, h, h.IdentityRaw)
 	return err
 }
 
 // identitySource loads the guest of a handler's field IdentityRaw.
-func identitySource(ctx caddy.Context, handler any) (IdentitySource, error) {
-	module, err := ctx.LoadModule(handler, "IdentityRaw")
+func identitySource(ctx caddy.Context, handler any, raw json.RawMessage) (IdentitySource, error) {
+	module, err := block.Load(ctx, handler, "IdentityRaw", raw, "step_up.identity", "source")
 	if err != nil {
 		return nil, fmt.Errorf("loading identity: %w", err)
 	}

@@ -99,7 +99,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 		Failed:    h.failed,
 	}
 	if len(h.IdentityRaw) > 0 {
-		if h.identity, err = identitySource(ctx, h); err != nil {
+		if h.identity, err = identitySource(ctx, h, h.IdentityRaw); err != nil {
 			return err
 		}
 		h.form = func(user string) (string, error) { return app.form(said.Tenant, user) }

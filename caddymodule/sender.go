@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/senders"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
@@ -84,13 +85,13 @@ func (a *App) loadSender(ctx caddy.Context) (Sender, error) {
 	if err := checkSender(a.SMS, a.SenderRaw); err != nil || a.SMS == nil {
 		return nil, err
 	}
-	return a.loadGuest(ctx, "SenderRaw", "sms", toNumbers)
+	return a.loadGuest(ctx, "SenderRaw", a.SenderRaw, "sms", toNumbers)
 }
 
 // loadGuest makes the sender of the field, which has to send to the recipients of the
 // setting that it belongs to.
-func (a *App) loadGuest(ctx caddy.Context, field, setting string, to recipients) (Sender, error) {
-	module, err := ctx.LoadModule(a, field)
+func (a *App) loadGuest(ctx caddy.Context, field string, raw json.RawMessage, setting string, to recipients) (Sender, error) {
+	module, err := block.Load(ctx, a, field, raw, "step_up.senders", "sender")
 	if err != nil {
 		return nil, fmt.Errorf("loading %s sender: %w", setting, err)
 	}

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Limits that no setting can move.
@@ -197,5 +199,5 @@ func printable(s string) bool {
 
 // oneOf is the sentence for a word that is not among the known ones.
 func oneOf(setting, got string, known ...string) error {
-	return fmt.Errorf("%s %q is not known: write one of %s", setting, got, strings.Join(known, ", "))
+	return fmt.Errorf("%s %q is not known: %s", setting, got, nearest.OneOf(got, known))
 }

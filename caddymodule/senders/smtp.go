@@ -14,6 +14,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
 
@@ -168,7 +169,7 @@ func (s *SMTP) options() (sender.SMTPOptions, error) {
 	case tlsImplicit:
 		o.Encryption = sender.ImplicitTLS
 	default:
-		return o, fmt.Errorf("tls %q is not known: write one of %s, %s", s.TLS, tlsStart, tlsImplicit)
+		return o, fmt.Errorf("tls %q is not known: %s", s.TLS, nearest.OneOf(s.TLS, []string{tlsStart, tlsImplicit}))
 	}
 	if s.AllowPlainText {
 		o.Encryption = sender.PlainText

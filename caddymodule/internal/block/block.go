@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Setting reads one line of a block; the dispenser stands on its name.
@@ -36,7 +38,7 @@ func (b Block) Read(d *caddyfile.Dispenser) error {
 		}
 		read, known := b.Settings[word]
 		if !known {
-			return d.Errf("%s has no setting %q: write one of %s", b.Name, word, strings.Join(b.Order, ", "))
+			return d.Errf("%s has no setting %q: %s", b.Name, word, nearest.OneOf(word, b.Order))
 		}
 		if seen[word] && !slices.Contains(strings.Fields(b.Repeats), word) {
 			return d.Errf("%s says %s twice: keep one of them", b.Name, word)

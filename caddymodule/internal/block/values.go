@@ -2,14 +2,18 @@ package block
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Guest reads `NAME …`, a module of the given namespace, into its JSON form
@@ -19,11 +23,46 @@ func Guest(d *caddyfile.Dispenser, namespace, inlineKey, example string) (json.R
 	if err := Word(d, &name, example); err != nil {
 		return nil, err
 	}
+	if !registered(namespace, name) {
+		return nil, d.Errf("%s", Unknown(namespace, name))
+	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {
 		return nil, err
 	}
 	return caddyconfig.JSONModuleObject(module, inlineKey, name, nil), nil
+}
+
+// guests are what the modules of the namespaces are called.
+var guests = map[string]string{
+	"step_up.identity": "identity source", "step_up.senders": "sender", "step_up.stores": "store engine", "http.matchers": "matcher",
+}
+
+// Unknown is the sentence about a module that this build does not have.
+func Unknown(namespace, name string) string {
+	var all []string
+	for _, m := range caddy.GetModules(namespace) {
+		all = append(all, m.ID.Name())
+	}
+	slices.Sort(all)
+	return fmt.Sprintf("unknown %s %q: %s", guests[namespace], name, nearest.OneOf(name, all))
+}
+
+func registered(namespace, name string) bool {
+	_, err := caddy.GetModule(namespace + "." + name)
+	return err == nil
+}
+
+// Load makes the guest of an owner's field, whose JSON is raw and names the module
+// beside the inline key. A name that is misspelled gets a better sentence than
+// Caddy's.
+func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, namespace, inlineKey string) (any, error) {
+	var members map[string]json.RawMessage
+	var name string
+	if json.Unmarshal(raw, &members) == nil && json.Unmarshal(members[inlineKey], &name) == nil && name != "" && !registered(namespace, name) {
+		return nil, errors.New(Unknown(namespace, name))
+	}
+	return ctx.LoadModule(owner, field)
 }
 
 // Number reads a whole number.

@@ -24,6 +24,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Limits and defaults.
@@ -160,7 +161,7 @@ func (o *Options) CheckSettings() error {
 	for i, a := range o.Algorithms {
 		switch {
 		case !slices.Contains(Known, a):
-			return fmt.Errorf("algorithm %q is not known: write one of %s", a, strings.Join(Known, ", "))
+			return fmt.Errorf("algorithm %q is not known: %s", a, nearest.OneOf(a, Known))
 		case slices.Contains(o.Algorithms[:i], a):
 			return fmt.Errorf("algorithm %s is named twice", a)
 		}
