@@ -20,7 +20,7 @@ var (
 	// sent, such as of a country that the operator did not name.
 	ErrNumberRefused = cause.New(cause.InvalidRequest, "no codes are sent to this number")
 	// ErrNoSMS tells that no codes are sent here.
-	ErrNoSMS = cause.New(cause.NoSMS, "codes are not sent to phones here")
+	ErrNoSMS = cause.New(cause.NoSMS, "codes of this kind are not sent here")
 	// ErrTooManySends tells that no code is sent now. See [SendWait].
 	ErrTooManySends = cause.New(cause.TooManySends, "too many codes were sent")
 )

@@ -29,9 +29,9 @@ func (e *TooNew) Is(t error) bool { return t == ErrAuthenticatorTooNew }
 func (e *TooNew) Cause() cause.Word { return cause.AuthenticatorTooNew }
 
 // ErrWeakOrigin is [ErrAuthenticatorTooNew] of an authenticator that a recovery
-// code or a text message vouched for, and that is to remove an older one. It never
+// code or a code that was sent vouched for, and that is to remove an older one. It never
 // may: who has neither that one nor a stronger one needs a reset and an invite.
-var ErrWeakOrigin = cause.Narrow(ErrAuthenticatorTooNew, cause.WeakOrigin, "added with a recovery code or a text message, it does not remove older ones")
+var ErrWeakOrigin = cause.Narrow(ErrAuthenticatorTooNew, cause.WeakOrigin, "added with a recovery code or a code that was sent, it does not remove older ones")
 
 // never removes an older authenticator what one of these vouched for.
 var weakOrigins = grants.TOTP.Weaker()

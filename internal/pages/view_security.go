@@ -10,7 +10,7 @@ type Authenticator struct {
 	LastUsed  time.Time // zero: never
 	RenameURL string
 	RemoveURL string
-	Suffix    string // of a phone: the number's last digits
+	Suffix    string // by what its owner knows again where its codes go; of a phone: the last digits
 	Synced    bool   // of a passkey: it may be on other devices too
 	// Recent is set for a new one; NotMeURL is POSTed to by "this was not me",
 	// empty where only the operator can help. Fresh is when it is worth what it is,
@@ -55,7 +55,7 @@ const (
 	ActivityRemoved  ActivityKind = "activity.removed"
 	ActivityRenewed  ActivityKind = "activity.renewed"  // new recovery codes
 	ActivityRevoked  ActivityKind = "activity.revoked"  // a grant was ended
-	ActivitySent     ActivityKind = "activity.sent"     // a code was sent to a phone
+	ActivitySent     ActivityKind = "activity.sent"     // a code was sent
 	ActivityVouched  ActivityKind = "activity.vouched"  // a stronger one vouched for it
 	ActivityDisowned ActivityKind = "activity.disowned" // "this was not me"
 	ActivityReset    ActivityKind = "activity.reset"    // an operator took the authenticators away

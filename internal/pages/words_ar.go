@@ -205,7 +205,6 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"security.codes":            "رموز الاسترداد",
 	"security.synced":           "متزامن: قد يكون على أجهزتك الأخرى أيضًا",
 	"security.this_device":      "على جهاز واحد فقط",
-	"security.phone":            "الرقم الذي ينتهي بـ {suffix}",
 	"security.cloned":           "ربما نُسخ مفتاح المرور هذا: فقد تراجع عدّاده. أزله وأعدّ مفتاحًا جديدًا.",
 	"security.activity":         "النشاط الأخير",
 	"security.activity_note":    "إذا لم يكن أحد هذه الأنشطة منك، فأزل وسيلة التحقّق المذكورة فيه وأبلغ إدارة هذا الموقع.",
@@ -236,7 +235,7 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"activity.removed": "إزالة وسيلة تحقّق",
 	"activity.renewed": "إنشاء رموز استرداد جديدة",
 	"activity.revoked": "إنهاء مبكر",
-	"activity.sent":    "إرسال رسالة نصية",
+	"activity.sent":    "إرسال رمز",
 	"activity.reset":   "إعادة ضبط من إدارة هذا الموقع",
 	"activity.unlock":  "إلغاء القفل من إدارة هذا الموقع",
 

@@ -79,7 +79,7 @@ var germanMessages = map[string]string{
 	"message.young.text":               "Diese Methode wurde vor Kurzem hinzugefügt, und zwar auf einem Weg, der für diese Aktion nicht ausreicht. Wenn Sie noch eine ältere Methode haben, bürgen Sie mit ihr in Ihren Sicherheitseinstellungen für die neue. Wenn Sie sie verloren haben und nicht warten können, kann der Betreiber dieser Website Ihr Konto zurücksetzen und Ihnen eine Einladung geben.",
 	"message.young.next":               "Zu Ihren Sicherheitseinstellungen",
 	"message.weak_origin.title":        "Diese Methode kann keine ältere entfernen",
-	"message.weak_origin.text":         "Sie wurde mit einem Wiederherstellungscode oder einer SMS hinzugefügt. Entfernen Sie die ältere mit ihr selbst. Wenn Sie sie verloren haben, bitten Sie den Betreiber dieser Website, Ihr Konto zurückzusetzen und Ihnen eine Einladung zu geben.",
+	"message.weak_origin.text":         "Sie wurde mit einem Wiederherstellungscode oder einem zugesandten Code hinzugefügt. Entfernen Sie die ältere mit ihr selbst. Wenn Sie sie verloren haben, bitten Sie den Betreiber dieser Website, Ihr Konto zurückzusetzen und Ihnen eine Einladung zu geben.",
 	"message.weak_origin.next":         "Zu Ihren Sicherheitseinstellungen",
 	"message.wait":                     "„{label}“ gilt hierfür in {span}, ab {date}.",
 }

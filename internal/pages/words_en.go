@@ -192,7 +192,6 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"security.codes":            "Recovery codes",
 	"security.synced":           "Synced: it may be on your other devices too",
 	"security.this_device":      "On one device only",
-	"security.phone":            "Number that ends in {suffix}",
 	"security.cloned":           "This passkey may have been copied: its counter went backwards. Remove it and set up a new one.",
 	"security.activity":         "Recent activity",
 	"security.activity_note":    "If something here was not you, remove the authenticator it names and tell whoever runs this site.",
@@ -219,7 +218,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"activity.removed": "Authenticator removed",
 	"activity.renewed": "New recovery codes made",
 	"activity.revoked": "Ended early",
-	"activity.sent":    "Text message sent",
+	"activity.sent":    "Code sent",
 	"activity.reset":   "Reset by whoever runs this site",
 	"activity.unlock":  "Unlocked by whoever runs this site",
 

@@ -79,7 +79,7 @@ var englishMessages = map[string]string{
 	"message.young.text":               "It was added recently, and with a method that this action does not accept. If you have an older authenticator, let it vouch for the new one in your security settings. If you lost it and cannot wait, the site’s administrator can reset your account and give you an invite.",
 	"message.young.next":               "Go to your security settings",
 	"message.weak_origin.title":        "This one cannot remove an older one",
-	"message.weak_origin.text":         "It was added with a recovery code or a text message. Use the older authenticator itself to remove it. If you lost it, ask the site’s administrator to reset your account and give you an invite.",
+	"message.weak_origin.text":         "It was added with a recovery code or with a code that was sent. Use the older authenticator itself to remove it. If you lost it, ask the site’s administrator to reset your account and give you an invite.",
 	"message.weak_origin.next":         "Go to your security settings",
 	"message.wait":                     "“{label}” can be used for this in {span}, from {date}.",
 }

@@ -181,7 +181,6 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"security.codes":            "Códigos de recuperación",
 	"security.synced":           "Sincronizada: puede estar también en sus otros dispositivos",
 	"security.this_device":      "En un solo dispositivo",
-	"security.phone":            "Número que termina en {suffix}",
 	"security.cloned":           "Es posible que esta llave de acceso se haya copiado: su contador retrocedió. Elimínela y configure una nueva.",
 	"security.activity":         "Actividad reciente",
 	"security.activity_note":    "Si algo de esto no lo hizo usted, elimine el método de verificación que se indica y avise a la administración de este sitio.",
@@ -208,7 +207,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"activity.removed": "Método de verificación eliminado",
 	"activity.renewed": "Códigos de recuperación nuevos creados",
 	"activity.revoked": "Terminado antes de tiempo",
-	"activity.sent":    "SMS enviado",
+	"activity.sent":    "Código enviado",
 	"activity.reset":   "Restablecido por la administración de este sitio",
 	"activity.unlock":  "Desbloqueado por la administración de este sitio",
 

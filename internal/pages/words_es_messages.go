@@ -79,7 +79,7 @@ var spanishMessages = map[string]string{
 	"message.young.text":               "Este método se añadió hace poco y por un medio que esta acción no acepta. Si tiene un método más antiguo, úselo para responder por el nuevo en su configuración de seguridad. Si lo perdió y no puede esperar, la administración de este sitio puede restablecer su cuenta y darle una invitación.",
 	"message.young.next":               "Ir a su configuración de seguridad",
 	"message.weak_origin.title":        "Este método no puede eliminar uno más antiguo",
-	"message.weak_origin.text":         "Se añadió con un código de recuperación o un SMS. Elimine el más antiguo con él mismo. Si lo perdió, pida a la administración de este sitio que restablezca su cuenta y le dé una invitación.",
+	"message.weak_origin.text":         "Se añadió con un código de recuperación o un código enviado. Elimine el más antiguo con él mismo. Si lo perdió, pida a la administración de este sitio que restablezca su cuenta y le dé una invitación.",
 	"message.weak_origin.next":         "Ir a su configuración de seguridad",
 	"message.wait":                     "«{label}» servirá para esto dentro de {span}, a partir del {date}.",
 }

@@ -183,7 +183,6 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"security.codes":            "Codes de récupération",
 	"security.synced":           "Synchronisée\u00a0: elle peut se trouver aussi sur vos autres appareils",
 	"security.this_device":      "Sur un seul appareil",
-	"security.phone":            "Numéro qui se termine par {suffix}",
 	"security.cloned":           "Cette clé d’accès a peut-être été copiée\u00a0: son compteur a reculé. Supprimez-la et configurez-en une nouvelle.",
 	"security.activity":         "Activité récente",
 	"security.activity_note":    "Si l’une de ces actions ne vient pas de vous, supprimez la méthode de vérification indiquée et prévenez l’administrateur de ce site.",
@@ -210,7 +209,7 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"activity.removed": "Méthode de vérification supprimée",
 	"activity.renewed": "Nouveaux codes de récupération créés",
 	"activity.revoked": "Autorisation révoquée",
-	"activity.sent":    "SMS envoyé",
+	"activity.sent":    "Code envoyé",
 	"activity.reset":   "Réinitialisation par l’administrateur de ce site",
 	"activity.unlock":  "Déblocage par l’administrateur de ce site",
 

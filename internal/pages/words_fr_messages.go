@@ -79,7 +79,7 @@ var frenchMessages = map[string]string{
 	"message.young.text":               "Cette méthode a été ajoutée récemment, par un moyen que cette action n’accepte pas. Si vous avez une méthode plus ancienne, utilisez-la pour vous porter garant de la nouvelle dans vos paramètres de sécurité. Si vous l’avez perdue et ne pouvez pas attendre, l’administrateur de ce site peut réinitialiser votre compte et vous donner une invitation.",
 	"message.young.next":               "Ouvrir vos paramètres de sécurité",
 	"message.weak_origin.title":        "Cette méthode ne peut pas en supprimer une plus ancienne",
-	"message.weak_origin.text":         "Elle a été ajoutée avec un code de récupération ou un SMS. Supprimez l’ancienne avec elle-même. Si vous l’avez perdue, demandez à l’administrateur de ce site de réinitialiser votre compte et de vous donner une invitation.",
+	"message.weak_origin.text":         "Elle a été ajoutée avec un code de récupération ou un code envoyé. Supprimez l’ancienne avec elle-même. Si vous l’avez perdue, demandez à l’administrateur de ce site de réinitialiser votre compte et de vous donner une invitation.",
 	"message.weak_origin.next":         "Ouvrir vos paramètres de sécurité",
 	"message.wait":                     "« {label} » sera acceptée ici dans {span}, à partir du {date}.",
 }

@@ -176,7 +176,6 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"security.codes":            "リカバリーコード",
 	"security.synced":           "同期：ほかのデバイスにもある可能性があります",
 	"security.this_device":      "1台のデバイスのみ",
-	"security.phone":            "末尾が {suffix} の番号",
 	"security.cloned":           "このパスキーは複製された可能性があります（カウンターの値が戻りました）。削除して、新しいパスキーを設定してください。",
 	"security.activity":         "最近のアクティビティ",
 	"security.activity_note":    "心当たりのないものがあれば、そこに示された認証方法を削除し、サイトの管理者に連絡してください。",
@@ -202,7 +201,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"activity.removed": "認証方法の削除",
 	"activity.renewed": "新しいリカバリーコードの作成",
 	"activity.revoked": "期限前の終了",
-	"activity.sent":    "SMSの送信",
+	"activity.sent":    "コードの送信",
 	"activity.reset":   "サイトの管理者によるリセット",
 	"activity.unlock":  "サイトの管理者によるロック解除",
 

@@ -84,7 +84,7 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 		t.Errorf("%s: %s", got, strip(done.body))
 	}
 	home := c.get(Prefix).wantPage(t, 200, "Your security settings")
-	for _, want := range []string{"My mobile", "6789", "Text message sent", "Authenticator added", "View reports"} {
+	for _, want := range []string{"My mobile", "6789", "Code sent", "Authenticator added", "View reports"} {
 		if !strings.Contains(home.body, want) {
 			t.Errorf("the security page lacks %q: %s", want, strip(home.body))
 		}
