@@ -52,7 +52,7 @@ type Kind struct {
 	// not enrolled by itself.
 	Offer string
 	// Field is the field in which its owner writes where codes are to go; empty:
-	// nothing is asked.
+	// nothing is asked. See [Kind.ByIdentity].
 	Field string
 	// Label is what an authenticator is called to which its owner gives no name.
 	Label string
@@ -61,6 +61,10 @@ type Kind struct {
 
 	worth []worth // of each bit
 }
+
+// ByIdentity reports whether the codes of the kind go to an address that the identity
+// source gives.
+func (k Kind) ByIdentity() bool { return k.Way == BySent && k.Field == "" }
 
 // worth is what a proof by one bit is worth.
 type worth struct {

@@ -103,6 +103,8 @@ var refusals = map[cause.Word]refusal{
 	cause.Cloned:              wrongCode,
 	cause.MethodNotAccepted:   notAccepted,
 	cause.CodesBarred:         notAccepted,
+	cause.Elsewhere:           notAccepted,
+	cause.NoAddress:           notAccepted,
 	cause.AuthenticatorTooNew: tooNew,
 	cause.WeakOrigin:          tooNew,
 	cause.InviteRequired:      {status: http.StatusForbidden, code: "invite_required", detail: "An invite from the operator is needed to enrol."},

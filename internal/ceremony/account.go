@@ -27,6 +27,9 @@ type Authenticator struct {
 	// Suspended tells that its owner said that it is not theirs. Recent tells of
 	// a new one, which may be suspended where Disownable is set too.
 	Suspended, Recent, Disownable bool
+	// Elsewhere tells that it proves nothing, since the identity source does not
+	// give the address to which its codes go.
+	Elsewhere bool
 	// Synced tells of a passkey that its provider may copy it to other devices,
 	// Suspect that somebody else may have copied it.
 	Synced, Suspect bool
@@ -47,16 +50,18 @@ func (s *Service) viewOf(a *records.Authenticator) Authenticator {
 	return view
 }
 
-// view is viewOf with what depends on the time and on the others in the account.
-func (s *Service) view(a *records.Account, x *records.Authenticator) Authenticator {
+// view is viewOf with what depends on the time, on the others in the account, and on
+// the address that the identity source gives.
+func (s *Service) view(a *records.Account, x *records.Authenticator, m mailbox) Authenticator {
 	view, now := s.viewOf(x), s.now()
+	view.Elsewhere = !m.reaches(x.Type, x.Dest)
 	view.Recent, view.Disownable = isRecent(x, now), mayDisown(a, x, now)
 	// What was vouched for by its like is worth no less.
 	if x.Origin.Live(now)&^view.Method != 0 {
 		view.FullAt = x.Origin.At.Add(records.OriginAge)
 	}
 	if view.Suspended || !view.FullAt.IsZero() {
-		vouch := Challenge{Demand: s.manageDemand(VouchOp(x.ID)), Operation: VouchOp(x.ID)}
+		vouch := Challenge{Demand: s.manageDemand(VouchOp(x.ID)), Operation: VouchOp(x.ID), mailbox: m}
 		view.Vouchable = len(s.fitting(a, &vouch)) > 0
 	}
 	return view
@@ -95,7 +100,7 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 	a.Enrolled = row.Value.State == records.StateEnrolled
 	a.RecoveryCodesLeft = codesLeft(db, &row.Value)
 	for i := range row.Value.Authenticators {
-		a.Authenticators = append(a.Authenticators, s.view(&row.Value, &row.Value.Authenticators[i]))
+		a.Authenticators = append(a.Authenticators, s.view(&row.Value, &row.Value.Authenticators[i], mailboxOf(db, p)))
 	}
 	a.Grants, err = s.liveGrants(ctx, db, holder)
 	return a, err

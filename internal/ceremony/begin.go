@@ -64,6 +64,8 @@ type Challenge struct {
 	// this browser until then.
 	OpenUntil time.Time
 	Expires   time.Time
+
+	mailbox mailbox // of who asks; see barred
 }
 
 // Shown is one field of the request that a challenge is bound to.
@@ -243,6 +245,17 @@ func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal
 		return none, ErrExpired
 	}
 	return row, nil
+}
+
+// challenge is findChallenge, with the challenge that the row holds.
+func (s *Service) challenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], Challenge, error) {
+	row, err := s.findChallenge(ctx, db, p, id)
+	if err != nil {
+		return row, Challenge{}, err
+	}
+	c, err := challengeOf(db, row)
+	c.mailbox = mailboxOf(db, p)
+	return row, c, err
 }
 
 // parseID reads an id of size bytes, of which there is exactly one spelling: the

@@ -124,7 +124,7 @@ func (s *Service) finish(ctx context.Context, p Principal, id, code string, also
 		first := account.State != records.StateEnrolled
 		made.Origin = s.firstOrigin(&account, &pending.Value)
 		added := s.addAuthenticator(&account, p, &pending.Value, made)
-		done.Authenticator = s.view(&account, added)
+		done.Authenticator = s.view(&account, added, mailboxOf(db, p))
 		if first {
 			account.RecoveryCodes, account.CodesOrigin = nil, nil
 			if !also.withhold {
@@ -172,6 +172,8 @@ func (s *Service) firstProof(db *records.DB, p Principal, a *records.Account, id
 		return made, proof, ErrInvalidCode
 	case f == nil:
 		return made, proof, ErrMethodNotAccepted
+	case !mailboxOf(db, p).reaches(pending.Type, &pending.Dest):
+		return made, proof, ErrElsewhere
 	}
 	made, proof, err = f.Finish(db, named(*a, p), pending,
 		Attempt{Challenge: id, Site: pending.Site, Answer: given.typed(), Now: s.now(), Generation: db.Generation()})
@@ -280,14 +282,10 @@ func (s *Service) passWith(ctx context.Context, db *records.DB, p Principal, fir
 		put, err := s.issue(db, p, won, nil, proof)
 		return won, []store.Op{put}, err
 	}
-	row, err := s.findChallenge(ctx, db, p, also.challenge)
+	row, c, err := s.challenge(ctx, db, p, also.challenge)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExpired) {
 		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := challengeOf(db, row)
 	if err != nil {
 		return nil, nil, err
 	}

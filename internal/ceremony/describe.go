@@ -19,6 +19,9 @@ type Description struct {
 	// Young are those that it takes and the subject has, but that are too new
 	// for it (S24); the next to be good come first.
 	Young []Young
+	// Elsewhere are the labels of those that it takes and that are not used, since
+	// the identity source does not give their address; see [ErrElsewhere].
+	Elsewhere []string
 	// Recent are the subject's authenticators that are new, for it to notice.
 	Recent []Authenticator
 	// AttemptsLeft counts the wrong answers that this browser may still give.
@@ -44,12 +47,8 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 	if err != nil {
 		return Description{}, err
 	}
-	row, err := s.findChallenge(ctx, db, p, id)
-	if err != nil {
-		return Description{}, err
-	}
 	var d Description
-	if d.Challenge, err = challengeOf(db, row); err != nil {
+	if _, d.Challenge, err = s.challenge(ctx, db, p, id); err != nil {
 		return d, err
 	}
 	holder := db.Holder(p.Subject)
@@ -70,9 +69,10 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 		d.Methods, d.Asks = append(d.Methods, f.Method()), append(d.Asks, asked)
 	}
 	d.Young = s.young(db, &account.Value, &d.Challenge)
+	d.Elsewhere = s.elsewhere(&account.Value, &d.Challenge)
 	for i := range account.Value.Authenticators {
 		if x := &account.Value.Authenticators[i]; x.SuspendedAt.IsZero() && isRecent(x, s.now()) {
-			d.Recent = append(d.Recent, s.view(&account.Value, x))
+			d.Recent = append(d.Recent, s.view(&account.Value, x, d.mailbox))
 		}
 	}
 	b, err := s.budget(ctx, db, p, holder)

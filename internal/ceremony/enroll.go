@@ -68,6 +68,9 @@ func (s *Service) enroll(ctx context.Context, p Principal, in Setup, leave Leave
 		return Enrollment{}, ErrMethodNotAccepted
 	}
 	pending := records.Pending{Type: kind.Type, Label: in.Label}
+	if kind.ByIdentity() {
+		in.Address = p.Email
+	}
 	// Asked first: the grant that allows it would be spent for nothing.
 	if err := f.Begin(in, &pending); err != nil {
 		return Enrollment{}, err
@@ -97,6 +100,7 @@ func (s *Service) begin(ctx context.Context, p Principal, pending *records.Pendi
 	if err != nil {
 		return nil, nil, err
 	}
+	conceal(db, p, s.deliverer(pending.Type), pending)
 	holder, id := db.Holder(p.Subject), newEnrollmentID()
 	pending.Name, pending.Browser, pending.Expires = p.Shown(), bytesOf(p.Browser), s.now().Add(s.set.PendingTTL)
 	err = records.Again(func() error {

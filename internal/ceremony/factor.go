@@ -74,7 +74,7 @@ type Setup struct {
 	Kind  grants.Methods
 	Label string
 	// Address is where codes are to go, as its owner writes it; see
-	// grants.Kind.Field.
+	// grants.Kind.Field. For a kind that is ByIdentity it is the Principal's.
 	Address string
 	// Site is where the authenticator is to be used.
 	Site string
@@ -172,14 +172,30 @@ func (s *Service) deliverer(stored string) Deliverer {
 	return d
 }
 
-// Offers are the means of proof that may be enrolled on the site (scheme://host).
-func (s *Service) Offers(site string) (offers grants.Methods) {
-	for _, f := range s.factors {
-		if f.Serves(site) {
-			offers |= f.Method()
+// Offers are the means of proof that p may enroll on the site (scheme://host).
+func (s *Service) Offers(p Principal, site string) grants.Methods {
+	return s.served(site) &^ s.Unaddressed(p, site)
+}
+
+// Unaddressed are those that p could enroll on the site if the identity source gave
+// an address.
+func (s *Service) Unaddressed(p Principal, site string) (lacking grants.Methods) {
+	served := s.served(site)
+	for _, k := range grants.Kinds() {
+		if k.ByIdentity() && p.Email == "" {
+			lacking |= served & k.Methods
 		}
 	}
-	return offers
+	return lacking
+}
+
+func (s *Service) served(site string) (served grants.Methods) {
+	for _, f := range s.factors {
+		if f.Serves(site) {
+			served |= f.Method()
+		}
+	}
+	return served
 }
 
 // Ask returns what p's challenge asks with for a means of proof. It changes nothing,
@@ -192,11 +208,7 @@ func (s *Service) Ask(ctx context.Context, p Principal, challenge string, m gran
 	if err != nil {
 		return Asked{}, err
 	}
-	row, err := s.findChallenge(ctx, db, p, challenge)
-	if err != nil {
-		return Asked{}, err
-	}
-	c, err := challengeOf(db, row)
+	_, c, err := s.challenge(ctx, db, p, challenge)
 	if err != nil {
 		return Asked{}, err
 	}

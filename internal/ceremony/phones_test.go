@@ -63,7 +63,7 @@ func TestAccountTellsPhonesByTheirLastDigits(t *testing.T) {
 	if err != nil || len(a.Authenticators) != 1 || a.Authenticators[0].Suffix != "6789" {
 		t.Errorf("%+v %v", a.Authenticators, err)
 	}
-	if offers := w.Offers("https://app.test"); offers&(grants.TOTP|grants.SMS) != grants.TOTP|grants.SMS || offers&grants.RecoveryCode != 0 {
+	if offers := w.Offers(ceremony.Principal{}, "https://app.test"); offers&(grants.TOTP|grants.SMS) != grants.TOTP|grants.SMS || offers&grants.RecoveryCode != 0 {
 		t.Error(offers)
 	}
 }

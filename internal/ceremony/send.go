@@ -70,11 +70,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	if err != nil {
 		return Challenge{}, nil, Sent{}, err
 	}
-	row, err := s.findChallenge(ctx, db, p, challenge)
-	if err != nil {
-		return Challenge{}, nil, Sent{}, err
-	}
-	c, err := challengeOf(db, row)
+	_, c, err := s.challenge(ctx, db, p, challenge)
 	if err != nil {
 		return c, nil, Sent{}, err
 	}
@@ -109,7 +105,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 		for i := range changed.Authenticators {
 			changed.Authenticators[i].Dest.Forget(c.ID, now)
 		}
-		to, code = dest.Address, d.Remember(db, dest, c.ID, now)
+		to, code = recipient(p, d, dest), d.Remember(db, dest, c.ID, now)
 		put, err := db.Accounts.Update(account, changed, never)
 		return to, []store.Op{put}, err
 	})
@@ -218,7 +214,10 @@ func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, en
 			return "", nil, err
 		}
 		next := pending.Value
-		next.Dest.Codes, to, m.Site = nil, next.Dest.Address, next.Site
+		if !mailboxOf(db, p).reaches(next.Type, &next.Dest) {
+			return "", nil, ErrElsewhere
+		}
+		next.Dest.Codes, to, m.Site = nil, recipient(p, d, &next.Dest), next.Site
 		m.Code = d.Remember(db, &next.Dest, enrollment, now)
 		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
 		return to, []store.Op{put}, err

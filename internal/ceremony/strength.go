@@ -73,10 +73,13 @@ func index(a *records.Account, id string) int {
 }
 
 // barred tells why a proof by x, one of the account's authenticators, does not do
-// for a challenge that takes its method: a [TooNew], [ErrWeakOrigin] or
-// [ErrMethodNotAccepted]; nil where it does.
+// for a challenge that takes its method: a [TooNew], [ErrWeakOrigin], [ErrElsewhere]
+// or [ErrMethodNotAccepted]; nil where it does.
 func (s *Service) barred(a *records.Account, x *records.Authenticator, c *Challenge) error {
 	now, op := s.now(), c.Operation
+	if !c.mailbox.reaches(x.Type, x.Dest) {
+		return ErrElsewhere
+	}
 	if target := op.removes(); target != "" && x.Origin.Always()&weakOrigins != 0 {
 		if i := index(a, target); i >= 0 && i < index(a, x.ID) {
 			return ErrWeakOrigin
@@ -207,6 +210,9 @@ func (s *Service) blocked(db *records.DB, a *records.Account, c *Challenge, m gr
 			return ErrWeakOrigin
 		}
 		return &TooNew{Until: y.Until}
+	}
+	if grants.KindOf(m).ByIdentity() && len(s.elsewhere(a, c)) > 0 {
+		return ErrElsewhere
 	}
 	return ErrMethodNotAccepted
 }

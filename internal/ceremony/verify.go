@@ -92,11 +92,7 @@ func (s *Service) verify(ctx context.Context, p Principal, id string, a Answer) 
 	}
 	holder := db.Holder(p.Subject)
 	factor := s.factor(a.Method)
-	row, err := s.findChallenge(ctx, db, p, id)
-	if err != nil {
-		return Won{}, err
-	}
-	c, err := challengeOf(db, row)
+	row, c, err := s.challenge(ctx, db, p, id)
 	if err != nil {
 		return Won{}, err
 	}

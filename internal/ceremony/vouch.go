@@ -19,7 +19,7 @@ import (
 // where there is nothing to vouch for any more.
 func (s *Service) Vouch(ctx context.Context, p Principal, id, token string) (Authenticator, error) {
 	var vouched Authenticator
-	err := s.changeBy(ctx, p, VouchOp(id), token, func(_ *records.DB, a *records.Account, by *records.GrantRow) ([]store.Op, error) {
+	err := s.changeBy(ctx, p, VouchOp(id), token, func(db *records.DB, a *records.Account, by *records.GrantRow) ([]store.Op, error) {
 		t, x := a.Find(id), a.Find(by.CreatedBy)
 		if t == nil {
 			return nil, ErrNotFound
@@ -32,7 +32,7 @@ func (s *Service) Vouch(ctx context.Context, p Principal, id, token string) (Aut
 			t.Origin = at(originOf(a, by), t.Origin.At)
 		}
 		t.SuspendedAt = never
-		vouched = s.view(a, t)
+		vouched = s.view(a, t, mailboxOf(db, p))
 		return nil, nil
 	})
 	s.reportChange(ctx, p, EventVouch, id, err)

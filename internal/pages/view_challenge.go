@@ -19,6 +19,7 @@ type Challenge struct {
 	From         string        // with Foreign: which one; empty: it does not say
 	Recent       []Recent      // authenticators that are new, for their owner to notice
 	Young        []Young       // what the person has that is too new for this
+	Elsewhere    []string      // what the person has that is not used, since their sign-in gives another address
 	Methods      []Method      // at least one, exactly one of them selected
 	Digits       int           // of a code of the selected method; 0: 6. With a script the page sends it when complete
 	AttemptsLeft int           // below zero: not shown

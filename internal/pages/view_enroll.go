@@ -12,6 +12,7 @@ type EnrollStart struct {
 	Page
 	For         string   // the action that sent the person here; may be empty
 	Kinds       []string // Method constants that may be enrolled, the best first; empty: MethodTOTP alone
+	Missing     []string // those that may not, since the person's sign-in gives no address
 	Kind        string   // the chosen one, where the page is shown again; empty: the first that works
 	NeedsInvite bool
 	First       bool // no authenticator yet: recovery codes will follow

@@ -49,6 +49,7 @@ const (
 	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
 	NotYet           MessageKind = "message.young"        // all that would do is too new (S24)
 	WeakOrigin       MessageKind = "message.weak_origin"  // never removes an older one (S24)
+	Elsewhere        MessageKind = "message.elsewhere"    // codes would go where the identity source does not say
 	EnrollDenied     MessageKind = "message.enrol_denied" // policy lets nobody enroll alone
 	Unavailable      MessageKind = "message.unavailable"
 	RolledBack       MessageKind = "message.rolled_back" // data of before, until an operator accepts it

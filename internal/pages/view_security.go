@@ -21,6 +21,7 @@ type Authenticator struct {
 	VouchedBy []string
 	VouchURL  string // empty: nothing can vouch for it
 	Suspended bool
+	Elsewhere bool // not used, since the person's sign-in gives another address
 	Cloned    bool // of a passkey: its counter went backwards, so somebody may have a copy
 }
 

@@ -81,5 +81,8 @@ var germanMessages = map[string]string{
 	"message.weak_origin.title":        "Diese Methode kann keine ältere entfernen",
 	"message.weak_origin.text":         "Sie wurde mit einem Wiederherstellungscode oder einem zugesandten Code hinzugefügt. Entfernen Sie die ältere mit ihr selbst. Wenn Sie sie verloren haben, bitten Sie den Betreiber dieser Website, Ihr Konto zurückzusetzen und Ihnen eine Einladung zu geben.",
 	"message.weak_origin.next":         "Zu Ihren Sicherheitseinstellungen",
+	"message.elsewhere.title":          "Ihre E-Mail-Adresse ist jetzt eine andere",
+	"message.elsewhere.text":           "Was Sie eingerichtet haben, sendet Codes an eine E-Mail-Adresse, die Ihre Anmeldung nicht mehr nennt. Richten Sie es mit einem Wiederherstellungscode oder einer anderen Methode für Ihre neue Adresse ein, oder bitten Sie den Betreiber dieser Website um Hilfe.",
+	"message.elsewhere.next":           "Zu Ihren Sicherheitseinstellungen",
 	"message.wait":                     "„{label}“ gilt hierfür in {span}, ab {date}.",
 }

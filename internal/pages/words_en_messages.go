@@ -81,5 +81,8 @@ var englishMessages = map[string]string{
 	"message.weak_origin.title":        "This one cannot remove an older one",
 	"message.weak_origin.text":         "It was added with a recovery code or with a code that was sent. Use the older authenticator itself to remove it. If you lost it, ask the site’s administrator to reset your account and give you an invite.",
 	"message.weak_origin.next":         "Go to your security settings",
+	"message.elsewhere.title":          "Your e-mail address is another one now",
+	"message.elsewhere.text":           "What you set up sends codes to an e-mail address that your sign-in no longer gives. Set it up again for your new address, with a recovery code or another authenticator, or ask the site’s administrator for help.",
+	"message.elsewhere.next":           "Go to your security settings",
 	"message.wait":                     "“{label}” can be used for this in {span}, from {date}.",
 }

@@ -81,5 +81,8 @@ var spanishMessages = map[string]string{
 	"message.weak_origin.title":        "Este método no puede eliminar uno más antiguo",
 	"message.weak_origin.text":         "Se añadió con un código de recuperación o un código enviado. Elimine el más antiguo con él mismo. Si lo perdió, pida a la administración de este sitio que restablezca su cuenta y le dé una invitación.",
 	"message.weak_origin.next":         "Ir a su configuración de seguridad",
+	"message.elsewhere.title":          "Su dirección de correo ahora es otra",
+	"message.elsewhere.text":           "Lo que configuró envía códigos a una dirección de correo que su inicio de sesión ya no indica. Configúrelo de nuevo para su nueva dirección, con un código de recuperación u otro método, o pida ayuda a la administración de este sitio.",
+	"message.elsewhere.next":           "Ir a su configuración de seguridad",
 	"message.wait":                     "«{label}» servirá para esto dentro de {span}, a partir del {date}.",
 }

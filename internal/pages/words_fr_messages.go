@@ -81,5 +81,8 @@ var frenchMessages = map[string]string{
 	"message.weak_origin.title":        "Cette méthode ne peut pas en supprimer une plus ancienne",
 	"message.weak_origin.text":         "Elle a été ajoutée avec un code de récupération ou un code envoyé. Supprimez l’ancienne avec elle-même. Si vous l’avez perdue, demandez à l’administrateur de ce site de réinitialiser votre compte et de vous donner une invitation.",
 	"message.weak_origin.next":         "Ouvrir vos paramètres de sécurité",
+	"message.elsewhere.title":          "Votre adresse e-mail est maintenant une autre",
+	"message.elsewhere.text":           "Ce que vous avez configuré envoie des codes à une adresse e-mail que votre connexion n’indique plus. Configurez-le de nouveau pour votre nouvelle adresse, avec un code de récupération ou une autre méthode, ou demandez de l’aide à l’administrateur de ce site.",
+	"message.elsewhere.next":           "Ouvrir vos paramètres de sécurité",
 	"message.wait":                     "« {label} » sera acceptée ici dans {span}, à partir du {date}.",
 }

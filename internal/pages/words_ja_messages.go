@@ -81,5 +81,8 @@ var japaneseMessages = map[string]string{
 	"message.weak_origin.title":        "以前からの認証方法は削除できません",
 	"message.weak_origin.text":         "この認証方法はリカバリーコードまたは送信されたコードで追加されました。以前からの認証方法は、その認証方法自体で削除してください。紛失した場合は、サイトの管理者にアカウントのリセットと招待コードをご依頼ください。",
 	"message.weak_origin.next":         "セキュリティ設定を開く",
+	"message.elsewhere.title":          "メールアドレスが変わっています",
+	"message.elsewhere.text":           "設定済みの認証方法は、現在のサインインの情報にないメールアドレスにコードを送信します。リカバリーコードまたは別の認証方法を使って、新しいアドレスでもう一度設定するか、サイトの管理者にお問い合わせください。",
+	"message.elsewhere.next":           "セキュリティ設定を開く",
 	"message.wait":                     "「{label}」は{span}後、{date}からこの操作に使えます。",
 }

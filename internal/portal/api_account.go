@@ -22,8 +22,10 @@ type (
 		VouchedBy      []string   `json:"vouched_by"`
 		FullStrengthAt *time.Time `json:"full_strength_at"`
 		Suspended      bool       `json:"suspended"`
-		// Of a phone.
-		PhoneNumberSuffix string `json:"phone_number_suffix,omitempty"`
+		// Of one whose codes are sent. Usable is false where the identity source does
+		// not give the address any more.
+		apiWhere
+		Usable *bool `json:"usable,omitempty"`
 		// Of a passkey.
 		Synced  *bool `json:"synced,omitempty"`
 		Suspect *bool `json:"suspect,omitempty"`
@@ -66,7 +68,11 @@ func shapeAuthenticator(a ceremony.Authenticator) apiAuthenticator {
 		t := stamp(a.FullAt.Add(time.Second - 1)) // never too early
 		out.FullStrengthAt = &t
 	}
-	out.PhoneNumberSuffix = a.Suffix
+	out.apiWhere = whereOf(grants.KindOf(a.Method), a.Suffix)
+	if grants.KindOf(a.Method).ByIdentity() {
+		usable := !a.Elsewhere
+		out.Usable = &usable
+	}
 	if grants.KindOf(a.Method).Way == grants.ByBrowser {
 		out.Synced, out.Suspect = &a.Synced, &a.Suspect
 	}

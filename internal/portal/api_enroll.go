@@ -14,17 +14,16 @@ import (
 type (
 	// apiPending is an enrollment that was begun, with the members of its kind.
 	// Options are what a browser is asked with, in the JSON of WebAuthn level 3,
-	// section 5.1.8. Of a phone's number no more than its last digits is ever told
-	// (S13).
+	// section 5.1.8.
 	apiPending struct {
-		ID                string          `json:"id"`
-		Secret            string          `json:"secret,omitempty"`
-		OTPAuthURI        string          `json:"otpauth_uri,omitempty"`
-		QRSVG             string          `json:"qr_svg,omitempty"`
-		Options           json.RawMessage `json:"options,omitempty"`
-		PhoneNumberSuffix string          `json:"phone_number_suffix,omitempty"`
-		ResendAt          time.Time       `json:"resend_at,omitzero"`
-		ExpiresAt         time.Time       `json:"expires_at"`
+		ID         string          `json:"id"`
+		Secret     string          `json:"secret,omitempty"`
+		OTPAuthURI string          `json:"otpauth_uri,omitempty"`
+		QRSVG      string          `json:"qr_svg,omitempty"`
+		Options    json.RawMessage `json:"options,omitempty"`
+		apiWhere
+		ResendAt  time.Time `json:"resend_at,omitzero"`
+		ExpiresAt time.Time `json:"expires_at"`
 	}
 	apiConfirmed struct {
 		Authenticator apiAuthenticator `json:"authenticator"`
@@ -83,7 +82,7 @@ func (v *visit) replyPending(kind grants.Kind, e *ceremony.Enrollment) error {
 		}
 		out.Secret, out.OTPAuthURI, out.QRSVG = e.Key.Base32(), e.URI, qr.SVG()
 	case grants.BySent:
-		out.PhoneNumberSuffix, out.ResendAt = e.Sent.Suffix, stampAfter(e.Sent.ResendAt)
+		out.apiWhere, out.ResendAt = whereOf(kind, e.Sent.Suffix), stampAfter(e.Sent.ResendAt)
 	}
 	return v.reply(http.StatusCreated, out)
 }
@@ -131,7 +130,10 @@ func apiAsk(kind grants.Kind) func(*visit) error {
 
 // offered refuses to enroll what is not offered here.
 func (v *visit) offered(kind grants.Methods) error {
-	if v.service().Offers(v.site.Origin)&kind != kind {
+	if v.service().Unaddressed(v.who, v.site.Origin)&kind != 0 {
+		return ceremony.ErrNoAddress
+	}
+	if v.service().Offers(v.who, v.site.Origin)&kind != kind {
 		return &refusal{problem.Problem{Code: problem.Forbidden, Detail: "Authenticators of this kind are not set up here."}}
 	}
 	return nil

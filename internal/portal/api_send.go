@@ -5,12 +5,29 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
+// apiWhere tells by what its owner knows again where codes go: of a phone's number no
+// more than its last digits is ever told (S13), and of a mail address the first
+// letter and the domain.
+type apiWhere struct {
+	PhoneNumberSuffix string `json:"phone_number_suffix,omitempty"`
+	Email             string `json:"email,omitempty"`
+}
+
+// whereOf is the hint of an address in the member of its kind.
+func whereOf(kind grants.Kind, hint string) apiWhere {
+	if kind.ByIdentity() {
+		return apiWhere{Email: hint}
+	}
+	return apiWhere{PhoneNumberSuffix: hint}
+}
+
 type apiSent struct {
-	PhoneNumberSuffix string    `json:"phone_number_suffix"`
-	ResendAt          time.Time `json:"resend_at"`
+	apiWhere
+	ResendAt time.Time `json:"resend_at"`
 }
 
 // notSent reports that a code was not sent, but might be later.
@@ -41,5 +58,5 @@ func (v *visit) sent(sent ceremony.Sent, err error) error {
 	if err != nil {
 		return err
 	}
-	return v.reply(http.StatusOK, apiSent{PhoneNumberSuffix: sent.Suffix, ResendAt: stampAfter(sent.ResendAt)})
+	return v.reply(http.StatusOK, apiSent{apiWhere: whereOf(grants.KindOf(sent.Method), sent.Suffix), ResendAt: stampAfter(sent.ResendAt)})
 }

@@ -39,6 +39,9 @@ func (v *visit) challengePage(o outcome) error {
 	case len(d.Methods) == 0 && len(d.Young) > 0:
 		v.young(d.Young[0])
 		return nil
+	case len(d.Methods) == 0 && len(d.Elsewhere) > 0:
+		v.message(http.StatusForbidden, pages.Elsewhere, v.url(""))
+		return nil
 	case len(d.Methods) == 0:
 		v.message(http.StatusForbidden, pages.NoMethod, v.url(""))
 		return nil
@@ -62,6 +65,7 @@ func (v *visit) challengePage(o outcome) error {
 			view.Young = append(view.Young, pages.Young{Label: v.youngLabel(y), Until: y.Until})
 		}
 	}
+	view.Elsewhere = d.Elsewhere
 	for _, s := range d.Show {
 		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
 	}

@@ -82,16 +82,17 @@ func (v *visit) enrollStart(o outcome) error {
 		return err
 	}
 	view := pages.EnrollStart{
-		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers(v.site.Origin)), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
+		First: first, NeedsInvite: needsInvite, Kinds: namesOf(v.service().Offers(v.who, v.site.Origin)), Kind: o.kind, Label: v.form["label"], Error: o.wrong,
 		FormURL: v.url("enroll"), CancelURL: v.url(""),
 	}
+	view.Missing = namesOf(v.service().Unaddressed(v.who, v.site.Origin))
 	if o.wrong == pages.BadLabel {
 		view.Label = ""
 	}
 	if d, ok := v.waiting(); ok {
 		view.Challenge, view.For = d.ID, d.Label
 		// What does not do for the action would lead nowhere.
-		if do := namesOf(v.service().Offers(v.site.Origin) & d.Demand.Methods); len(do) > 0 {
+		if do := namesOf(v.service().Offers(v.who, v.site.Origin) & d.Demand.Methods); len(do) > 0 {
 			view.Kinds = do
 		}
 	}
@@ -106,7 +107,7 @@ func (v *visit) enrollStart(o outcome) error {
 // beginEnroll begins the chosen kind.
 func (v *visit) beginEnroll() error {
 	name := cmp.Or(v.form["kind"], pages.MethodTOTP)
-	if !slices.Contains(namesOf(v.service().Offers(v.site.Origin)), name) {
+	if !slices.Contains(namesOf(v.service().Offers(v.who, v.site.Origin)), name) {
 		return invalid("kind", "is none of those offered")
 	}
 	method, err := grants.ParseMethod(name)

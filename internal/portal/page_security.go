@@ -51,7 +51,7 @@ func (v *visit) showSecurity() error {
 		self := v.url("authenticators/" + a.ID)
 		line := pages.Authenticator{
 			Label: a.Label, Kind: a.Method.String(), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
-			Suffix: a.Suffix, Synced: a.Synced, Cloned: a.Suspect,
+			Suffix: a.Suffix, Elsewhere: a.Elsewhere, Synced: a.Synced, Cloned: a.Suspect,
 			RenameURL: self + "/rename", RemoveURL: self + "/remove",
 			Recent: a.Recent, Fresh: a.FullAt, Suspended: a.Suspended,
 		}

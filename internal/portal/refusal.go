@@ -68,6 +68,8 @@ var problems = map[cause.Word]problem.Problem{
 	cause.TooManySends:        {Code: problem.TooManySends},
 	cause.NotSent:             {Code: problem.NotSent, Detail: "The code could not be sent. Nothing is used up by that; try again."},
 	cause.NoSMS:               {Code: problem.Forbidden, Detail: "Codes of this kind are not sent here."},
+	cause.NoAddress:           {Code: problem.Forbidden, Detail: "Your sign-in gives no e-mail address, so no codes can be sent to you. Ask the site’s administrator."},
+	cause.Elsewhere:           {Code: problem.Forbidden, Detail: "Your sign-in no longer gives the e-mail address that this was set up for. Set it up again."},
 	cause.NotFound:            {Code: problem.NotFound},
 	cause.Expired:             {Code: problem.ChallengeExpired},
 	cause.NotEnrolled:         {Code: problem.NotEnrolled},
@@ -162,6 +164,7 @@ type told struct {
 var causePages = map[cause.Word]told{
 	cause.EnrollmentDenied:    {pages.EnrollDenied, toSite},
 	cause.WeakOrigin:          {pages.WeakOrigin, toHome},
+	cause.Elsewhere:           {pages.Elsewhere, toHome},
 	cause.AuthenticatorTooNew: {pages.TooNew, toHome},
 	cause.Limit:               {pages.TooMany, toHome},
 	cause.Voided:              {pages.Expired, toEnroll},

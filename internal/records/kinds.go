@@ -131,7 +131,10 @@ type TOTP struct {
 
 // Destination is where codes are sent, and those that were sent and not used.
 type Destination struct {
-	Address string     `json:"number"` // of a phone: E.164
+	// Address is a phone's number, E.164. Of an address that the identity source gives
+	// it is only by what its owner knows it again, and Digest is DB.MAC of it.
+	Address string     `json:"number"`
+	Digest  []byte     `json:"digest,omitempty"`
 	Codes   []SentCode `json:"codes,omitempty"`
 }
 

@@ -76,7 +76,7 @@ func (c Codes) Finish(db *records.DB, pending *records.Pending, try ceremony.Att
 	if c.find(db, &pending.Dest, try) < 0 {
 		return records.Authenticator{}, ceremony.Proof{}, ceremony.ErrInvalidCode
 	}
-	return records.Authenticator{Dest: &records.Destination{Address: pending.Dest.Address}}, ceremony.Proof{Method: c.Kind}, nil
+	return records.Authenticator{Dest: &records.Destination{Address: pending.Dest.Address, Digest: pending.Dest.Digest}}, ceremony.Proof{Method: c.Kind}, nil
 }
 
 func (c Codes) isOf(x *records.Authenticator) bool {

@@ -77,6 +77,7 @@ func challenges(f Fill, p pages.Page) []Sample {
 		})},
 		{"challenge-sent", by(pages.MethodSMS, func(c *pages.Challenge) { c.SentTo, c.ResendAfter = c.Phones[0], 30*time.Second })},
 		{"challenge-sent-wrong", by(pages.MethodSMS, func(c *pages.Challenge) { c.SentTo, c.Error, c.AttemptsLeft = c.Phones[0], pages.WrongSMS, 2 })},
+		{"challenge-elsewhere", with(func(c *pages.Challenge) { c.Elsewhere = []string{f.Label} })},
 		{"challenge-change", with(func(c *pages.Challenge) { c.Change, c.Action = pages.ChangeRemove, f.Label })},
 		{"challenge-branded", with(func(c *pages.Challenge) { c.Brand = brand(f.Label) })},
 		{"passed", pages.Passed{Page: p, Action: f.Action, URL: "/transfer"}},
@@ -216,5 +217,5 @@ func messages(f Fill, p pages.Page) []Sample {
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.Busy, pages.TooManyForms, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
-	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
+	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.Elsewhere, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
 }
