@@ -156,23 +156,30 @@ func (a *App) texts(issuer string) sms.Factor {
 	}
 	said := a.SMS.WithDefaults()
 	return sms.Factor{
-		Issuer: issuer, Send: a.send,
+		Issuer: issuer, Send: a.sendBy(a.sender),
 		Numbers: sms.Numbers{Country: said.Country, Countries: said.Countries},
-		Bounds: ceremony.Quota{
-			CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
-			PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
-		},
+		Bounds:  quotaOf(said.SentCodes),
 	}
 }
 
-// send passes a text on. Why it failed is for the operator; whoever waits for the
-// code is told no more than that it did.
-func (a *App) send(ctx context.Context, to, text string) error {
-	err := a.sender.Send(ctx, to, text)
-	if err != nil {
-		a.logger.Error("a code could not be sent", zap.Error(err))
+// quotaOf is what bounds codes that are sent.
+func quotaOf(said config.SentCodes) ceremony.Quota {
+	return ceremony.Quota{
+		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
+		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
 	}
-	return err
+}
+
+// sendBy passes texts on to the sender. Why one failed is for the operator; whoever
+// waits for the code is told no more than that it did.
+func (a *App) sendBy(s Sender) func(ctx context.Context, to, text string) error {
+	return func(ctx context.Context, to, text string) error {
+		err := s.Send(ctx, to, text)
+		if err != nil {
+			a.logger.Error("a code could not be sent", zap.Error(err))
+		}
+		return err
+	}
 }
 
 var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA256, "sha512": totp.SHA512}

@@ -36,11 +36,7 @@ func (a *App) readSMS(d *caddyfile.Dispenser) error {
 		Name:  "sms",
 		Order: []string{"sender", "country", "countries", "limits"},
 		Settings: map[string]block.Setting{
-			"sender": func(d *caddyfile.Dispenser) error {
-				raw, err := block.Guest(d, "step_up.senders", "sender", "webhook https://sms.example.com/send")
-				a.SenderRaw = raw
-				return err
-			},
+			"sender": readSender(&a.SenderRaw, "webhook https://sms.example.com/send"),
 			"country": func(d *caddyfile.Dispenser) error {
 				if err := block.Word(d, &s.Country, "DE"); err != nil {
 					return err
@@ -53,44 +49,14 @@ func (a *App) readSMS(d *caddyfile.Dispenser) error {
 				}
 				return block.Checked(d, s.CheckCountries())
 			},
-			"limits": readSMSLimits(s),
+			"limits": readSentLimits(&s.SentCodes, "sms"),
 		},
 	}.Read(d)
 	if err != nil {
 		return err
 	}
-	if err := checkSender(s, a.SenderRaw); err != nil {
+	if err := checkSender(true, a.SenderRaw, errNoSender, errNoSMS); err != nil {
 		return block.At(directive, err)
 	}
 	return block.CheckedAt(directive, s.Validate())
-}
-
-func readSMSLimits(s *config.SMS) block.Setting {
-	long := func(into *config.Duration, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Duration(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, s.CheckLimits())
-		}
-	}
-	many := func(into *int, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Count(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, s.CheckLimits())
-		}
-	}
-	return block.Block{
-		Name:  "limits",
-		Order: []string{"code_ttl", "resend_after", "per_subject", "per_destination", "total"},
-		Settings: map[string]block.Setting{
-			"code_ttl":        long(&s.CodeTTL, "5m"),
-			"resend_after":    long(&s.ResendAfter, "30s"),
-			"per_subject":     many(&s.PerSubject, "3"),
-			"per_destination": many(&s.PerDestination, "10"),
-			"total":           many(&s.Total, "1000"),
-		},
-	}.Read
 }

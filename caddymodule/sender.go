@@ -13,7 +13,6 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/senders"
-	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // Sender hands texts over for delivery. It is the interface of guest modules in the
@@ -69,20 +68,21 @@ var (
 	errToNumbers   = errors.New("the sender of email sends to phone numbers: write `sender smtp mail.example.com:587` with `to {email}`")
 )
 
-// checkSender holds the sender against the settings that go with it.
-func checkSender(said *config.SMS, raw json.RawMessage) error {
+// checkSender checks that there is a sender where its setting is said, and none where
+// it is not: the errors tell that there is none, or that it is alone.
+func checkSender(said bool, raw json.RawMessage, none, alone error) error {
 	switch {
-	case said != nil && len(raw) == 0:
-		return errNoSender
-	case said == nil && len(raw) > 0:
-		return errNoSMS
+	case said && len(raw) == 0:
+		return none
+	case !said && len(raw) > 0:
+		return alone
 	}
 	return nil
 }
 
 // loadSender makes the sender, or nil where no texts are sent.
 func (a *App) loadSender(ctx caddy.Context) (Sender, error) {
-	if err := checkSender(a.SMS, a.SenderRaw); err != nil || a.SMS == nil {
+	if err := checkSender(a.SMS != nil, a.SenderRaw, errNoSender, errNoSMS); err != nil || a.SMS == nil {
 		return nil, err
 	}
 	return a.loadGuest(ctx, "SenderRaw", a.SenderRaw, "sms", toNumbers)

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -12,9 +11,6 @@ import (
 // it is left out there is no such method. Somebody has to pay for each text, and
 // whoever earns a share of that asks for many (toll fraud, "SMS pumping"): so
 // countries are named, and everything has a cap.
-//
-// The windows of the caps are fixed: they last from the first text that is counted
-// in them, and then the count begins anew.
 type SMS struct {
 	// Country is where numbers without a country code belong, in two letters
 	// of ISO 3166-1, such as DE. Default: numbers must begin with +.
@@ -25,36 +21,8 @@ type SMS struct {
 	// required.
 	Countries []string `json:"countries,omitempty"`
 
-	// CodeTTL is how long a code can be answered with. 1 to 15 min. Default:
-	// 5 min.
-	CodeTTL Duration `json:"code_ttl,omitempty"`
-
-	// ResendAfter is how long a person waits before another code can be asked
-	// for. 10 s to 10 min. Default: 30 s.
-	ResendAfter Duration `json:"resend_after,omitempty"`
-
-	// PerSubject is how many texts one person can cause in 10 min. 1 to 20.
-	// Default: 3.
-	PerSubject int `json:"per_subject,omitempty"`
-
-	// PerDestination is how many texts go to one number in a day, whoever
-	// asks for them. Half of them, rounded up, may go to it before somebody
-	// confirmed it, so that claiming a number does not silence it. 1 to 200.
-	// Default: 10.
-	PerDestination int `json:"per_destination,omitempty"`
-
-	// Total is how many texts are sent in an hour to all numbers together. 1
-	// to 1,000,000. Default: 1000. Whoever is over it is told to take another
-	// method.
-	Total int `json:"total,omitempty"`
+	SentCodes
 }
-
-// The windows of the caps.
-const (
-	SMSSubjectWindow     = 10 * time.Minute
-	SMSDestinationWindow = day
-	SMSTotalWindow       = time.Hour
-)
 
 // maxCountries is more than there are.
 const maxCountries = 300
@@ -64,21 +32,7 @@ func (s SMS) WithDefaults() SMS {
 	if len(s.Countries) == 0 && s.Country != "" {
 		s.Countries = []string{s.Country}
 	}
-	if s.CodeTTL == 0 {
-		s.CodeTTL = Duration(5 * time.Minute)
-	}
-	if s.ResendAfter == 0 {
-		s.ResendAfter = Duration(30 * time.Second)
-	}
-	if s.PerSubject == 0 {
-		s.PerSubject = 3
-	}
-	if s.PerDestination == 0 {
-		s.PerDestination = 10
-	}
-	if s.Total == 0 {
-		s.Total = 1000
-	}
+	s.SentCodes = s.SentCodes.WithDefaults()
 	return s
 }
 
@@ -90,7 +44,7 @@ func (s SMS) Validate() error {
 	if len(s.Countries) == 0 && s.Country == "" {
 		return errors.New("sms does not say to which countries texts may go, and numbers of every country would invite those who earn by texts that you pay for: write `country DE`, or `countries DE AT CH`")
 	}
-	return s.CheckLimits()
+	return s.CheckLimits("sms")
 }
 
 // CheckCountries holds the countries that are said against what there is.
@@ -129,21 +83,4 @@ func checkCountry(setting, code string) error {
 		return fmt.Errorf("sms %s: %q is no country with telephone numbers: write two letters of ISO 3166-1, in capitals, such as DE", setting, code)
 	}
 	return nil
-}
-
-// CheckLimits holds times and caps against their limits.
-func (s SMS) CheckLimits() error {
-	if err := within("sms limits code_ttl", s.CodeTTL, Duration(time.Minute), Duration(15*time.Minute)); err != nil {
-		return err
-	}
-	if err := within("sms limits resend_after", s.ResendAfter, Duration(10*time.Second), Duration(10*time.Minute)); err != nil {
-		return err
-	}
-	if err := between("sms limits per_subject", s.PerSubject, 1, 20); err != nil {
-		return err
-	}
-	if err := between("sms limits per_destination", s.PerDestination, 1, 200); err != nil {
-		return err
-	}
-	return between("sms limits total", s.Total, 1, 1_000_000)
 }

@@ -15,7 +15,7 @@ func TestSMS(t *testing.T) {
 		{"one country", SMS{Country: "DE"}, ""},
 		{"countries", SMS{Countries: []string{"DE", "AT", "US"}}, ""},
 		{"both", SMS{Country: "AT", Countries: []string{"DE", "AT"}}, ""},
-		{"limits at their ends", SMS{Country: "DE", CodeTTL: Duration(15 * time.Minute), ResendAfter: Duration(10 * time.Second), PerSubject: 20, PerDestination: 1, Total: 1_000_000}, ""},
+		{"limits at their ends", SMS{Country: "DE", SentCodes: SentCodes{CodeTTL: Duration(15 * time.Minute), ResendAfter: Duration(10 * time.Second), PerSubject: 20, PerDestination: 1, Total: 1_000_000}}, ""},
 		{"none", SMS{}, "invite those who earn"},
 		{"another", SMS{Country: "CH", Countries: []string{"DE"}}, "not among countries"},
 		{"small letters", SMS{Country: "de"}, "in capitals"},
@@ -26,11 +26,11 @@ func TestSMS(t *testing.T) {
 		{"empty", SMS{Countries: []string{""}}, "no country"},
 		{"twice", SMS{Countries: []string{"DE", "AT", "DE"}}, "DE twice"},
 		{"too many", SMS{Countries: make([]string, maxCountries+1)}, "more than"},
-		{"too long a code", SMS{Country: "DE", CodeTTL: Duration(time.Hour)}, "code_ttl must be between 1m and 15m"},
-		{"resent at once", SMS{Country: "DE", ResendAfter: Duration(time.Second)}, "resend_after must be between"},
-		{"too many for one", SMS{Country: "DE", PerSubject: 21}, "per_subject must be between 1 and 20"},
-		{"less than none", SMS{Country: "DE", PerDestination: -1}, "per_destination must be between"},
-		{"too many in all", SMS{Country: "DE", Total: 1_000_001}, "total must be between"},
+		{"too long a code", SMS{Country: "DE", SentCodes: SentCodes{CodeTTL: Duration(time.Hour)}}, "code_ttl must be between 1m and 15m"},
+		{"resent at once", SMS{Country: "DE", SentCodes: SentCodes{ResendAfter: Duration(time.Second)}}, "resend_after must be between"},
+		{"too many for one", SMS{Country: "DE", SentCodes: SentCodes{PerSubject: 21}}, "per_subject must be between 1 and 20"},
+		{"less than none", SMS{Country: "DE", SentCodes: SentCodes{PerDestination: -1}}, "per_destination must be between"},
+		{"too many in all", SMS{Country: "DE", SentCodes: SentCodes{Total: 1_000_001}}, "total must be between"},
 	} {
 		err := tt.sms.Validate()
 		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {

@@ -1,0 +1,49 @@
+package caddymodule
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/config"
+)
+
+// readSender reads by what the codes of a setting are sent.
+func readSender(into *json.RawMessage, example string) block.Setting {
+	return func(d *caddyfile.Dispenser) (err error) {
+		*into, err = block.Guest(d, "step_up.senders", "sender", example)
+		return err
+	}
+}
+
+// readSentLimits reads how long the codes of a setting are good, and how many are sent.
+func readSentLimits(s *config.SentCodes, setting string) block.Setting {
+	long := func(into *config.Duration, example string) block.Setting {
+		return func(d *caddyfile.Dispenser) error {
+			if err := block.Duration(d, into, example); err != nil {
+				return err
+			}
+			return block.Checked(d, s.CheckLimits(setting))
+		}
+	}
+	many := func(into *int, example string) block.Setting {
+		return func(d *caddyfile.Dispenser) error {
+			if err := block.Count(d, into, example); err != nil {
+				return err
+			}
+			return block.Checked(d, s.CheckLimits(setting))
+		}
+	}
+	return block.Block{
+		Name:  "limits",
+		Order: []string{"code_ttl", "resend_after", "per_subject", "per_destination", "total"},
+		Settings: map[string]block.Setting{
+			"code_ttl":        long(&s.CodeTTL, "5m"),
+			"resend_after":    long(&s.ResendAfter, "30s"),
+			"per_subject":     many(&s.PerSubject, "3"),
+			"per_destination": many(&s.PerDestination, "10"),
+			"total":           many(&s.Total, "1000"),
+		},
+	}.Read
+}
