@@ -16,6 +16,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
@@ -152,22 +153,18 @@ func (a *App) factors(said config.App, codes totp.Params) []ceremony.Factor {
 // texts sends codes to phones, or none where no sender is configured.
 func (a *App) texts(issuer string) sms.Factor {
 	if a.SMS == nil {
-		return sms.Factor{}
+		return sms.New(sentcode.Codes{}, sms.Numbers{})
 	}
 	said := a.SMS.WithDefaults()
-	return sms.Factor{
-		Issuer: issuer, Send: a.sendBy(a.sender),
-		Numbers: sms.Numbers{Country: said.Country, Countries: said.Countries},
-		Bounds:  quotaOf(said.SentCodes),
-	}
+	return sms.New(a.codes(issuer, a.sender, said.SentCodes), sms.Numbers{Country: said.Country, Countries: said.Countries})
 }
 
-// quotaOf is what bounds codes that are sent.
-func quotaOf(said config.SentCodes) ceremony.Quota {
-	return ceremony.Quota{
+// codes are codes that the sender sends, within what is said of them.
+func (a *App) codes(issuer string, by Sender, said config.SentCodes) sentcode.Codes {
+	return sentcode.Codes{Issuer: issuer, Send: a.sendBy(by), Bounds: ceremony.Quota{
 		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
 		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
-	}
+	}}
 }
 
 // sendBy passes texts on to the sender. Why one failed is for the operator; whoever

@@ -185,7 +185,8 @@ func (s *Service) SendFirstCode(ctx context.Context, p Principal, enrollment str
 
 func (s *Service) sendFirstCode(ctx context.Context, db *records.DB, p Principal, enrollment string) (Sent, error) {
 	d, sent, err := s.sendFirst(ctx, db, p, enrollment)
-	e := sendEvent(sendKind(d))
+	sent.Method = sendKind(d)
+	e := sendEvent(sent.Method)
 	e.Cause, e.Object = "enrolment", EnrollmentUUID(enrollment)
 	if err != nil {
 		e.Outcome, e.Cause, e.Object = Refused, causeOf(err), ""

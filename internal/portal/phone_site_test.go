@@ -7,6 +7,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 )
@@ -21,12 +22,18 @@ func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *ca
 }
 
 func withPhones(s *site, o *ceremony.Options) {
-	o.Factors = []ceremony.Factor{totpapp.Factor{Issuer: o.Settings.Issuer, Params: o.Settings.TOTP}, sms.Factor{
-		Issuer:  o.Settings.Issuer,
-		Numbers: sms.Numbers{Country: "DE", Countries: []string{"DE"}},
-		Send:    s.deliver,
-		Bounds:  ceremony.Quota{CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100},
-	}, recovery.Factor{}}
+	o.Factors = []ceremony.Factor{
+		totpapp.Factor{Issuer: o.Settings.Issuer, Params: o.Settings.TOTP},
+		sms.New(s.codes(o.Settings.Issuer), sms.Numbers{Country: "DE", Countries: []string{"DE"}}),
+		recovery.Factor{},
+	}
+}
+
+// codes are codes that the site's network delivers.
+func (s *site) codes(issuer string) sentcode.Codes {
+	return sentcode.Codes{Issuer: issuer, Send: s.deliver, Bounds: ceremony.Quota{
+		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100,
+	}}
 }
 
 // deliver is the network to the phones.

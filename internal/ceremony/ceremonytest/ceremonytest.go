@@ -15,6 +15,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ type World struct {
 	mu       sync.Mutex
 	events   []ceremony.Event
 	phones   phones
+	also     []ceremony.Factor
 }
 
 // New makes a service over an empty database. Unlike the defaults everybody may
@@ -178,8 +180,8 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 	s, err := ceremony.New(ceremony.Options{
 		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
 		Settings: w.settings,
-		Factors: []ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Issuer: w.settings.Issuer, Params: w.settings.TOTP},
-			w.phones.factor(w.settings.Issuer), recovery.Factor{}},
+		Factors: slices.Concat([]ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Issuer: w.settings.Issuer, Params: w.settings.TOTP},
+			w.phones.factor(w.settings.Issuer), recovery.Factor{}}, w.also),
 		Now: w.Clock.Now,
 		Audit: func(_ context.Context, e ceremony.Event) {
 			w.mu.Lock()

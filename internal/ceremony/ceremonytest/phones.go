@@ -8,6 +8,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 )
 
@@ -24,17 +25,25 @@ type phones struct {
 	texts []Text
 }
 
-// The caps are small, so that tests reach them.
 func (p *phones) factor(issuer string) sms.Factor {
-	return sms.Factor{
-		Issuer:  issuer,
-		Numbers: sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}},
-		Send:    p.send,
-		Bounds: ceremony.Quota{
-			CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
-			PerSubject: 3, PerDestination: 10, Total: 40,
-		},
-	}
+	return sms.New(p.Codes(issuer), sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}})
+}
+
+// Codes are codes that go to the phones, and to whatever else has an address. The
+// caps are small, so that tests reach them.
+func (p *phones) Codes(issuer string) sentcode.Codes {
+	return sentcode.Codes{Issuer: issuer, Send: p.send, Bounds: ceremony.Quota{
+		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
+		PerSubject: 3, PerDestination: 10, Total: 40,
+	}}
+}
+
+// Also takes a factor besides those that each World has, made of codes that its
+// network delivers.
+func (w *World) Also(make func(sentcode.Codes) ceremony.Factor) {
+	w.t.Helper()
+	w.also = append(w.also, make(w.phones.Codes(w.settings.Issuer)))
+	w.Configure()
 }
 
 // EnrollPhone begins to enroll a phone for p.

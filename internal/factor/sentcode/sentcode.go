@@ -1,17 +1,19 @@
 // Package sentcode makes the codes that are sent, keeps a keyed digest of each
 // beside the address that it went to, and knows them again: what all factors have in
-// common whose proof is a code that was sent (NIST SP 800-63B section 3.1.3).
+// common whose proof is a code that was sent (NIST SP 800-63B section 3.1.3). Such a
+// factor embeds [Codes], and adds where codes go and what the message says.
 //
-// It does not send, and does not count what is sent: that is the factor's Deliver,
-// and package ceremony's quotas.
+// It does not count what is sent: that is package ceremony's quotas.
 package sentcode
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -25,13 +27,49 @@ const Digits = 6
 // maxCodes bounds the codes that are kept beside one address.
 const maxCodes = 5
 
-// Codes are those of one kind.
+// Codes are those of one kind. With a Kind alone, none are sent, and those are taken
+// that were sent under other settings.
 type Codes struct {
 	// Kind is the kind; its name goes into the digests, so that a code of one kind
 	// is none of another.
 	Kind grants.Methods
-	// TTL is how long a code is good.
-	TTL time.Duration
+	// Issuer is the service's name in the messages.
+	Issuer string
+	// Send hands a text over for delivery; nil where none are sent. An error
+	// means that it was not, or that nobody knows.
+	Send func(ctx context.Context, to, text string) error
+	// Bounds are those of what is sent.
+	Bounds ceremony.Quota
+}
+
+// Method is the kind.
+func (c Codes) Method() grants.Methods { return c.Kind }
+
+// Serves reports whether codes are sent.
+func (c Codes) Serves(string) bool { return c.Send != nil }
+
+// Quota bounds what is sent.
+func (c Codes) Quota() ceremony.Quota { return c.Bounds }
+
+// Show has nothing to show but where the code went.
+func (Codes) Show(*records.DB, *records.Account, string, *records.Pending, *ceremony.Enrollment) error {
+	return nil
+}
+
+// Ask tells the length of the codes.
+func (Codes) Ask(*records.DB, *records.Account, string, string) (ceremony.Asked, error) {
+	return ceremony.Asked{Digits: Digits}, nil
+}
+
+// Sentence tells its reader the code of m, and what it is for.
+func (c Codes) Sentence(m ceremony.Message) string {
+	var b strings.Builder
+	b.WriteString(m.Code + " is your code")
+	if m.Label != "" {
+		b.WriteString(" for " + m.Label)
+	}
+	b.WriteString(" (" + c.Issuer + "). Nobody from us will ever ask you for it.")
+	return b.String()
 }
 
 // Remember makes a new code the one that answers the challenge, of those that go to
@@ -43,13 +81,13 @@ func (c Codes) Remember(db *records.DB, d *records.Destination, challenge string
 		d.Codes = slices.Delete(d.Codes, 0, over)
 	}
 	d.Codes = append(d.Codes, records.SentCode{
-		Challenge: challenge, Hash: c.hash(db, d.Address, challenge, code), Expires: now.Add(c.TTL), Generation: db.Generation(),
+		Challenge: challenge, Hash: c.hash(db, d.Address, challenge, code), Expires: now.Add(c.Bounds.CodeTTL), Generation: db.Generation(),
 	})
 	return code
 }
 
 // Ready reports whether the account has an authenticator of the kind.
-func (c Codes) Ready(a *records.Account) bool {
+func (c Codes) Ready(a *records.Account, _ string) bool {
 	return slices.ContainsFunc(a.Authenticators, func(x records.Authenticator) bool { return c.isOf(&x) })
 }
 
@@ -72,7 +110,7 @@ func (c Codes) Match(db *records.DB, a *records.Account, try ceremony.Attempt) (
 
 // Finish checks the code that confirms an enrollment, and returns the authenticator
 // that it becomes.
-func (c Codes) Finish(db *records.DB, pending *records.Pending, try ceremony.Attempt) (records.Authenticator, ceremony.Proof, error) {
+func (c Codes) Finish(db *records.DB, _ *records.Account, pending *records.Pending, try ceremony.Attempt) (records.Authenticator, ceremony.Proof, error) {
 	if c.find(db, &pending.Dest, try) < 0 {
 		return records.Authenticator{}, ceremony.Proof{}, ceremony.ErrInvalidCode
 	}
