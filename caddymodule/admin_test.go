@@ -290,3 +290,38 @@ func answerText(t *testing.T, answer map[string]any) string {
 	}
 	return string(text)
 }
+
+// A name or word that is misspelled changes nothing, and is told so.
+func TestCommandsBelieveNoTypos(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, protectAdmin+protectTransfer, ""))
+	b.enroll("alice").win("ADMIN")
+	const meant = `nobody called "alcie" ever enrolled in the tenant default: did you mean "alice"?`
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"users", "alcie"}, meant},
+		{[]string{"reset", "alcie"}, meant},
+		{[]string{"unlock", "alcie"}, meant},
+		{[]string{"revoke", "alcie"}, meant},
+		{[]string{"reset", "bartholomew"}, `nobody called "bartholomew" ever enrolled in the tenant default`},
+		{[]string{"rvoke", "alice"}, `step-up has no command "rvoke": did you mean "revoke"? There are `},
+		{[]string{"keys", "creat"}, `step-up keys has no command "creat": did you mean "create"? There are `},
+	} {
+		if out, err := b.run(tt.args...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("step-up %v: %v, want %s\n%s", tt.args, err, tt.want, out)
+		}
+	}
+	if list := b.mustRun("users")["users"].([]any); len(list) != 1 {
+		t.Errorf("users were made: %v", list)
+	}
+	out, err := b.run("keys", "create", "--tenant", "default", "--scope", "verify", "--action", "ADMNI")
+	if err != nil || !strings.Contains(out, `Warning: no rule asks for "ADMNI", so what is won for it with this key opens no route: did you mean "ADMIN"?`) {
+		t.Errorf("a key for an action that no rule has: %s, %v", out, err)
+	}
+	b.mustRun("reset", "carol", "--new")
+	if carol := b.mustRun("users", "carol"); carol["state"] != "reset" {
+		t.Errorf("reset --new: %v", carol)
+	}
+}

@@ -22,6 +22,18 @@ func (o operator) SiteTenants() []string                    { return o.app.siteT
 func (o operator) APITenants() []string                     { return o.app.apiTenants() }
 func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }
 
+// Actions lists what the rules of all sites ask for.
+func (o operator) Actions() []string {
+	var all []string
+	for _, h := range o.app.sites {
+		for _, r := range h.Site.WithDefaults().Rules {
+			all = append(all, r.Action)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Site follows the routes of the running configuration as far as the handler.
 func (o operator) Site(r *http.Request) (adminapi.Site, error) {
 	h, err := siteFor(r)

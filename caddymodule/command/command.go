@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 func init() {
@@ -35,8 +36,28 @@ configuration given by --config, else at the default address.`,
 
 // Add adds the subcommands to c, which stands for `step-up`.
 func Add(c *cobra.Command) {
+	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
 		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand())
+}
+
+// group makes c, which only has subcommands, refuse what is none of them: cobra
+// prints the help and succeeds.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args, c.FParseErrWhitelist.UnknownFlags = cobra.ArbitraryArgs, true // of the command that was meant
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		var names []string
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		return fmt.Errorf("%s has no command %q: %s", c.CommandPath(), args[0], nearest.OneOf(args[0], names))
+	}
+	return c
 }
 
 // remote is the running Caddy, and how its answers are shown.

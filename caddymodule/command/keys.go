@@ -31,7 +31,7 @@ mounts. A key belongs to one tenant, and does what its scopes say:
   reset   take a user's authenticators away, renew recovery codes`,
 	}
 	c.AddCommand(keysCreateCommand(), keysListCommand(), keysRevokeCommand(), keysEnableCommand())
-	return c
+	return group(c)
 }
 
 // NewKey is what the command that makes a key writes as JSON.

@@ -90,7 +90,9 @@ func lockedWords(budgets []string) []string {
 }
 
 func resetCommand() *cobra.Command {
-	return aboutUser(&cobra.Command{
+	var r remote
+	var in adminapi.ResetRequest
+	c := &cobra.Command{
 		Use:   "reset user [flags]",
 		Short: "Takes all authenticators from a user who lost them",
 		Long: `
@@ -98,7 +100,14 @@ Takes all authenticators, recovery codes and grants from a user, and unlocks the
 To enroll again they need an invite, whatever the enrollment policy says: make one
 with 'caddy step-up invite'.`,
 		Example: `  caddy step-up reset alice && caddy step-up invite alice`,
-	}, "reset", func(w io.Writer, done adminapi.Done) {
+		Args:    cobra.ExactArgs(1),
+	}
+	r.userFlags(c)
+	c.Flags().BoolVar(&in.New, "new", false, "Also a user who never enrolled, so that they need an invite to")
+	return asking(c, &r, "reset", func(args []string) adminapi.ResetRequest {
+		in.Who = r.who(args[0])
+		return in
+	}, func(w io.Writer, done adminapi.Done) {
 		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enroll again: caddy step-up invite %s\n", plain(done.User), plain(done.User))
 	})
 }

@@ -31,7 +31,7 @@ func init() {
 //	GET  /step_up/health
 //	POST /step_up/users    {tenant?, cursor?, limit?}
 //	POST /step_up/user     {tenant?, user}
-//	POST /step_up/reset    {tenant?, user}
+//	POST /step_up/reset    {tenant?, user, new?}
 //	POST /step_up/unlock   {tenant?, user}
 //	POST /step_up/unlock/all {tenant?, cursor?}
 //	POST /step_up/invite   {tenant?, user, hash, expires_at}
@@ -150,7 +150,7 @@ func adminError(err error) error {
 	case errors.As(err, new(caddy.APIError)):
 		return err
 	case errors.Is(err, ceremony.ErrNotFound):
-		status, err = http.StatusNotFound, errors.New("no such user: nobody of that name ever enrolled")
+		status = http.StatusNotFound
 	case errors.Is(err, ceremony.ErrInvalid):
 		status = http.StatusBadRequest
 	case errors.Is(err, ceremony.ErrLimit), errors.Is(err, ceremony.ErrNotFenced):
@@ -161,6 +161,10 @@ func adminError(err error) error {
 
 func refused(format string, args ...any) error {
 	return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf(format, args...)}
 }
 
 // Interface guards

@@ -25,6 +25,8 @@ type Gateway interface {
 	APITenants() []string
 	// Form returns a user id in the form in which its tenant keeps it.
 	Form(tenant, user string) (string, error)
+	// Actions lists the action types that rules ask for, sorted and each once.
+	Actions() []string
 	// Coverage returns what the sites of a tenant have seen.
 	Coverage(tenant string) TenantCoverage
 	// Site returns the site that a request comes to, or an error for the operator.

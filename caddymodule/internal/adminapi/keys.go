@@ -15,6 +15,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // KeyRequest registers an API key that the command made; the gateway is told its
@@ -96,6 +97,13 @@ func createKey(ctx context.Context, g Gateway, in KeyRequest) (KeyAnswer, error)
 		out.Warning = fmt.Sprintf("no site has the tenant %q, so what is won with this key opens no route", in.Tenant)
 		if len(sites) > 0 {
 			out.Warning += "; there is " + strings.Join(sites, ", ")
+		}
+		return out, nil
+	}
+	asked := g.Actions()
+	for _, action := range in.Actions {
+		if action != apikeys.AnyAction && !slices.Contains(asked, action) {
+			out.Warning = fmt.Sprintf("no rule asks for %q, so what is won for it with this key opens no route: %s", action, nearest.OneOf(action, asked))
 		}
 	}
 	return out, nil

@@ -3,11 +3,14 @@ package adminapi
 import (
 	"context"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Who names a user in a request.
@@ -112,15 +115,36 @@ func users(ctx context.Context, g Gateway, in UsersRequest) (UsersAnswer, error)
 }
 
 func user(ctx context.Context, g Gateway, in Who) (User, error) {
-	who, err := subject(ctx, g, in)
-	if err != nil {
-		return User{}, err
-	}
-	u, err := g.Service().User(ctx, who)
+	u, err := known(ctx, g, in)
 	if err != nil {
 		return User{}, err
 	}
 	return userOf(u), nil
+}
+
+// known returns a user that ever enrolled or was reset.
+func known(ctx context.Context, g Gateway, in Who) (ceremony.User, error) {
+	who, err := subject(ctx, g, in)
+	if err != nil {
+		return ceremony.User{}, err
+	}
+	u, err := g.Service().User(ctx, who)
+	if !errors.Is(err, ceremony.ErrNotFound) {
+		return u, err
+	}
+	var others []string
+	some, _, err := g.Service().Users(ctx, who.Tenant, nil, 1000)
+	if err != nil {
+		return ceremony.User{}, err
+	}
+	for _, u := range some {
+		others = append(others, u.Subject.User)
+	}
+	near := ""
+	if meant := nearest.Of(who.User, others); meant != "" {
+		near = fmt.Sprintf(": did you mean %q?", meant)
+	}
+	return ceremony.User{}, notFound("nobody called %q ever enrolled in the tenant %s%s", who.User, who.Tenant, near)
 }
 
 // Done is the answer to a change: the user in the form in which it is kept.
@@ -129,12 +153,23 @@ type Done struct {
 	User   string `json:"user"`
 }
 
-func reset(ctx context.Context, g Gateway, in Who) (Done, error) {
-	return change(ctx, g, in, func(who grants.Subject) error { return g.Service().Reset(ctx, who) })
+// ResetRequest takes all authenticators from a user.
+type ResetRequest struct {
+	Who
+	// New allows a user who never enrolled: they need an invite from then on.
+	New bool `json:"new,omitempty"`
+}
+
+func reset(ctx context.Context, g Gateway, in ResetRequest) (Done, error) {
+	to := changeKnown
+	if in.New {
+		to = change
+	}
+	return to(ctx, g, in.Who, func(who grants.Subject) error { return g.Service().Reset(ctx, who) })
 }
 
 func unlock(ctx context.Context, g Gateway, in Who) (Done, error) {
-	return change(ctx, g, in, func(who grants.Subject) error { return g.Service().Unlock(ctx, who) })
+	return changeKnown(ctx, g, in, func(who grants.Subject) error { return g.Service().Unlock(ctx, who) })
 }
 
 func change(ctx context.Context, g Gateway, in Who, do func(grants.Subject) error) (Done, error) {
@@ -143,6 +178,16 @@ func change(ctx context.Context, g Gateway, in Who, do func(grants.Subject) erro
 		return Done{}, err
 	}
 	return Done{Tenant: who.Tenant, User: who.User}, do(who)
+}
+
+// changeKnown is change of a user that ever enrolled or was reset: a name that is
+// misspelled is told so, where the verb would find nothing to do.
+func changeKnown(ctx context.Context, g Gateway, in Who, do func(grants.Subject) error) (Done, error) {
+	u, err := known(ctx, g, in)
+	if err != nil {
+		return Done{}, err
+	}
+	return Done{Tenant: u.Subject.Tenant, User: u.Subject.User}, do(u.Subject)
 }
 
 // InviteRequest registers an invite.
@@ -188,7 +233,7 @@ func revoke(ctx context.Context, g Gateway, in RevokeRequest) (RevokeAnswer, err
 		}
 	}
 	var err error
-	out.Done, err = change(ctx, g, in.Who, func(who grants.Subject) (err error) {
+	out.Done, err = changeKnown(ctx, g, in.Who, func(who grants.Subject) (err error) {
 		out.Revoked, err = g.Service().Revoke(ctx, who, in.ActionType)
 		return err
 	})
