@@ -326,7 +326,8 @@ func TestS03Reloads(t *testing.T) {
 	}
 }
 
-// A reload keeps what is stored; a stop and a start too.
+// A reload keeps what is stored; a stop and a start too. That a start is the first
+// one, and so makes a new database and key, is told with both paths, once.
 func TestRestart(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
@@ -339,6 +340,18 @@ func TestRestart(t *testing.T) {
 	b.Load(text)
 	if resp, answer := alice.do("GET", "/admin/", nil, grant); resp.StatusCode != 200 {
 		t.Errorf("after a restart: %d %v", resp.StatusCode, answer)
+	}
+	first := 0
+	for line := range strings.Lines(b.Log()) {
+		if strings.Contains(line, `"msg":"first start: a new database and a new key were created`) {
+			first++
+			if !strings.Contains(line, `"level":"warn"`) || !strings.Contains(line, `"dir":"/`) || !strings.Contains(line, `"key_file":"/`) {
+				t.Error(line)
+			}
+		}
+	}
+	if first != 1 {
+		t.Errorf("the first start was told %d times", first)
 	}
 }
 

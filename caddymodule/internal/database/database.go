@@ -208,9 +208,14 @@ func (d *Shared) try(first bool) (*records.DB, error) {
 			return nil, store.ErrClosed
 		}
 	}
-	db, err := d.key.unlock(ctx, s)
+	db, created, err := d.key.unlock(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database in %s: %w", d.engine.Location(), err)
+	}
+	if created {
+		d.logger.Warn("first start: a new database and a new key were created, so nobody is enrolled; "+
+			"if users were enrolled before, stop Caddy, remove both, and configure the directory and key_file that were used then",
+			zap.String("dir", d.engine.Location()), zap.String("key_file", d.key.file))
 	}
 	db.OnFence(logFence(d.engine.Location()))
 	return db, nil

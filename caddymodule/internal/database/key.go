@@ -54,16 +54,17 @@ func (k KeySource) same(other KeySource) bool {
 }
 
 // unlock opens the records in s with the key. Package records refuses store and
-// key that do not belong together, and makes both at a first start.
-func (k KeySource) unlock(ctx context.Context, s store.Store) (*records.DB, error) {
+// key that do not belong together, and makes both at a first start, which created
+// reports.
+func (k KeySource) unlock(ctx context.Context, s store.Store) (db *records.DB, created bool, err error) {
 	if !k.Given.IsZero() {
-		return records.Open(ctx, s, k.Given)
+		db, err = records.Open(ctx, s, k.Given)
+		return db, false, err
 	}
 	// records makes the last directory on the way to the key only; Caddy's
 	// configuration directory may not exist yet either.
 	if err := os.MkdirAll(filepath.Dir(filepath.Dir(k.file)), 0o700); err != nil {
-		return nil, fmt.Errorf("making directory of key file: %w", err)
+		return nil, false, fmt.Errorf("making directory of key file: %w", err)
 	}
-	db, _, err := records.OpenWithKeyFile(ctx, s, k.file)
-	return db, err
+	return records.OpenWithKeyFile(ctx, s, k.file)
 }
