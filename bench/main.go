@@ -29,6 +29,7 @@ var (
 	pairs       = flag.Int("pairs", 31, "interleaved rounds of a route and a plain one of the same process")
 	seconds     = flag.Duration("time", 2*time.Second, "length of a round")
 	users       = flag.Int("users", 1000, "users enrolled for the memory figure")
+	redeems     = flag.Bool("redeem", false, "instead of all that, measure requests that each redeem a one-time grant")
 	starting    = flag.Int("start", 0, "instead of all that, measure a start with so many accounts and grants")
 )
 
@@ -86,6 +87,9 @@ func (b *bench) all() error {
 	if *starting > 0 {
 		return b.started(up, *starting)
 	}
+	if *redeems {
+		return b.redeeming(up)
+	}
 	gate, plain, beside := freePort(), freePort(), freePort()
 	g, err := b.start("gateway", gateFile+strings.ReplaceAll(plainSite, "PORT", beside), gate, up)
 	if err != nil {
@@ -103,11 +107,15 @@ func (b *bench) all() error {
 	if err := throughput(through, target{plain, p.Process.Pid}, cookie); err != nil {
 		return err
 	}
-	pin(g.Process.Pid)
+	unpin := pin(g.Process.Pid)
 	if err := besidePlain(through, target{beside, g.Process.Pid}, cookie); err != nil {
 		return err
 	}
+	unpin()
 	if err := redemption(gate); err != nil {
+		return err
+	}
+	if err := b.redeeming(up); err != nil {
 		return err
 	}
 	return b.memory(up)
@@ -271,23 +279,7 @@ func resident(pid int) (int64, error) {
 	if held == 0 {
 		return 0, fmt.Errorf("no resident memory in /proc/%d/smaps_rollup", pid)
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range stats {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it ended
-		}
-		_, after, _ := strings.Cut(string(text), ") ") // of its name, which may hold anything
-		var state string
-		var parent, child int
-		fmt.Sscan(after, &state, &parent)
-		fmt.Sscan(string(text), &child)
-		if parent != pid {
-			continue
-		}
+	for _, child := range childrenOf(pid) {
 		more, err := resident(child)
 		if err != nil {
 			return 0, err

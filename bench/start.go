@@ -42,7 +42,7 @@ func (b *bench) started(up string, n int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := hammer(port, viewing(port, "first", cookie), time.Now().Add(time.Millisecond)); err != nil {
+		if _, err := hammer(port, always(viewing(port, "first", cookie)), time.Now().Add(time.Millisecond)); err != nil {
 			return err
 		}
 		passed := time.Since(began)

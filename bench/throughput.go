@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -78,10 +78,12 @@ func median(x []float64) float64 {
 }
 
 // viewing is a request of somebody with a live grant.
-func viewing(port, user, cookie string) string {
-	return fmt.Sprintf("GET /view/account HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nX-Bench-User: %s\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html,*/*;q=0.8\r\n"+
+func viewing(port, user, cookie string) string { return asking("/view/account", port, user, cookie) }
+
+func asking(path, port, user, cookie string) string {
+	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nX-Bench-User: %s\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html,*/*;q=0.8\r\n"+
 		"Accept-Language: en\r\nAccept-Encoding: identity\r\nCookie: session=0123456789abcdef; theme=dark; %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\n"+
-		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", port, user, cookie)
+		"Sec-Fetch-Dest: document\r\nCache-Control: max-age=0\r\nReferer: http://127.0.0.1/\r\n\r\n", path, port, user, cookie)
 }
 
 // target is a site to send requests to.
@@ -93,12 +95,19 @@ type target struct {
 // loaded is what one round has shown.
 type loaded struct {
 	rate float64 // requests/s
-	busy float64 // seconds of the processor for a request, without those of children
+	busy float64 // seconds of the processor for a request, with those of the database's process
 }
 
-// load sends requests for one round.
+// load sends the same request for one round.
 func load(at target, cookie string) (loaded, error) {
-	request := viewing(at.port, "bench", cookie)
+	return loadEach(at, *seconds, always(viewing(at.port, "bench", cookie)))
+}
+
+// always draws the same request.
+func always(request string) func() string { return func() string { return request } }
+
+// loadEach sends the requests that it draws for one round.
+func loadEach(at target, length time.Duration, draw func() string) (loaded, error) {
 	before, err := busy(at.pid)
 	if err != nil {
 		return loaded{}, err
@@ -107,13 +116,13 @@ func load(at target, cookie string) (loaded, error) {
 		done  sync.WaitGroup
 		count atomic.Int64
 		fail  atomic.Pointer[error]
-		stop  = time.Now().Add(*seconds)
+		stop  = time.Now().Add(length)
 	)
 	for range *connections {
 		done.Add(1)
 		go func() {
 			defer done.Done()
-			n, err := hammer(at.port, request, stop)
+			n, err := hammer(at.port, draw, stop)
 			count.Add(n)
 			if err != nil {
 				fail.Store(&err)
@@ -126,46 +135,33 @@ func load(at target, cookie string) (loaded, error) {
 	}
 	after, err := busy(at.pid)
 	n := float64(count.Load())
-	return loaded{rate: n / seconds.Seconds(), busy: (after - before).Seconds() / n}, err
+	return loaded{rate: n / length.Seconds(), busy: (after - before).Seconds() / n}, err
 }
 
-// busy is how long a process was on processors, on Linux.
-func busy(pid int) (time.Duration, error) {
-	var total time.Duration
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil {
-		return 0, err
+// pin gives servers, with their children, one processor, and this process the others,
+// where taskset is there: what both would take of each other's is measured otherwise.
+// unpin gives this process all of them again, which those that it starts inherit.
+func pin(servers ...int) (unpin func()) {
+	n := runtime.NumCPU()
+	if n < 2 {
+		return func() {}
 	}
-	for _, name := range threads {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it ended
-		}
-		var ran int64
-		fmt.Sscan(string(text), &ran)
-		total += time.Duration(ran)
-	}
-	return total, nil
-}
-
-// pin gives the process of a server one processor, and this one the others, where
-// taskset is there: what both would take of each other's is measured otherwise.
-func pin(pid int) {
-	if runtime.NumCPU() < 2 {
-		return
-	}
-	for _, of := range []struct {
-		pid  int
-		cpus string
-	}{{pid, "0"}, {os.Getpid(), fmt.Sprintf("1-%d", runtime.NumCPU()-1)}} {
-		if err := exec.Command("taskset", "-a", "-c", "-p", of.cpus, strconv.Itoa(of.pid)).Run(); err != nil {
-			fmt.Println("not pinned:", err)
-			return
+	for _, pid := range servers {
+		for _, pid := range append(childrenOf(pid), pid) {
+			bind(pid, "0")
 		}
 	}
+	bind(os.Getpid(), fmt.Sprintf("1-%d", n-1))
+	return func() { bind(os.Getpid(), fmt.Sprintf("0-%d", n-1)) }
 }
 
-func hammer(port, request string, stop time.Time) (n int64, err error) {
+func bind(pid int, cpus string) {
+	if err := exec.Command("taskset", "-a", "-c", "-p", cpus, strconv.Itoa(pid)).Run(); err != nil {
+		fmt.Println("not pinned:", err)
+	}
+}
+
+func hammer(port string, draw func() string, stop time.Time) (n int64, err error) {
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return 0, err
@@ -173,6 +169,10 @@ func hammer(port, request string, stop time.Time) (n int64, err error) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for time.Now().Before(stop) {
+		request := draw()
+		if request == "" {
+			return n, errors.New("there are too few grants for so many rounds")
+		}
 		if _, err := io.WriteString(conn, request); err != nil {
 			return n, err
 		}
