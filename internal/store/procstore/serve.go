@@ -27,7 +27,9 @@ const argument = "step-up-store"
 // and nothing else is needed.
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == argument {
-		os.Exit(childMain())
+		code := make(chan int)
+		go func() { code <- childMain() }() // an init is bound to its thread: each wait would change threads
+		os.Exit(<-code)
 	}
 }
 
