@@ -20,7 +20,8 @@
 // A commit that fails puts the whole database out of use until it is opened again: what reached the disk is
 // then unknown, and going on would show readers a state that a restart may take back.
 //
-// It keeps nothing in memory above Badger's own tables; a caller that reads the same keys often has a cache.
+// Above Badger's own tables it keeps the versions of a few thousand rows in memory, for the committer; a caller
+// that reads the same keys often has a cache.
 // It does not encrypt, since its callers seal their secrets, and it does not back up. Badger maps its files:
 // a fault of the disk can end the process that has the database open, or hold it up. Package procstore runs
 // it in a process of its own.
@@ -136,6 +137,8 @@ type Store struct {
 	// a benchmark can put a slower disk under the committer, and a test a full or a failing one.
 	free  func() (uint64, error)
 	write func(entries map[string]*badger.Entry, ts uint64) error
+
+	versions versions // what the committer need not read
 
 	blobs blobSet // large values that are being written
 }

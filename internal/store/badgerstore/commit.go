@@ -221,6 +221,9 @@ func (b *batch) lookup(key []byte) (r row, found bool, err error) {
 		r, err = decodeRow(key, e.Value)
 		return r, err == nil, err
 	}
+	if version, known := b.s.versions.of(key, time.Now()); known {
+		return row{version: version}, version != 0, nil
+	}
 	r, err = readRow(b.txn, key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return row{}, false, nil

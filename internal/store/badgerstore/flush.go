@@ -38,6 +38,7 @@ func (s *Store) persist(entries map[string]*badger.Entry) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnknown, s.fail(err))
 	}
+	s.versions.wrote(entries, ts)
 	s.committed.Store(ts)
 	return nil
 }

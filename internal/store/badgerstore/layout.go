@@ -34,6 +34,8 @@ const (
 	kindInline = 0
 	kindBlob   = 1
 
+	rowPrefix = 'r'
+
 	sumOffset  = 1 + 1 + 8
 	headerSize = sumOffset + 4
 	blobRest   = len(blobID{}) + 4 + 4
@@ -54,10 +56,12 @@ type row struct {
 	blob    blobID // kindBlob
 	size    int    // kindBlob
 	sum     uint32 // kindBlob: of the value
+
+	expiresAt uint64 // as in change, where it was read from Badger
 }
 
 func rowKey(key []byte) []byte {
-	return append(append(make([]byte, 0, 1+len(key)), 'r'), key...)
+	return append(append(make([]byte, 0, 1+len(key)), rowPrefix), key...)
 }
 
 func chunkKey(id blobID, index int) []byte {
@@ -160,6 +164,14 @@ func readSequence(txn *badger.Txn) (uint64, error) {
 
 // get reads one of Badger's entries. The slice is the caller's.
 func get(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := getItem(txn, key)
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}
+
+func getItem(txn *badger.Txn, key []byte) (*badger.Item, error) {
 	item, err := txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, err
@@ -168,5 +180,5 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 		// Badger puts the key in the text, and errors end up in logs.
 		return nil, errors.New(strings.ReplaceAll(err.Error(), strconv.Quote(string(key)), "the key"))
 	}
-	return item.ValueCopy(nil)
+	return item, nil
 }

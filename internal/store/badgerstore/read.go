@@ -21,9 +21,10 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	if err := s.usable(ctx); err != nil {
 		return store.Entry{}, err
 	}
-	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	ts, stored := s.committed.Load(), rowKey(key)
+	txn := s.db.NewTransactionAt(ts, false)
 	defer txn.Discard()
-	r, err := readRow(txn, rowKey(key))
+	r, err := readRow(txn, stored)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return store.Entry{}, store.ErrNotFound
 	}
@@ -34,6 +35,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	if err != nil {
 		return store.Entry{}, fmt.Errorf("reading entry: %w", err)
 	}
+	s.versions.read(stored, r, ts)
 	return store.Entry{Key: bytes.Clone(key), Value: value, Version: r.version}, nil
 }
 
@@ -86,11 +88,17 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 
 // readRow reads the row under Badger's key; badger.ErrKeyNotFound if there is none.
 func readRow(txn *badger.Txn, key []byte) (row, error) {
-	encoded, err := get(txn, key)
+	item, err := getItem(txn, key)
 	if err != nil {
 		return row{}, err
 	}
-	return decodeRow(key, encoded)
+	encoded, err := item.ValueCopy(nil)
+	if err != nil {
+		return row{}, err
+	}
+	r, err := decodeRow(key, encoded)
+	r.expiresAt = item.ExpiresAt()
+	return r, err
 }
 
 // readValue is the value of a row, in one piece. It is never nil.
