@@ -17,6 +17,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/lasting"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
@@ -52,6 +53,7 @@ type Handler struct {
 	around   bool                     // some way leads around it, see checkComposition
 	gate     *gate.Gate
 	observer *observer
+	lasting  *lasting.Log
 	logger   *zap.Logger
 }
 
@@ -76,6 +78,7 @@ func (h *Handler) check() error {
 // Provision builds the site's gate.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.lasting = lasting.New(h.logger)
 	if err := h.check(); err != nil {
 		return err
 	}
@@ -206,6 +209,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Uncovered:      h.observer.uncovered,
 		Audit:          app.audit,
 		Failed:         h.gateFailed,
+		Lasting:        h.refusedFor,
 		Now:            time.Now,
 	})
 	return err

@@ -61,6 +61,7 @@ func (h *Handler) identify(r *http.Request, sent gate.Sent) (p ceremony.Principa
 	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
 		return p, who, ErrNobody // somebody, but not of this tenant
 	}
+	h.lasting.Identified()
 	if err := h.carried.check(r, sent, who.Vouched); err != nil {
 		return p, who, h.unvouched(r, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -44,6 +45,16 @@ func counterOf(rules []config.Rule) func(action string, outcome gate.Outcome) fu
 // out: it is the client's, and stands in the access log.
 func (h *Handler) gateFailed(r *http.Request, doing string, err error) {
 	database.LogRefusal(h.logger, doing+" failed, so a request was refused", err, zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)))
+}
+
+// refusedFor logs what may refuse all requests.
+func (h *Handler) refusedFor(r *http.Request, why gate.Lasting) {
+	switch why {
+	case gate.PlainHTTP:
+		h.lasting.PlainHTTP(r, facts.Trusted(r), time.Now())
+	case gate.Nobody:
+		h.lasting.Nobody(r, time.Now())
+	}
 }
 
 func (h *Handler) portalFailed(_ context.Context, err error) {

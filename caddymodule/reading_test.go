@@ -204,12 +204,16 @@ func TestS12PlainHTTP(t *testing.T) {
 		trusted bool
 		proto   string
 		want    int
+		told    string // in the log
 	}{
-		"plain":                    {false, "", 403},
-		"claimed by the client":    {false, "https", 403},
-		"told by a trusted proxy":  {true, "https", 401},
-		"plain before that proxy":  {true, "http", 403},
-		"said twice by that proxy": {true, "https, http", 403},
+		"plain":                           {false, "", 403, "serve the site over HTTPS"},
+		"claimed by the client":           {false, "https", 403, "write `servers { trusted_proxies static 127.0.0.1 }`"},
+		"told by a trusted proxy":         {true, "https", 401, ""},
+		"plain before that proxy":         {true, "http", 403, "the trusted proxy in front says that the client came so"},
+		"HTTPS to the first of two":       {true, "https, http", 401, ""},
+		"plain to the first of two":       {true, "http,https", 403, "the trusted proxy in front says that the client came so"},
+		"an upgrade, as Traefik tells it": {true, "wss", 401, ""},
+		"a plain upgrade":                 {true, "ws", 403, "the trusted proxy in front says that the client came so"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
@@ -226,9 +230,55 @@ func TestS12PlainHTTP(t *testing.T) {
 			if tc.proto != "" {
 				r.Header.Set("X-Forwarded-Proto", tc.proto)
 			}
-			if resp, answer := b.send(r); resp.StatusCode != tc.want {
-				t.Errorf("%d %v, want %d", resp.StatusCode, answer, tc.want)
+			for range 3 {
+				if resp, answer := b.send(r); resp.StatusCode != tc.want {
+					t.Errorf("%d %v, want %d", resp.StatusCode, answer, tc.want)
+				}
+			}
+			// The operator is told once, with what to do.
+			const message = "protected requests over plain HTTP are refused"
+			want := 1
+			if tc.told == "" {
+				want = 0
+			}
+			if log := b.Log(); strings.Count(log, message) != want || !strings.Contains(log, tc.told) {
+				t.Errorf("the log tells it %d times, want %d with %q", strings.Count(log, message), want, tc.told)
 			}
 		})
+	}
+}
+
+// A site whose identity source never names anybody says so, and one that did once
+// does not: visitors who are not signed in are no mistake.
+func TestNobodyIsTold(t *testing.T) {
+	b := newBed(t)
+	b.Load(b.config(keyFile, protectAdmin, ""))
+	const message = "the identity source has named nobody so far"
+	ask := func(user string) {
+		t.Helper()
+		r, err := http.NewRequest("GET", b.URL+"/admin/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Test-User", user)
+		if resp, _ := b.send(r); resp.StatusCode != 401 {
+			t.Error(resp.Status)
+		}
+	}
+	for range 3 {
+		ask("")
+	}
+	if n := strings.Count(b.Log(), message); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+
+	b = newBed(t)
+	b.Load(b.config(keyFile, protectAdmin, ""))
+	ask("alice")
+	for range 3 {
+		ask("")
+	}
+	if strings.Contains(b.Log(), message) {
+		t.Error("told although somebody was identified")
 	}
 }

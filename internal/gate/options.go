@@ -167,9 +167,21 @@ type Options struct {
 	// Failed is told what went wrong where a request was refused for a reason
 	// that the operator must look into. Nil drops it.
 	Failed func(r *http.Request, doing string, err error)
+	// Lasting is told of requests that were refused for what may be a mistake in the
+	// configuration. Nil drops it.
+	Lasting func(*http.Request, Lasting)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
+
+// Lasting is a reason to refuse a request that may refuse all.
+type Lasting int
+
+// The reasons.
+const (
+	PlainHTTP Lasting = iota + 1 // the client did not come over HTTPS
+	Nobody                       // the identity source names nobody
+)
 
 // Outcome is what became of a matched request, a word for metrics.
 type Outcome string
@@ -194,6 +206,9 @@ func (o *Options) fill() error {
 	}
 	if len(o.Prefix) < 3 || o.Prefix[0] != '/' || !strings.HasSuffix(o.Prefix, "/") {
 		return fmt.Errorf("gate: prefix %q must begin and end with a slash", o.Prefix)
+	}
+	if o.Lasting == nil {
+		o.Lasting = func(*http.Request, Lasting) {}
 	}
 	if o.WithReading == nil {
 		o.WithReading = withReading

@@ -65,6 +65,12 @@ func (v *visit) fail(doing string, err error) {
 // refuse answers the request, and nobody else will.
 func (v *visit) refuse(why *refusal) {
 	v.count(why.outcome)
+	switch why {
+	case httpsRequired:
+		v.g.o.Lasting(v.r, PlainHTTP)
+	case nobody:
+		v.g.o.Lasting(v.r, Nobody)
+	}
 	deadline.Begin(v.w, v.r)
 	h := v.w.Header()
 	answersVary(h)

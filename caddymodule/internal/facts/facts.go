@@ -20,15 +20,26 @@ func OriginalTarget(r *http.Request) (string, bool) {
 	return original.RequestURI, true
 }
 
+// Trusted reports whether a request came from a proxy that the operator trusts.
+func Trusted(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
 // Secure reports whether the client came over HTTPS, to us or to a proxy in front
-// that the operator trusts.
+// that the operator trusts. Of several proxies in a row the first is the one that
+// the client came to; a WebSocket's scheme is one, too, to proxies that say so.
 func Secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	proto := r.Header["X-Forwarded-Proto"]
-	return trusted && len(proto) == 1 && strings.EqualFold(proto[0], "https")
+	if len(proto) != 1 || !Trusted(r) {
+		return false
+	}
+	first, _, _ := strings.Cut(proto[0], ",")
+	first = strings.Trim(first, " \t")
+	return strings.EqualFold(first, "https") || strings.EqualFold(first, "wss")
 }
 
 // Client returns the client's address, as trusted proxies in front report it.
