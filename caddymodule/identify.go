@@ -20,7 +20,7 @@ import (
 // sent is what the gate knows of the request.
 func (h *Handler) identifyRequest(r *http.Request, sent gate.Sent) (ceremony.Principal, error) {
 	if err := h.carried.denied(r, sent); err != nil {
-		return ceremony.Principal{}, h.unvouched(r, err)
+		return ceremony.Principal{}, h.unvouched(r, sent.Observed, err)
 	}
 	p, who, err := h.identify(r, sent)
 	if err != nil {
@@ -34,7 +34,7 @@ func (h *Handler) identifyRequest(r *http.Request, sent gate.Sent) (ceremony.Pri
 			err = h.carried.inBody(r, who.Vouched)
 		}
 		if err != nil {
-			return h.unvouched(r, err)
+			return h.unvouched(r, sent.Observed, err)
 		}
 		return nil
 	}
@@ -55,7 +55,7 @@ func (h *Handler) identify(r *http.Request, sent gate.Sent) (p ceremony.Principa
 	who, err = h.identity.Identify(r)
 	switch {
 	case errors.Is(err, ErrAmbiguous):
-		return p, who, h.unvouched(r, err)
+		return p, who, h.unvouched(r, sent.Observed, err)
 	case err != nil:
 		return p, who, err
 	case who.Subject.Tenant != "" && who.Subject.Tenant != h.tenant:
@@ -63,11 +63,11 @@ func (h *Handler) identify(r *http.Request, sent gate.Sent) (p ceremony.Principa
 	}
 	h.lasting.Identified()
 	if err := h.carried.check(r, sent, who.Vouched); err != nil {
-		return p, who, h.unvouched(r, err)
+		return p, who, h.unvouched(r, sent.Observed, err)
 	}
 	user, err := h.form(who.Subject.User)
 	if err != nil {
-		return p, who, h.unusable(r, err)
+		return p, who, h.unusable(r, sent.Observed, err)
 	}
 	name := who.Name
 	if name == "" {
@@ -75,7 +75,7 @@ func (h *Handler) identify(r *http.Request, sent gate.Sent) (p ceremony.Principa
 	}
 	if name = trimmed(name); name != user {
 		if _, err := identity.Exact(name); err != nil {
-			return p, who, h.unusable(r, err)
+			return p, who, h.unusable(r, sent.Observed, err)
 		}
 	}
 	p.Tenant, p.User, p.Name = h.tenant, user, name
@@ -93,29 +93,38 @@ func trimmed(name string) string {
 	return strings.Trim(name, identity.Blanks)
 }
 
+// refusing is what is done with a request that is merely observed, or not.
+func refusing(observed bool) string {
+	if observed {
+		return "would refuse"
+	}
+	return "refused"
+}
+
 // unvouched reports a request with more than one credential. Each place is told to
 // the operator once, who alone can say whether the application reads it.
-func (h *Handler) unvouched(r *http.Request, err error) error {
+func (h *Handler) unvouched(r *http.Request, observed bool, err error) error {
+	did := refusing(observed)
 	place := ""
 	if at := (*identity.UnvouchedError)(nil); errors.As(err, &at) && !at.Denied {
 		place = at.Place.String()
 	}
-	if _, told := h.carried.told.LoadOrStore(place, true); told {
-		h.logger.Debug("refused a request with more than one credential", zap.String("client_ip", facts.Client(r)), zap.Error(err))
+	if _, told := h.carried.told.LoadOrStore(did+place, true); told {
+		h.logger.Debug(did+" a request with more than one credential", zap.String("client_ip", facts.Client(r)), zap.Error(err))
 		return ErrAmbiguous
 	}
 	advice := "the gateway and the application could take such a request for two users"
 	if place != "" {
 		advice = "if the application takes no credential from there, write `credentials { ignore " + place + " }` in step_up"
 	}
-	h.logger.Warn("refused a request with more than one credential; "+advice+" (told once for each place)",
+	h.logger.Warn(did+" a request with more than one credential; "+advice+" (told once for each place)",
 		zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	return ErrAmbiguous
 }
 
 // unusable reports a user whose id is not one.
-func (h *Handler) unusable(r *http.Request, err error) error {
-	h.logger.Warn("refused a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
+func (h *Handler) unusable(r *http.Request, observed bool, err error) error {
+	h.logger.Warn(refusing(observed)+" a user id of the identity source", zap.String("tenant", h.tenant), zap.String("client_ip", facts.Client(r)), zap.Error(err))
 	return identity.ErrInvalid
 }
 

@@ -52,12 +52,14 @@ func (o *observer) observed(r *http.Request, seen gate.Observation) {
 	if !ok {
 		return
 	}
+	says, user := seen.Identity()
 	fields := []zap.Field{
 		zap.String("tenant", o.tenant),
 		zap.String("action_type", seen.Action),
 		zap.String("method", r.Method),
 		zap.String("path", coverage.Collapse(r.URL.Path)),
-		zap.String("identity", string(seen.Identity)),
+		zap.String("identity", string(says)),
+		zap.String("user", user),
 		zap.String("rule", rule.line),
 	}
 	if suppressed > 0 {

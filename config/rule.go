@@ -134,8 +134,8 @@ type Rule struct {
 
 	// Mode is enforce, or observe: the rule then only counts and logs the
 	// requests that it would ask a proof for, and later rules are tried as if it
-	// were not there. The body is read for Form and JSON all the same. Default:
-	// enforce.
+	// were not there. The body is read for Form and JSON all the same, and the
+	// identity source is asked for each request that is logged. Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
 	// Label is what the pages call the action. Up to 100 bytes. Default: the

@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
@@ -16,45 +19,81 @@ import (
 type Observation struct {
 	Rule   int // position in Options.Rules, from 0
 	Action string
-	// Identity tells whether anybody was signed in. It is known only where an
-	// enforced rule asked.
-	Identity Presence
+	// Identity asks who is asking, as the rule would, once for a request and only
+	// if it is called: the identity source may ask the application. What it
+	// answers changes nothing.
+	Identity func() (says Presence, user string)
 }
 
-// Presence tells whether a request had an identity, a word for logs.
+// Presence is what identifying a request came to, a word for logs.
 type Presence string
 
 // The presences.
 const (
-	NotAsked Presence = "not_asked"
-	Present  Presence = "present"
-	Absent   Presence = "absent" // nobody, or the identity source failed
+	Present      Presence = "present"
+	Absent       Presence = "absent"       // nobody
+	TwoFound     Presence = "ambiguous"    // several credentials, or one that nobody vouches for
+	Unusable     Presence = "unusable"     // a user id that cannot be kept
+	Unidentified Presence = "unidentified" // the identity source failed
 )
 
 // undemanded tells of a request that passes without a proof.
 func (v *visit) undemanded(d *decision, excepted bool, hinted hints) {
 	switch {
 	case len(v.observed) > 0:
-		v.tellObserved(NotAsked)
+		v.tellObserved(sync.OnceValues(v.wouldIdentify))
 	case v.g.o.Uncovered != nil && d.mayChange(v.r, v.original, hinted):
 		v.g.o.Uncovered(v.r, excepted)
 	}
 }
 
-func (v *visit) tellObserved(who Presence) {
+func (v *visit) tellObserved(identity func() (Presence, string)) {
 	for _, rl := range v.observed {
 		action := rl.Demand.Action.String()
 		v.g.o.Counter(action, WouldChallenge)()
-		v.g.o.Observed(v.r, Observation{Rule: rl.number - 1, Action: action, Identity: who})
+		v.g.o.Observed(v.r, Observation{Rule: rl.number - 1, Action: action, Identity: identity})
 	}
 }
 
-// presence tells by what identifying came to.
-func presence(r *refusal) Presence {
-	if r == nil {
-		return Present
+// wouldIdentify asks for the identity of a request that needs none. The body is left
+// out: a credential in it would have to be read before the request is passed on.
+func (v *visit) wouldIdentify() (says Presence, user string) {
+	defer func() {
+		if recover() != nil { // a guest's own; see Gate
+			says, user = Unidentified, ""
+		}
+	}()
+	r := withoutBody(v.r)
+	r.ContentLength = 0
+	who, err := v.g.o.Identify(r, Sent{Original: v.original, Bare: v.bare, Observed: true})
+	switch {
+	case errors.Is(err, identity.ErrAmbiguous):
+		return TwoFound, ""
+	case errors.Is(err, identity.ErrInvalid):
+		return Unusable, ""
+	case errors.Is(err, identity.ErrNobody) || err == nil && who.User == "":
+		return Absent, ""
+	case err != nil || who.Tenant != "" && who.Tenant != v.g.o.Tenant:
+		return Unidentified, ""
 	}
-	return Absent
+	return Present, who.User
+}
+
+// presence is what identifying a request came to that needs it anyway.
+func (v *visit) presence(r *refusal) func() (Presence, string) {
+	says, user := Present, v.who.User
+	switch r {
+	case nil:
+	case nobody:
+		says, user = Absent, ""
+	case twoCredentials:
+		says, user = TwoFound, ""
+	case invalidIdentity:
+		says, user = Unusable, ""
+	default:
+		says, user = Unidentified, ""
+	}
+	return func() (Presence, string) { return says, user }
 }
 
 // mayChange tells of a request whether one of its readings is unsafe. A method

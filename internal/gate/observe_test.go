@@ -40,7 +40,8 @@ func (w *watching) hear(rules ...gate.Rule) func(*gate.Options) {
 		o.Rules = rules
 		o.Decided = func(rule int) { w.note("decided %d", rule) }
 		o.Observed = func(_ *http.Request, seen gate.Observation) {
-			w.note("observed %d %s %s", seen.Rule, seen.Action, seen.Identity)
+			says, user := seen.Identity()
+			w.note("observed %d %s %s", seen.Rule, seen.Action, strings.TrimSpace(string(says)+" "+user))
 		}
 		o.Uncovered = func(r *http.Request, excepted bool) {
 			if excepted {
@@ -83,25 +84,27 @@ func TestObserve(t *testing.T) {
 		status               int
 		told                 string
 	}{
-		{"passes", rules(watch), "GET", "/admin/x", "", nil, 200, "observed 0 ADMIN not_asked"},
-		{"nobody passes", rules(watch), "GET", "/admin/x", "", []string{"X-User", ""}, 200, "observed 0 ADMIN not_asked"},
-		{"a failing source is not asked", rules(watch), "GET", "/admin/x", "", []string{"X-User", "failing"}, 200, "observed 0 ADMIN not_asked"},
+		{"passes", rules(watch), "GET", "/admin/x", "", nil, 200, "observed 0 ADMIN present alice"},
+		{"nobody passes", rules(watch), "GET", "/admin/x", "", []string{"X-User", ""}, 200, "observed 0 ADMIN absent"},
+		{"a failing source changes nothing", rules(watch), "GET", "/admin/x", "", []string{"X-User", "failing"}, 200, "observed 0 ADMIN unidentified"},
+		{"nor does one that panics", rules(watch), "GET", "/admin/x", "", []string{"X-User", "panicking"}, 200, "observed 0 ADMIN unidentified"},
+		{"nor do two credentials", rules(watch), "POST", "/admin/x", "", []string{"X-User", "twofold"}, 200, "observed 0 ADMIN ambiguous"},
 		{"another path", rules(watch), "GET", "/x", "", nil, 200, ""},
-		{"two of them", rules(watch, again), "GET", "/admin/x", "", nil, 200, "observed 0 ADMIN not_asked, observed 1 CHANGE not_asked"},
-		{"in front of an enforced rule", rules(watch, enforce), "GET", "/admin/x", "", nil, 401, "decided 1, observed 0 ADMIN present"},
+		{"two of them", rules(watch, again), "GET", "/admin/x", "", nil, 200, "observed 0 ADMIN present alice, observed 1 CHANGE present alice"},
+		{"in front of an enforced rule", rules(watch, enforce), "GET", "/admin/x", "", nil, 401, "decided 1, observed 0 ADMIN present alice"},
 		{"in front of one that nobody passes", rules(watch, enforce), "GET", "/admin/x", "", []string{"X-User", ""}, 401, "decided 1, observed 0 ADMIN absent"},
 		{"behind an enforced rule", rules(enforce, watch), "GET", "/admin/x", "", nil, 401, "decided 0"},
-		{"another reading of the path", rules(watch), "GET", "/x/%2e%2e/admin", "", nil, 200, "observed 0 ADMIN not_asked"},
-		{"each reading once", rules(watch), "GET", "/admin//x", "", nil, 200, "observed 0 ADMIN not_asked"},
-		{"readings of two rules are not ambiguous", rules(watch, unsafe), "POST", "/login/..%2fadmin", "", nil, 401, "decided 1, observed 0 ADMIN present"},
-		{"a method", rules(deleting), "POST", "/admin?_method=delete", "", nil, 200, "observed 0 CHANGE not_asked"},
-		{"a method in the body", rules(deleting), "POST", "/admin", "_method=delete", asForm, 200, "observed 0 CHANGE not_asked"},
+		{"another reading of the path", rules(watch), "GET", "/x/%2e%2e/admin", "", nil, 200, "observed 0 ADMIN present alice"},
+		{"each reading once", rules(watch), "GET", "/admin//x", "", nil, 200, "observed 0 ADMIN present alice"},
+		{"readings of two rules are not ambiguous", rules(watch, unsafe), "POST", "/login/..%2fadmin", "", nil, 401, "decided 1, observed 0 ADMIN present alice"},
+		{"a method", rules(deleting), "POST", "/admin?_method=delete", "", nil, 200, "observed 0 CHANGE present alice"},
+		{"a method in the body", rules(deleting), "POST", "/admin", "_method=delete", asForm, 200, "observed 0 CHANGE present alice"},
 		{"another method", rules(deleting), "POST", "/admin", "", nil, 200, "uncovered POST /admin"},
-		{"a field", rules(paying), "POST", "/admin", "op=pay", asForm, 200, "observed 0 TRANSFER not_asked"},
+		{"a field", rules(paying), "POST", "/admin", "op=pay", asForm, 200, "observed 0 TRANSFER present alice"},
 		{"another field", rules(paying), "POST", "/admin", "op=view", asForm, 200, "uncovered POST /admin"},
-		{"a body that cannot be told", rules(paying), "POST", "/admin", "op=pay", append(asForm, "Content-Encoding", "br"), 200, "observed 0 TRANSFER not_asked"},
-		{"a matcher that fails", rules(broken, enforce), "GET", "/admin/x", "", nil, 401, "decided 1, observed 0 ADMIN present"},
-		{"a matcher that fails, alone", rules(broken), "GET", "/x", "", nil, 200, "observed 0 ADMIN not_asked"},
+		{"a body that cannot be told", rules(paying), "POST", "/admin", "op=pay", append(asForm, "Content-Encoding", "br"), 200, "observed 0 TRANSFER present alice"},
+		{"a matcher that fails", rules(broken, enforce), "GET", "/admin/x", "", nil, 401, "decided 1, observed 0 ADMIN present alice"},
+		{"a matcher that fails, alone", rules(broken), "GET", "/x", "", nil, 200, "observed 0 ADMIN present alice"},
 		{"safe", rules(enforce), "GET", "/x", "", nil, 200, ""},
 		{"uncovered", rules(enforce), "POST", "/x?secret=1", "", nil, 200, "uncovered POST /x"},
 		{"an override", rules(enforce), "GET", "/x?_method=delete", "", nil, 200, "uncovered GET /x"},

@@ -32,6 +32,8 @@ type Sent struct {
 	// Bare reports that none of its header fields has a name that
 	// Options.Credentials may have.
 	Bare bool
+	// Observed reports that the request is passed on whatever is found.
+	Observed bool
 }
 
 // Rule protects one action. Rules are tried in order.

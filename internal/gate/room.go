@@ -94,11 +94,11 @@ func ReadWhole(r *http.Request, s *ceremony.Service, who ceremony.Principal, lim
 // has a deadline, and memory of its own; see ReadWhole.
 func (v *visit) identify() (ceremony.Principal, error) {
 	if v.r.ContentLength == 0 {
-		return v.g.o.Identify(v.r, Sent{v.original, v.bare})
+		return v.g.o.Identify(v.r, Sent{Original: v.original, Bare: v.bare})
 	}
 	reading := deadline.Reading{W: v.w, R: v.r, Size: v.g.whole()}
 	reading.Begin()
-	who, err := v.g.o.Identify(v.r, Sent{v.original, v.bare})
+	who, err := v.g.o.Identify(v.r, Sent{Original: v.original, Bare: v.bare})
 	reading.End()
 	if h, ok := v.r.Body.(*handed); ok {
 		v.r.Body, v.room = h.ReadCloser, h.room

@@ -74,7 +74,7 @@ func (v *visit) protected() error {
 		return nil
 	}
 	if len(v.observed) > 0 {
-		v.tellObserved(presence(refusal))
+		v.tellObserved(v.presence(refusal))
 	}
 	if refusal != nil {
 		v.refuse(refusal)
