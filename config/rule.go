@@ -119,10 +119,10 @@ type Rule struct {
 	// 10 min.
 	TTL Duration `json:"ttl,omitempty"`
 
-	// Methods are the accepted ways to pass: passkey, totp, sms, recovery_code.
-	// Those that are not named are refused, recovery codes too: who loses the
-	// last passkey cannot pass `methods passkey` until another is set up.
-	// Default: all four, where they are configured.
+	// Methods are the accepted ways to pass, by the names that [App.Methods] lists,
+	// such as passkey and totp. Those that are not named are refused, recovery
+	// codes too: who loses the last passkey cannot pass `methods passkey` until
+	// another is set up. Default: all that are configured.
 	Methods []string `json:"methods,omitempty"`
 
 	// Accept is api where a grant does too that a server won for the same user

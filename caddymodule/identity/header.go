@@ -199,6 +199,10 @@ func sameField(a, b string) bool {
 	return len(a) == len(b) && strings.EqualFold(fieldSpellings.Replace(a), fieldSpellings.Replace(b))
 }
 
+// GivesEmail reports whether mail addresses of users are known: where a field of them is
+// named.
+func (h *Header) GivesEmail() bool { return h.Email != "" }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Header)(nil)

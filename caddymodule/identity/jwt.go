@@ -320,6 +320,9 @@ func (j *JWT) Identify(r *http.Request) (Answer, error) {
 	return who, nil
 }
 
+// GivesEmail reports whether mail addresses of users are known: a token may have one.
+func (j *JWT) GivesEmail() bool { return true }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*JWT)(nil)

@@ -224,6 +224,10 @@ func basicOf(field, user string) bool {
 	return at < 0
 }
 
+// GivesEmail reports whether mail addresses of users are known: where a placeholder of
+// them is named.
+func (p *Placeholder) GivesEmail() bool { return p.Email != "" }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Placeholder)(nil)

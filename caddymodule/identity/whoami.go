@@ -313,6 +313,10 @@ func (w *Whoami) Cleanup() error {
 	return nil
 }
 
+// GivesEmail reports whether mail addresses of users are known: where the answer is said to have
+// them.
+func (w *Whoami) GivesEmail() bool { return w.Email != "" }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Whoami)(nil)
