@@ -14,6 +14,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/mail"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
@@ -40,10 +41,16 @@ type App struct {
 	// step_up.senders. Required where sms is said, and refused elsewhere.
 	SenderRaw json.RawMessage `json:"sms_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
 
+	// EmailSenderRaw is what codes by mail are sent with, a module of the namespace
+	// step_up.senders that sends to mail addresses. Required where email is said,
+	// and refused elsewhere.
+	EmailSenderRaw json.RawMessage `json:"email_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
+
 	db      *database.Shared // nil until Provision acquired it
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
 	sender  Sender // nil where no texts are sent
+	mailer  Sender // nil where no codes are mailed
 	brand   *pages.Brand
 	sites   []*Handler // in the order they were provisioned
 	apis    []*API
@@ -71,6 +78,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	var err error
 	if a.sender, err = a.loadSender(ctx); err != nil {
 		return err
+	}
+	if err := checkSender(a.Email != nil, a.EmailSenderRaw, errNoEmailSender, errNoEmail); err != nil {
+		return err
+	}
+	if a.Email != nil {
+		if a.mailer, err = a.loadGuest(ctx, "EmailSenderRaw", a.EmailSenderRaw, "email", toAddresses); err != nil {
+			return err
+		}
 	}
 	e, err := a.loadEngine(ctx)
 	if err != nil {
@@ -140,7 +155,7 @@ func (a *App) newService() (*ceremony.Service, error) {
 
 // factors are the means of proof, the one that is asked for first at the front.
 func (a *App) factors(said config.App, codes totp.Params) []ceremony.Factor {
-	factors := []ceremony.Factor{totpapp.Factor{Issuer: said.Issuer, Params: codes}, a.texts(said.Issuer), recovery.Factor{}}
+	factors := []ceremony.Factor{totpapp.Factor{Issuer: said.Issuer, Params: codes}, a.texts(said.Issuer), a.mails(said.Issuer), recovery.Factor{}}
 	if said.Passkeys.Disabled {
 		return factors
 	}
@@ -157,6 +172,14 @@ func (a *App) texts(issuer string) sms.Factor {
 	}
 	said := a.SMS.WithDefaults()
 	return sms.New(a.codes(issuer, a.sender, said.SentCodes), sms.Numbers{Country: said.Country, Countries: said.Countries})
+}
+
+// mails sends codes to mail addresses, or none where that is not configured.
+func (a *App) mails(issuer string) mail.Factor {
+	if a.Email == nil {
+		return mail.New(sentcode.Codes{})
+	}
+	return mail.New(a.codes(issuer, a.mailer, a.Email.WithDefaults()))
 }
 
 // codes are codes that the sender sends, within what is said of them.
@@ -185,8 +208,18 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // not to the first visitor. Requests may come before: apps start in any order,
 // and handlers open it themselves.
 func (a *App) Start() error {
+	a.warnUnaddressed()
 	// While the first configuration of a process starts, none is active.
 	return a.db.Start(caddy.ActiveContext().Context == nil)
+}
+
+// warnUnaddressed tells of sites on which codes by mail can be sent to nobody.
+func (a *App) warnUnaddressed() {
+	for _, h := range a.sites {
+		if s, known := h.identity.(interface{ GivesEmail() bool }); a.Email != nil && known && !s.GivesEmail() {
+			a.logger.Warn("codes by mail are configured, but the identity source of a site gives no addresses, so that nobody there is sent one: write `email` in the block of its identity", zap.String("tenant", h.tenant))
+		}
+	}
 }
 
 // Stop leaves the database open: requests that the http app still serves, and

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"math"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -65,6 +66,9 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		sms {
 //			…
 //		}
+//		email {
+//			…
+//		}
 //		passkeys off
 //		passkeys {
 //			relying_party     DOMAIN
@@ -80,7 +84,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		allow_plain_http
 //	}
 //
-// The block sms is shown above readSMS. Everything may be left out; what each
+// The block sms is shown above readSMS, email above readEmail. Everything may be left out; what each
 // setting means, and what it is when left out, stands at the fields of config.App.
 // Each is said at most once. Secrets belong here and not into a site block, where
 // Caddy takes {file.NAME} for a shorthand of something else.
@@ -91,7 +95,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block.Block{
 		Name:  "step_up",
-		Order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "passkeys", "brand", "allow_plain_http"},
+		Order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "allow_plain_http"},
 		Settings: map[string]block.Setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := block.Word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -126,6 +130,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"totp":             a.readTOTP,
 			"limits":           a.readLimits,
 			"sms":              a.readSMS,
+			"email":            a.readEmail,
 			"passkeys":         a.readPasskeys,
 			"brand":            a.readBrand,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
@@ -255,6 +260,50 @@ func (a *App) readHeld(d *caddyfile.Dispenser, count func(*int, string) block.Se
 		return err
 	}
 	return block.Checked(d, a.Limits.Validate())
+}
+
+var (
+	errNoEmailSender = errors.New("email needs a sender: write `sender smtp mail.example.com:587` with `to {email}` in its block")
+	errNoEmail       = errors.New("email_sender is said without email: say there how many codes may go, or leave the sender out")
+)
+
+// readEmail reads what is said of codes by mail. Syntax:
+//
+//	email {
+//		sender smtp … {
+//			to {email}
+//			…
+//		}
+//		limits {
+//			code_ttl        DURATION
+//			resend_after    DURATION
+//			per_subject     COUNT
+//			per_destination COUNT
+//			total           COUNT
+//		}
+//	}
+//
+// A sender is required, one that sends to mail addresses. What the limits mean stands
+// at the fields of config.SentCodes. The addresses are those of each site's identity
+// source: see email there.
+func (a *App) readEmail(d *caddyfile.Dispenser) error {
+	directive := d.Token()
+	if d.NextArg() {
+		return d.Errf("email takes its settings in a block, not %q: the addresses are those that each site's identity source gives", d.Val())
+	}
+	a.Email = new(config.SentCodes)
+	err := block.Block{
+		Name:  "email",
+		Order: []string{"sender", "limits"},
+		Settings: map[string]block.Setting{
+			"sender": readSender(&a.EmailSenderRaw, "smtp mail.example.com:587"),
+			"limits": readSentLimits(a.Email, "email"),
+		},
+	}.Read(d)
+	if err != nil {
+		return err
+	}
+	return block.CheckedAt(directive, checkSender(true, a.EmailSenderRaw, errNoEmailSender, errNoEmail))
 }
 
 // Interface guard

@@ -63,6 +63,12 @@ type App struct {
 	// SMS sends codes to telephones. Default: no such method.
 	SMS *SMS `json:"sms,omitempty"`
 
+	// Email sends codes to the mail address that the site's identity source gives,
+	// to nobody for whom it gives none. A mailbox is often what resets the password,
+	// so this proves little: rules that need more name their methods. Default: no
+	// such method.
+	Email *SentCodes `json:"email,omitempty"`
+
 	// Passkeys is how passkeys are made and asked for. Default: each site takes
 	// its own, and the user is verified.
 	Passkeys Passkeys `json:"passkeys,omitzero"`
@@ -90,6 +96,10 @@ func (a App) WithDefaults() App {
 	if a.SMS != nil {
 		sms := a.SMS.WithDefaults()
 		a.SMS = &sms
+	}
+	if a.Email != nil {
+		email := a.Email.WithDefaults()
+		a.Email = &email
 	}
 	return a
 }
@@ -119,8 +129,16 @@ func (a App) Validate() error {
 	if err := a.Brand.Validate(); err != nil {
 		return err
 	}
-	if err := a.Limits.Validate(); err != nil || a.SMS == nil {
+	if err := a.Limits.Validate(); err != nil {
 		return err
+	}
+	if a.Email != nil {
+		if err := a.Email.CheckLimits("email"); err != nil {
+			return err
+		}
+	}
+	if a.SMS == nil {
+		return nil
 	}
 	return a.SMS.Validate()
 }
@@ -130,16 +148,17 @@ const (
 	MethodPasskey      = "passkey"
 	MethodTOTP         = "totp"
 	MethodSMS          = "sms"
+	MethodEmail        = "email"
 	MethodRecoveryCode = "recovery_code"
 )
 
 // methods are all of them, those that are harder to steal first.
-var methods = []string{MethodPasskey, MethodTOTP, MethodSMS, MethodRecoveryCode}
+var methods = []string{MethodPasskey, MethodTOTP, MethodSMS, MethodEmail, MethodRecoveryCode}
 
 // Methods are the ways to pass that there are under a, the preferred one first.
 func (a App) Methods() []string {
 	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
-		return m == MethodSMS && a.SMS == nil || m == MethodPasskey && a.Passkeys.Disabled
+		return m == MethodSMS && a.SMS == nil || m == MethodEmail && a.Email == nil || m == MethodPasskey && a.Passkeys.Disabled
 	})
 }
 

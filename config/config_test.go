@@ -106,7 +106,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err := site.WithDefaults().Validate(); err != nil {
 		t.Error(err)
 	}
-	if got := site.WithDefaults().Rules[0]; got.TTL != config.DefaultTimeBased || len(got.Methods) != 4 || got.Label != "A" {
+	if got := site.WithDefaults().Rules[0]; got.TTL != config.DefaultTimeBased || len(got.Methods) != 5 || got.Label != "A" {
 		t.Errorf("defaults of a rule: %+v", got)
 	}
 	if site.Rules[0].TTL != 0 {
@@ -240,7 +240,7 @@ func TestS20CheckShared(t *testing.T) {
 		"the same":          {plain, true},
 		"its default, said": {rule(func(r *config.Rule) { r.TTL = config.DefaultTimeBased }), true},
 		"methods, in any order": {rule(func(r *config.Rule) {
-			r.Methods = []string{config.MethodRecoveryCode, config.MethodSMS, config.MethodTOTP, config.MethodPasskey}
+			r.Methods = []string{config.MethodRecoveryCode, config.MethodSMS, config.MethodEmail, config.MethodTOTP, config.MethodPasskey}
 		}), true},
 		"other requests":     {rule(func(r *config.Rule) { r.Any, r.Unsafe = false, true }), true},
 		"another action":     {rule(func(r *config.Rule) { r.Action, r.Grant = "B", config.GrantOneTime }), true},

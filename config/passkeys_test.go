@@ -62,6 +62,7 @@ func TestMethodsThatThereAre(t *testing.T) {
 	}{
 		{App{}, "passkey totp recovery_code"},
 		{App{SMS: &SMS{Country: "DE"}}, "passkey totp sms recovery_code"},
+		{App{Email: &SentCodes{}}, "passkey totp email recovery_code"},
 		{App{Passkeys: Passkeys{Disabled: true}}, "totp recovery_code"},
 	} {
 		if got := strings.Join(tt.app.Methods(), " "); got != tt.offered {
@@ -74,7 +75,7 @@ func TestMethodsThatThereAre(t *testing.T) {
 		if err := r.CheckOffered(offered); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "A takes only "+strings.ReplaceAll(methods, " ", ", ")) {
 			t.Errorf("%q: %v", methods, err)
 		}
-		if methods == "" && !slices.Equal(r.Methods, []string{"passkey", "totp", "sms", "recovery_code"}) {
+		if methods == "" && !slices.Equal(r.Methods, []string{"passkey", "totp", "sms", "email", "recovery_code"}) {
 			t.Error(r.Methods)
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	SMS                               // a code sent to a phone, NIST SP 800-63B section 3.1.3
 	BoundPasskey                      // a passkey that cannot leave its device, WebAuthn level 3 section 6.1.3
 	SyncedPasskey                     // a passkey that its provider may copy to other devices
+	Email                             // a code sent to a mail address, which NIST SP 800-63B does not accept
 
 	// Unvouched stands in [Grant.Origin] for what no means of proof vouched for,
 	// such as an API key that enrolled an account after a reset (S24). It is no
@@ -74,11 +75,14 @@ type worth struct {
 }
 
 // kinds are in the order in which they are offered. A recovery code is a one-time
-// password too, though read from paper.
+// password too, though read from paper, and so is a code by mail: RFC 8176 has no
+// word for it. It is worth no more than a recovery code, since the mailbox is often
+// what resets the password, so that it vouches for nothing that one has added.
 var kinds = [...]Kind{
 	{Passkey, "passkey", "passkey", "passkeys", "", "Passkey", ByBrowser, []worth{{BoundPasskey, 5, "hwk user"}, {SyncedPasskey, 4, "swk user"}}},
 	{TOTP, "totp", "totp", "totp", "", "Authenticator app", ByApp, []worth{{TOTP, 3, "otp"}}},
 	{SMS, "sms", "phone", "phones", "phone_number", "Phone", BySent, []worth{{SMS, 2, "sms"}}},
+	{Email, "email", "email", "emails", "", "E-mail", BySent, []worth{{Email, 1, "otp"}}},
 	{RecoveryCode, "recovery_code", "", "", "", "", ByList, []worth{{RecoveryCode, 1, "otp"}}},
 }
 

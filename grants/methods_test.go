@@ -67,7 +67,7 @@ func TestS24StrengthIsInOneOrder(t *testing.T) {
 	if (BoundPasskey | RecoveryCode).StrongerThan(SMS) || !TOTP.StrongerThan(TOTP|SMS) {
 		t.Error("the strongest of a set counts")
 	}
-	if got := TOTP.Weaker(); got != RecoveryCode|SMS {
+	if got := TOTP.Weaker(); got != RecoveryCode|SMS|Email {
 		t.Errorf("weaker than an app: %b", got)
 	}
 }

@@ -76,6 +76,11 @@ func challenges(f Fill, p pages.Page) []Sample {
 			c.ResendAfter, c.Error = 20*time.Second, pages.NotSent
 		})},
 		{"challenge-sent", by(pages.MethodSMS, func(c *pages.Challenge) { c.SentTo, c.ResendAfter = c.Phones[0], 30*time.Second })},
+		{"challenge-mail", by("email", func(c *pages.Challenge) { c.Phones = []pages.Phone{{ID: f.ID, Suffix: "a…@example.com"}} })},
+		{"challenge-mail-sent", by("email", func(c *pages.Challenge) {
+			c.Phones = []pages.Phone{{ID: f.ID, Suffix: "a…@example.com"}}
+			c.SentTo, c.Error, c.AttemptsLeft = c.Phones[0], pages.WrongAnswer("email"), 2
+		})},
 		{"challenge-sent-wrong", by(pages.MethodSMS, func(c *pages.Challenge) { c.SentTo, c.Error, c.AttemptsLeft = c.Phones[0], pages.WrongSMS, 2 })},
 		{"challenge-elsewhere", with(func(c *pages.Challenge) { c.Elsewhere = []string{f.Label} })},
 		{"challenge-change", with(func(c *pages.Challenge) { c.Change, c.Action = pages.ChangeRemove, f.Label })},
@@ -138,6 +143,12 @@ func enrollments(f Fill, p pages.Page) []Sample {
 		{"enrol-phone-sent", sms(func(e *pages.EnrollPhone) {
 			e.SentTo, e.ResendAfter, e.ChangeURL = "42", 30*time.Second, "/.step-up/number"
 		})},
+		{"enrol-mail-sent", sms(func(e *pages.EnrollPhone) {
+			e.Kind, e.SentTo, e.ResendAfter = "email", "a…@example.com", 30*time.Second
+		})},
+		{"enrol-mail-missing", begin(func(e *pages.EnrollStart) {
+			e.Kinds, e.Missing = []string{pages.MethodTOTP, pages.MethodSMS}, []string{"email"}
+		})},
 		{"enrol-passkey", passkey},
 		{"codes", codes},
 		{"codes-renewed", edit(codes, func(c *pages.RecoveryCodes) { c.Enrolled, c.ContinueFor = false, "" })},
@@ -158,6 +169,7 @@ func settings(f Fill, p pages.Page) []Sample {
 			{Label: "MacBook", Kind: pages.MethodPasskey, Added: ago(time.Second), Synced: true, RenameURL: "/r", RemoveURL: "/d",
 				Recent: true, NotMeURL: "/n", Fresh: Now.Add(23 * time.Hour), VouchedBy: []string{pages.MethodRecovery}, VouchURL: "/v"},
 			{Label: "Security key in the drawer", Kind: pages.MethodPasskey, Added: ago(400 * day), LastUsed: ago(26 * time.Hour), Cloned: true, RenameURL: "/r", RemoveURL: "/d"},
+			{Label: "Work mail", Kind: "email", Added: ago(30 * day), Suffix: "a…@example.com", Elsewhere: true, RenameURL: "/r", RemoveURL: "/d"},
 			{Label: "هاتفي", Kind: pages.MethodSMS, Added: ago(time.Hour), Suffix: "42", RenameURL: "/r", RemoveURL: "/d"},
 		},
 		Grants: []pages.Grant{
