@@ -123,11 +123,12 @@ type Store struct {
 	committed atomic.Uint64
 
 	// sequence is the last version given out, and belongs to the committer, as do birth, marked, which is what
-	// the mark says, and pruned, when segments of the log were last removed.
+	// the mark says, pruned, when segments of the log were last removed, and pace.
 	sequence uint64
 	birth    birth
 	marked   mark.Mark
 	pruned   time.Time
+	pace     pace
 
 	fence      atomic.Pointer[store.Fence]
 	markFailed atomic.Bool // the last write of the mark failed

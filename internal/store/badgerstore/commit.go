@@ -98,14 +98,7 @@ func (s *Store) runCommitter() {
 		case r := <-s.queue:
 			b := s.newBatch()
 			b.take(r)
-			for more := true; more; {
-				select {
-				case r := <-s.queue:
-					b.take(r)
-				default:
-					more = false
-				}
-			}
+			b.gather()
 			b.flush()
 		}
 	}

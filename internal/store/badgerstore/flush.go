@@ -17,7 +17,9 @@ func (b *batch) flush() {
 	b.txn.Discard()
 	var failed error
 	if len(b.entries) > 0 {
+		began := time.Now()
 		failed = b.s.persist(b.entries)
+		b.s.pace = pace{callers: len(b.pending) + len(b.s.queue), took: time.Since(began)}
 	}
 	for i, r := range b.pending {
 		outcome := b.results[i]
