@@ -19,7 +19,7 @@ import (
 func (b *bed) run(args ...string) (string, error) {
 	b.t.Helper()
 	switch args[0] {
-	case "keygen", "init", "cookie":
+	case "keygen", "init", "cookie", "version":
 	default:
 		args = append(args, "--address", "localhost:"+b.AdminPort)
 	}
@@ -162,7 +162,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	b := newBed(t)
 	text := b.config(keyFile, protectAdmin, "")
 	b.Load(text)
-	if status, answer := b.admin("GET", "/step_up/health", nil); status != 200 || answer["status"] != "ok" {
+	if status, answer := b.admin("GET", "/step_up/health", nil); status != 200 || answer["status"] != "ok" || answer["version"] != b.mustRun("version")["version"] {
 		t.Errorf("health: %d %v", status, answer)
 	}
 	alice := b.enroll("alice")

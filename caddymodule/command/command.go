@@ -1,7 +1,7 @@
 // Package command is the command `caddy step-up`, which importing it registers.
 //
 // Most of its subcommands ask the running gateway by package adminapi's routes and
-// write the answer as text or JSON; keygen, init and cookie work without one.
+// write the answer as text or JSON; keygen, init, cookie and version work without one.
 package command
 
 import (
@@ -27,7 +27,7 @@ Looks after the users of the step-up gateway that runs in Caddy: who is enrolled
 what to do when a phone is lost, what the rules say about a request, which requests
 they do not cover, and which servers have a key to the API.
 
-All commands but keygen, init and cookie talk to the running Caddy through its admin
+All commands but keygen, init, cookie and version talk to the running Caddy through its admin
 endpoint, which they find like 'caddy reload' does: by --address, else in the
 configuration given by --config, else at the default address.`,
 		CobraFunc: Add,
@@ -38,7 +38,7 @@ configuration given by --config, else at the default address.`,
 func Add(c *cobra.Command) {
 	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand())
+		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
 }
 
 // group makes c, which only has subcommands, refuse what is none of them: cobra

@@ -41,7 +41,8 @@ const (
 func (v *visit) undemanded(d *decision, excepted bool, hinted hints) {
 	switch {
 	case len(v.observed) > 0:
-		v.tellObserved(sync.OnceValues(v.wouldIdentify))
+		watched := *v // of its own: v stays off the heap for all other requests
+		v.tellObserved(sync.OnceValues(watched.wouldIdentify))
 	case v.g.o.Uncovered != nil && d.mayChange(v.r, v.original, hinted):
 		v.g.o.Uncovered(v.r, excepted)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/version"
 )
 
 // Health is what the health route answers.
@@ -27,6 +29,8 @@ type Health struct {
 	Marked bool `json:"marked"`
 	// Process is the id of the process that has the database open.
 	Process int `json:"process,omitempty"`
+	// Version is the gateway's.
+	Version string `json:"version"`
 }
 
 const (
@@ -53,6 +57,7 @@ func (*API) health(w http.ResponseWriter, r *http.Request) error {
 			Refused: now.Refused, Marked: now.Marked, Process: now.Process,
 		}
 	}
+	answer.Version = version.Number
 	status := http.StatusOK
 	switch {
 	case err != nil:
