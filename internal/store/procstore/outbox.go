@@ -31,26 +31,42 @@ func (o *outbox) put(pieces ...[]byte) {
 	}
 }
 
-// send writes what was put. Where somebody else is at it they write that too.
+// send writes what was put. Where somebody else is at it they write that too; what
+// comes while it writes is left to a goroutine, so that nobody writes for others for
+// long.
 func (o *outbox) send() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.writing {
+	if o.writing || len(o.pending) == 0 {
 		return
 	}
 	o.writing = true
-	for len(o.pending) > 0 {
-		batch := o.pending
-		o.pending = o.spare[:0]
-		o.mu.Unlock()
-		err := o.write(batch)
-		o.mu.Lock()
-		o.spare = batch
-		if err != nil {
-			o.err, o.pending = err, nil // nobody reads any more
-		}
+	o.writePending()
+	if len(o.pending) == 0 {
+		o.writing = false
+		return
 	}
-	o.writing = false
+	go func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for len(o.pending) > 0 {
+			o.writePending()
+		}
+		o.writing = false
+	}()
+}
+
+// writePending writes what is pending. The lock is held, but not meanwhile.
+func (o *outbox) writePending() {
+	batch := o.pending
+	o.pending = o.spare[:0]
+	o.mu.Unlock()
+	err := o.write(batch)
+	o.mu.Lock()
+	o.spare = batch
+	if err != nil {
+		o.err, o.pending = err, nil // nobody reads any more
+	}
 }
 
 func (o *outbox) write(batch [][]byte) (err error) {
