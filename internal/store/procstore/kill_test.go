@@ -37,6 +37,10 @@ func kill(t *testing.T, s *procstore.Store, with syscall.Signal) {
 		if err := syscall.Kill(pid, with); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Fatal(err)
 		}
+		for stopped := with != syscall.SIGSTOP; !stopped; { // its threads stop one after the other
+			_, err := syscall.Wait4(pid, nil, syscall.WUNTRACED, nil)
+			stopped = !errors.Is(err, syscall.EINTR)
+		}
 	}
 }
 
