@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -63,7 +64,8 @@ func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d De
 		if err != nil {
 			return err
 		}
-		theirs, err := s.oneMore(ctx, db, db.NameKey(name+" destination", to), DestinationWindow, perDestination, 0, now)
+		// Most mailboxes take their name in any case, so that its spellings are one.
+		theirs, err := s.oneMore(ctx, db, db.NameKey(name+" destination", strings.ToLower(to)), DestinationWindow, perDestination, 0, now)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func TestChallengeTellsTheMethods(t *testing.T) {
 	for methods, want := range map[grants.Methods]string{
 		grants.Passkey:               `"methods":["passkey"]`,
 		grants.Passkey | grants.TOTP: `"methods":["passkey","totp"]`,
-		0:                            `"methods":["passkey","totp","sms","recovery_code"]`,
+		0:                            `"methods":["passkey","totp","sms","email","recovery_code"]`,
 	} {
 		s := newSite(t, func(o *gate.Options) { o.Rules[0].Demand.Methods = methods })
 		a := s.do("GET", "/admin", "", "Accept", "application/json")
