@@ -86,7 +86,7 @@ func TestS04CodesByMailAreTakenOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	passed := 0
-	for range 8 {
+	for range 4 { // so that the others are not made to wait
 		wg.Go(func() {
 			if won, err := w.Verify(t.Context(), p, c.ID, emailAnswer(code)); err == nil && won.Grant.Methods == grants.Email {
 				mu.Lock()
