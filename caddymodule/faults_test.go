@@ -253,6 +253,10 @@ func TestS27DiskHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer child.Signal(syscall.SIGCONT)
+	for stopped := false; !stopped; { // its threads stop one after the other
+		_, err := syscall.Wait4(child.Pid, nil, syscall.WUNTRACED, nil)
+		stopped = err != syscall.EINTR
+	}
 	var wg sync.WaitGroup
 	for _, path := range []string{"/admin/", "/.step-up/", "/.step-up/api/me"} {
 		wg.Go(func() {
