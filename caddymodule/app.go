@@ -21,6 +21,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -184,7 +185,7 @@ func (a *App) mails(issuer string) mail.Factor {
 
 // codes are codes that the sender sends, within what is said of them.
 func (a *App) codes(issuer string, by Sender, said config.SentCodes) sentcode.Codes {
-	return sentcode.Codes{Issuer: issuer, Send: a.sendBy(by), Bounds: ceremony.Quota{
+	return sentcode.Codes{Issuer: issuer, Send: a.sendBy(by), Bounds: quota.Bounds{
 		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),
 		PerSubject: said.PerSubject, PerDestination: said.PerDestination, Total: said.Total,
 	}}

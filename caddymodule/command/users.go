@@ -11,7 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
-	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 )
 
 func usersCommand() *cobra.Command {
@@ -139,7 +139,7 @@ which you know who takes it. The running gateway is only told its hash.`,
 		if err != nil {
 			return fmt.Errorf("--for: %w", err)
 		}
-		code, hash := ceremony.NewInvite()
+		code, hash := invite.New()
 		made := Invitation{Invite: code, ExpiresAt: time.Now().Add(time.Duration(d)).UTC().Truncate(time.Second)}
 		in := adminapi.InviteRequest{Who: r.who(args[0]), Hash: fmt.Sprintf("%x", hash), ExpiresAt: made.ExpiresAt}
 		if err := r.call("invite", in, &made.Done); err != nil {

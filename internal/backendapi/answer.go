@@ -15,6 +15,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // call is one request on its way to its answer.
@@ -126,7 +127,7 @@ func refusalOf(err error) *refusal {
 	var known *refusal
 	var field *ceremony.Field
 	var wait *ceremony.Wait
-	var sends *ceremony.SendWait
+	var sends *quota.Wait
 	switch {
 	case errors.As(err, &known):
 		return known

@@ -17,6 +17,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 const (
@@ -171,7 +172,7 @@ func TestDocument003(t *testing.T) {
 	}
 
 	// POST /api/backend/v1/mfa/step-up/phone/send, the cURL request.
-	w.Clock.Advance(ceremony.SubjectWindow) // enrolling has sent codes too
+	w.Clock.Advance(quota.SubjectWindow) // enrolling has sent codes too
 	got = w.want(w.post(sendPath, key, `{
 "action_type": "SENSITIVE_ACTION",
 "user_id": "`+ceremony.UserUUID(bob.Subject)+`",
@@ -372,7 +373,7 @@ func TestStepUpUserIDsThatAreNoUUIDs(t *testing.T) {
 	}
 	for _, id := range []string{phone, strings.ToUpper(phone), u.Authenticators[0].ID} {
 		w.want(w.post(sendPath, key, sendBody("PAY", "bob", id)), 200)
-		w.Clock.Advance(ceremony.SubjectWindow)
+		w.Clock.Advance(quota.SubjectWindow)
 	}
 }
 

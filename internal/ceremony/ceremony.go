@@ -191,7 +191,7 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("ceremony: an option is missing")
 	}
 	for _, f := range o.Factors {
-		if d, sends := f.(Deliverer); sends && f.Serves("") && !d.Quota().isComplete() {
+		if d, sends := f.(Deliverer); sends && f.Serves("") && !d.Quota().IsComplete() {
 			return nil, fmt.Errorf("ceremony: a bound of what %s sends is missing", f.Method())
 		}
 	}

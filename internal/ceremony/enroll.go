@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/typed"
 	"github.com/stepup-gateway/caddy-stepup/store"
@@ -46,7 +47,7 @@ func newEnrollmentID() []byte {
 // operator's policy (S15), further ones by a grant for step_up.manage bound to
 // [AddOp] (S14), which it spends. Where codes are sent, the first one is: if it
 // cannot be, the enrollment stands, and [Service.SendFirstCode] sends another; the
-// error is then [ErrNotSent] or a [SendWait], and the Enrollment is good.
+// error is then [ErrNotSent] or a [quota.Wait], and the Enrollment is good.
 //
 // It fails with [ErrInviteRequired], [ErrEnrollmentDenied], [ErrManageRequired],
 // [ErrEnrolled], [ErrLimit], [ErrMethodNotAccepted], a [Field], or what else the
@@ -159,11 +160,11 @@ func (s *Service) takeLeave(ctx context.Context, db *records.DB, p Principal, pe
 	case p.isServer():
 		pending.Key = p.Client
 	case s.firstNeedsInvite(&account.Value):
-		invite, err := s.findInvite(ctx, db, p, inviteHash(leave.Invite))
+		row, err := s.findInvite(ctx, db, p, invite.Hash(leave.Invite))
 		if err != nil {
 			return nil, err
 		}
-		pending.Invite = db.Invites.ID(invite)
+		pending.Invite = db.Invites.ID(row)
 	}
 	return nil, nil
 }
@@ -261,4 +262,13 @@ func (s *Service) MayEnroll(ctx context.Context, p Principal) error {
 		return ErrEnrollmentDenied
 	}
 	return nil
+}
+
+// findInvite gives p's live invite of that hash, or [ErrInviteRequired].
+func (s *Service) findInvite(ctx context.Context, db *records.DB, p Principal, hash [32]byte) (records.Row[records.Invite], error) {
+	row, err := db.Invites.Get(ctx, db.Holder(p.Subject), hash[:])
+	if errors.Is(err, records.ErrNotFound) || err == nil && !s.now().Before(row.Value.Expires) {
+		return row, ErrInviteRequired
+	}
+	return row, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
@@ -20,10 +21,10 @@ func until(when time.Time) func(*ceremony.Settings) {
 	return func(s *ceremony.Settings) { s.Enrollment, s.Until = ceremony.FirstUse, when }
 }
 
-// invite makes an invite for the name that holds for an hour.
-func invite(w *ceremonytest.World, t *testing.T, name string) string {
+// invited makes an invite for the name that holds for an hour.
+func invited(w *ceremonytest.World, t *testing.T, name string) string {
 	t.Helper()
-	code, hash := ceremony.NewInvite()
+	code, hash := invite.New()
 	if err := w.Invite(t.Context(), w.Stranger(name).Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 			alice := w.Stranger("alice")
 			var leave ceremony.Leave
 			if test.invited {
-				leave.Invite = invite(w, t, "alice")
+				leave.Invite = invited(w, t, "alice")
 			}
 			if may := w.MayEnroll(t.Context(), alice); !test.invited {
 				want(t, "MayEnrol", may, test.atBegin)
@@ -106,7 +107,7 @@ func TestS15UntilPassesWhileAnEnrolmentIsPending(t *testing.T) {
 // it at once one enrolls.
 func TestS15InviteIsBurnedOnce(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
-	code := invite(w, t, "alice")
+	code := invited(w, t, "alice")
 	enroll := func(name, code string) error {
 		_, err := w.EnrollApp(t.Context(), w.Stranger(name), "", ceremony.Leave{Invite: code})
 		return err
@@ -139,11 +140,11 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "used", enroll("alice", code), ceremony.ErrInviteRequired)
-	late := invite(w, t, "alice")
+	late := invited(w, t, "alice")
 	w.Clock.Advance(time.Hour)
 	want(t, "ended", enroll("alice", late), ceremony.ErrInviteRequired)
 	// One that ends while the enrollment is pending does not do either.
-	late = invite(w, t, "alice")
+	late = invited(w, t, "alice")
 	w.Clock.Advance(50 * time.Minute)
 	pending, err := w.EnrollApp(t.Context(), w.Stranger("alice"), "", ceremony.Leave{Invite: late})
 	if err != nil {
@@ -157,7 +158,7 @@ func TestS15InviteIsBurnedOnce(t *testing.T) {
 // An invite that was used is gone by itself, not by a reset.
 func TestS15UsedInviteIsGone(t *testing.T) {
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
-	code := invite(w, t, "alice")
+	code := invited(w, t, "alice")
 	alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: code})
 	op := ceremony.RemoveOp(alice.Authenticator.ID)
 	want(t, "remove", w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, op)), nil)
@@ -197,7 +198,7 @@ func TestS15ResetAndLastRemovalDemandAnInvite(t *testing.T) {
 			want(t, "MayEnrol", w.MayEnroll(t.Context(), alice), ceremony.ErrInviteRequired)
 			_, err := w.EnrollApp(t.Context(), alice, "", ceremony.Leave{})
 			want(t, "without an invite", err, ceremony.ErrInviteRequired)
-			again := w.EnrollAs(alice, ceremony.Leave{Invite: invite(w, t, "alice")})
+			again := w.EnrollAs(alice, ceremony.Leave{Invite: invited(w, t, "alice")})
 			if len(again.RecoveryCodes) != 10 {
 				t.Error("recovery codes:", len(again.RecoveryCodes))
 			}
@@ -214,7 +215,7 @@ func TestResetTakesEverything(t *testing.T) {
 	w := ceremonytest.New(t)
 	alice := w.Enroll("alice")
 	won := w.Win(alice, view)
-	code := invite(w, t, "alice")
+	code := invited(w, t, "alice")
 	manage := w.Manage(alice, ceremony.AddOp)
 	pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 	if err != nil {
@@ -240,7 +241,7 @@ func TestResetTakesEverything(t *testing.T) {
 func TestResetWinsAgainstWhatIsUnderWay(t *testing.T) {
 	w := ceremonytest.New(t, lax)
 	for range 8 {
-		alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: invite(w, t, "alice")})
+		alice := w.EnrollAs(w.Stranger("alice"), ceremony.Leave{Invite: invited(w, t, "alice")})
 		pending, err := w.EnrollApp(t.Context(), alice.Principal, "", ceremony.Leave{Manage: w.Manage(alice, ceremony.AddOp)})
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
@@ -51,7 +52,7 @@ type Factor interface {
 type Deliverer interface {
 	Factor
 	// Quota bounds what is sent.
-	Quota() Quota
+	Quota() quota.Bounds
 	// Remember makes a new code the one that answers the challenge, of those that
 	// go to d, and returns it.
 	Remember(db *records.DB, d *records.Destination, challenge string, now time.Time) (code string)

@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -55,7 +56,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := w.Texts("+49 151 23456789")
-	invite, hash := ceremony.NewInvite()
+	invite, hash := invite.New()
 	if err := w.Invite(ctx, w.Stranger("bob").Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +274,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 		}
 	}
 	again := func(name string) *ceremonytest.Person {
-		invite, hash := ceremony.NewInvite()
+		invite, hash := invite.New()
 		must(w.Invite(ctx, w.Stranger(name).Subject, hash, w.Clock.Now().Add(time.Hour)))
 		return w.EnrollAs(w.Stranger(name), ceremony.Leave{Invite: invite})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/mail"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
@@ -79,7 +80,7 @@ func TestS04CodesByMailAreTakenOnce(t *testing.T) {
 	if err != nil || sent.Method != grants.Email || sent.Suffix != "a…@example.com" {
 		t.Fatalf("%+v, %v", sent, err)
 	}
-	if _, err := w.SendCode(t.Context(), p, c.ID, ""); !errors.Is(err, ceremony.ErrTooManySends) {
+	if _, err := w.SendCode(t.Context(), p, c.ID, ""); !errors.Is(err, quota.ErrTooMany) {
 		t.Errorf("again at once: %v", err)
 	}
 	code := lastMail(t, w, alicesMail)

@@ -184,7 +184,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 }
 
 // Invite lets a subject enroll once with the code whose hash is given, until
-// expires; see [NewInvite]. [ErrLimit] where it has too many invites already.
+// expires; see [invite.New]. [ErrLimit] where it has too many invites already.
 func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte, expires time.Time) error {
 	if !expires.After(s.now()) {
 		return &Field{Name: "expires", Detail: "lies in the past"}

@@ -48,7 +48,7 @@ func travel(t *testing.T) *journey {
 	t.Helper()
 	w := ceremonytest.New(t, policy(ceremony.ByInvite))
 	j, ctx, p := &journey{w: w, secrets: make(map[string]string)}, t.Context(), w.Stranger("alice")
-	code := j.secret("invite", invite(w, t, "alice"))
+	code := j.secret("invite", invited(w, t, "alice"))
 	_, err := w.EnrollApp(ctx, p, "", ceremony.Leave{Invite: j.secret("invite", "sui_not-an-invite-of-ours")})
 	j.note(err)
 	begun, err := w.EnrollApp(ctx, p, "Pixel", ceremony.Leave{Invite: code})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
@@ -21,18 +22,7 @@ var (
 	ErrNumberRefused = cause.New(cause.InvalidRequest, "no codes are sent to this number")
 	// ErrNoSMS tells that no codes are sent here.
 	ErrNoSMS = cause.New(cause.NoSMS, "codes of this kind are not sent here")
-	// ErrTooManySends tells that no code is sent now. See [SendWait].
-	ErrTooManySends = cause.New(cause.TooManySends, "too many codes were sent")
 )
-
-// SendWait is ErrTooManySends with what to wait for.
-type SendWait struct{ For time.Duration }
-
-func (e *SendWait) Error() string   { return ErrTooManySends.Error() }
-func (e *SendWait) Is(t error) bool { return t == ErrTooManySends }
-
-// Cause is cause.TooManySends.
-func (e *SendWait) Cause() cause.Word { return cause.TooManySends }
 
 // Sent is a code that is on its way.
 type Sent struct {
@@ -49,7 +39,7 @@ type Sent struct {
 // means the first. The code that was sent for the challenge before is void.
 //
 // It fails with [ErrNotFound], [ErrExpired], [ErrMethodNotAccepted], [ErrNoSMS], a
-// [Wait] while no answer would be looked at, a [SendWait], or [ErrNotSent].
+// [Wait] while no answer would be looked at, a [quota.Wait], or [ErrNotSent].
 func (s *Service) SendCode(ctx context.Context, p Principal, challenge, authenticator string) (Sent, error) {
 	c, d, sent, err := s.sendCode(ctx, p, challenge, authenticator)
 	sent.Method = sendKind(d)
@@ -88,7 +78,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 		return c, d, Sent{}, w
 	}
 	var to, code string
-	sent, undo, err := s.reserve(ctx, db, p, d, d.Quota().PerDestination, func(now time.Time) (string, []store.Op, error) {
+	sent, notSent, err := s.reserve(ctx, db, p, d, d.Quota().PerDestination, func(now time.Time) (string, []store.Op, error) {
 		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		if err != nil {
 			return "", nil, err
@@ -113,7 +103,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 		return c, d, Sent{}, err
 	}
 	if err := d.Deliver(ctx, to, Message{Code: code, Label: cmp.Or(c.Label, c.Demand.Action.String()), Site: c.Site}); err != nil {
-		return c, d, Sent{}, s.notSent(ctx, db, undo)
+		return c, d, Sent{}, notSent(ctx)
 	}
 	return c, d, sent, nil
 }
@@ -209,7 +199,7 @@ func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, en
 	}
 	var m Message
 	var to string
-	sent, undo, err := s.reserve(ctx, db, p, d, d.Quota().claimed(), func(now time.Time) (string, []store.Op, error) {
+	sent, notSent, err := s.reserve(ctx, db, p, d, d.Quota().Claimed(), func(now time.Time) (string, []store.Op, error) {
 		pending, err := s.findPending(ctx, db, p, enrollment)
 		if err != nil {
 			return "", nil, err
@@ -224,7 +214,7 @@ func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, en
 		return to, []store.Op{put}, err
 	})
 	if err == nil && d.Deliver(ctx, to, m) != nil {
-		err = s.notSent(ctx, db, undo)
+		err = notSent(ctx)
 	}
 	return d, sent, err
 }
@@ -250,4 +240,21 @@ func (s *Service) trySent(ctx context.Context, db *records.DB, p Principal, id s
 		}
 		return db.Apply(ctx, put)
 	})
+}
+
+// reserve counts one more code to p, and returns how to take back what must not be
+// charged where it cannot be sent.
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d Deliverer, perDestination int, change func(now time.Time) (string, []store.Op, error)) (sent Sent, notSent func(context.Context) error, err error) {
+	q := quota.Sending{Bounds: d.Quota(), Holder: db.Holder(p.Subject), Kind: d.Method().String(), PerDestination: perDestination}
+	now, to, err := q.Reserve(ctx, db, s.now, change)
+	if err != nil {
+		return Sent{}, nil, err
+	}
+	notSent = func(ctx context.Context) error {
+		if err := q.GiveBack(context.WithoutCancel(ctx), db, now); err != nil {
+			return err
+		}
+		return ErrNotSent
+	}
+	return Sent{Suffix: d.Hint(to), ResendAt: now.Add(q.ResendAfter), Expires: now.Add(q.CodeTTL)}, notSent, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 const number = "+4915123456789"
@@ -151,7 +152,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 	send := func() (wait time.Duration) {
 		t.Helper()
 		_, err := w.SendCode(t.Context(), alice, c.ID, "")
-		var s *ceremony.SendWait
+		var s *quota.Wait
 		if errors.As(err, &s) {
 			return s.For
 		}
@@ -179,7 +180,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 	// day, and the owner has the other half.
 	for i := range 20 {
 		_, err := w.EnrollPhone(t.Context(), w.Stranger(fmt.Sprint("eve", i)), "", number, "", ceremony.Leave{})
-		if refused := errors.Is(err, ceremony.ErrTooManySends); refused != (i >= 2) {
+		if refused := errors.Is(err, quota.ErrTooMany); refused != (i >= 2) {
 			t.Fatal(i, err)
 		}
 	}
@@ -197,7 +198,7 @@ func TestS19SendsAreCapped(t *testing.T) {
 		_, err := w.EnrollPhone(t.Context(), w.Stranger(fmt.Sprint("mallory", i)), "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
 		if err == nil {
 			sent++
-		} else if !errors.Is(err, ceremony.ErrTooManySends) {
+		} else if !errors.Is(err, quota.ErrTooMany) {
 			t.Fatal(err)
 		}
 	}
@@ -216,7 +217,7 @@ func TestS19ConcurrentSendsAreCapped(t *testing.T) {
 	alice := withPhone(w, t, "alice", number)
 	c := w.Begin(alice, view)
 	atOnce(32, func(int) {
-		if _, err := w.SendCode(t.Context(), alice, c.ID, ""); err != nil && !errors.Is(err, ceremony.ErrTooManySends) {
+		if _, err := w.SendCode(t.Context(), alice, c.ID, ""); err != nil && !errors.Is(err, quota.ErrTooMany) {
 			t.Error(err)
 		}
 	})
@@ -273,7 +274,7 @@ func TestS19FailingSendsAreCapped(t *testing.T) {
 		_, err := w.EnrollPhone(t.Context(), mallory, "", fmt.Sprintf("+49151234560%02d", i), "", ceremony.Leave{})
 		if errors.Is(err, ceremony.ErrNotSent) {
 			charged++
-		} else if !errors.Is(err, ceremony.ErrTooManySends) {
+		} else if !errors.Is(err, quota.ErrTooMany) {
 			t.Fatal(err)
 		}
 		w.Clock.Advance(time.Second)

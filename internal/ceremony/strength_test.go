@@ -11,6 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 )
 
 const otherNumber = "+4915123456787"
@@ -248,7 +249,7 @@ func TestS24WeakOriginNeverRemovesAnOlder(t *testing.T) {
 		if err := w.Reset(t.Context(), alice.Subject); err != nil {
 			t.Fatal(err)
 		}
-		code, hash := ceremony.NewInvite()
+		code, hash := invite.New()
 		if err := w.Invite(t.Context(), alice.Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}

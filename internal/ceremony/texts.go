@@ -58,13 +58,9 @@ type sentCodes struct {
 func (s *Service) sentTo(ctx context.Context, db *records.DB, p Principal, d Deliverer) (sentCodes, error) {
 	q := d.Quota()
 	sent := sentCodes{ttl: q.CodeTTL, now: s.now(), generation: db.Generation()}
-	row, err := db.Sends.Find(ctx, db.Holder(p.Subject), nil)
-	if err != nil {
-		return sent, err
-	}
-	sent.at = within(row.Value.At, SubjectWindow, sent.now)
-	sent.next = nextSend(sent.at, SubjectWindow, q.PerSubject, q.ResendAfter)
-	return sent, nil
+	var err error
+	sent.at, sent.next, err = q.Sent(ctx, db, db.Holder(p.Subject), sent.now)
+	return sent, err
 }
 
 // code is the live code that went there for the challenge, or nil. One

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/heldrequest"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
@@ -83,7 +84,7 @@ func (s *Service) Ticket(ctx context.Context, browser [32]byte, id string) (Tick
 func (s *Service) claimable(t *records.Ticket) error {
 	now := s.now()
 	switch {
-	case len(t.Spent) > 0, len(t.Claim) > 0 && now.Before(t.ClaimedUntil) && t.ClaimedUntil.Sub(now) <= claimTTL+clockSkew:
+	case len(t.Spent) > 0, len(t.Claim) > 0 && now.Before(t.ClaimedUntil) && t.ClaimedUntil.Sub(now) <= claimTTL+quota.ClockSkew:
 		return ErrNoGrant
 	case !now.Before(t.Expires):
 		return ErrExpired

@@ -14,6 +14,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
@@ -372,7 +373,7 @@ func TestS05EnrollingDoesNotGetAroundTheWait(t *testing.T) {
 			if err := w.Remove(t.Context(), alice.Principal, alice.Authenticator.ID, w.Manage(alice, ceremony.RemoveOp(alice.Authenticator.ID))); err != nil {
 				t.Fatal(err)
 			}
-			code, hash := ceremony.NewInvite()
+			code, hash := invite.New()
 			if err := w.Invite(t.Context(), alice.Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}

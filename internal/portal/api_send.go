@@ -7,6 +7,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // apiWhere tells by what its owner knows again where codes go: of a phone's number no
@@ -32,7 +33,7 @@ type apiSent struct {
 
 // notSent reports that a code was not sent, but might be later.
 func notSent(err error) bool {
-	return errors.Is(err, ceremony.ErrNotSent) || errors.Is(err, ceremony.ErrTooManySends)
+	return errors.Is(err, ceremony.ErrNotSent) || errors.Is(err, quota.ErrTooMany)
 }
 
 // stampAfter is a time before which a client is not to come back, so it is

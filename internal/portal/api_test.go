@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -170,7 +171,7 @@ func TestAPIInviteAndDenyPolicies(t *testing.T) {
 	c := s.program("alice")
 	c.call("POST", "/totp", nil).wantCode(t, 403, "forbidden")
 	c.call("POST", "/totp", obj{"invite": "sui_wrong"}).wantCode(t, 403, "forbidden")
-	invite, hash := ceremony.NewInvite()
+	invite, hash := invite.New()
 	if err := s.service.Invite(t.Context(), grants.Subject{Tenant: "staff", User: "alice"}, hash, s.clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

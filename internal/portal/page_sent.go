@@ -10,6 +10,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // No message is sent by opening a page, only by sending a form: it costs money,
@@ -69,7 +70,7 @@ func beginAddress(kind grants.Kind) func(*visit) error {
 // unsent is what is told where a code was not sent, with the field that tells
 // programs when to come back.
 func (v *visit) unsent(kind string, err error) outcome {
-	wait := (*ceremony.SendWait)(nil)
+	wait := (*quota.Wait)(nil)
 	if !errors.As(err, &wait) {
 		return outcome{status: http.StatusServiceUnavailable, kind: kind, wrong: pages.NotSent}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -525,7 +526,7 @@ func TestEnrolmentByInviteAndDenied(t *testing.T) {
 	if page := c.get(Prefix+"enroll").want(t, 200); !strings.Contains(page.body, `name="invite"`) {
 		t.Fatal("no field for the invite")
 	}
-	invite, hash := ceremony.NewInvite()
+	invite, hash := invite.New()
 	if err := s.service.Invite(t.Context(), grants.Subject{Tenant: "staff", User: "alice"}, hash, s.clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

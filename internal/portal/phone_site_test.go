@@ -10,6 +10,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // text is a message that a phone got.
@@ -31,7 +32,7 @@ func withPhones(s *site, o *ceremony.Options) {
 
 // codes are codes that the site's network delivers.
 func (s *site) codes(issuer string) sentcode.Codes {
-	return sentcode.Codes{Issuer: issuer, Send: s.deliver, Bounds: ceremony.Quota{
+	return sentcode.Codes{Issuer: issuer, Send: s.deliver, Bounds: quota.Bounds{
 		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second, PerSubject: 3, PerDestination: 10, Total: 100,
 	}}
 }

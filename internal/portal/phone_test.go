@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 )
 
 func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
@@ -296,7 +297,7 @@ func TestPhonesByInviteOnly(t *testing.T) {
 	if s.sentTexts() != 0 {
 		t.Error("a message was sent without an invite")
 	}
-	invite, hash := ceremony.NewInvite()
+	invite, hash := invite.New()
 	if err := s.service.Invite(t.Context(), grants.Subject{Tenant: "staff", User: "alice"}, hash, s.clock.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

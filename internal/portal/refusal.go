@@ -11,6 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/problem"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // refusal is an error that knows how it is told.
@@ -109,7 +110,7 @@ func withDetails(p problem.Problem, err error) problem.Problem {
 	var field *ceremony.Field
 	var wrong *ceremony.WrongCode
 	var wait *ceremony.Wait
-	var sends *ceremony.SendWait
+	var sends *quota.Wait
 	var clock *ceremony.ClockOff
 	var young *ceremony.TooNew
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 )
 
 // Text is a message that a phone got.
@@ -32,7 +33,7 @@ func (p *phones) factor(issuer string) sms.Factor {
 // Codes are codes that go to the phones, and to whatever else has an address. The
 // caps are small, so that tests reach them.
 func (p *phones) Codes(issuer string) sentcode.Codes {
-	return sentcode.Codes{Issuer: issuer, Send: p.send, Bounds: ceremony.Quota{
+	return sentcode.Codes{Issuer: issuer, Send: p.send, Bounds: quota.Bounds{
 		CodeTTL: 5 * time.Minute, ResendAfter: 30 * time.Second,
 		PerSubject: 3, PerDestination: 10, Total: 40,
 	}}

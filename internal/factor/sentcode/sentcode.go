@@ -18,6 +18,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/quota"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
@@ -39,7 +40,7 @@ type Codes struct {
 	// means that it was not, or that nobody knows.
 	Send func(ctx context.Context, to, text string) error
 	// Bounds are those of what is sent.
-	Bounds ceremony.Quota
+	Bounds quota.Bounds
 }
 
 // Method is the kind.
@@ -49,7 +50,7 @@ func (c Codes) Method() grants.Methods { return c.Kind }
 func (c Codes) Serves(string) bool { return c.Send != nil }
 
 // Quota bounds what is sent.
-func (c Codes) Quota() ceremony.Quota { return c.Bounds }
+func (c Codes) Quota() quota.Bounds { return c.Bounds }
 
 // Show has nothing to show but where the code went.
 func (Codes) Show(*records.DB, *records.Account, string, *records.Pending, *ceremony.Enrollment) error {
