@@ -165,7 +165,7 @@ func (b *bed) send(r *http.Request) (*http.Response, map[string]any) {
 	return resp, answer
 }
 
-// enrol gives a user an authenticator app.
+// enroll gives a user an authenticator app.
 func (b *bed) enroll(name string) *person {
 	b.t.Helper()
 	p := &person{b: b, name: name}

@@ -45,7 +45,7 @@ func (b *bed) putBack(from string) {
 	}
 }
 
-// enrolWithCodes is enrol that keeps the recovery codes.
+// enrolWithCodes is enroll that keeps the recovery codes.
 func (b *bed) enrollWithCodes(name string) (*person, []string) {
 	b.t.Helper()
 	p := &person{b: b, name: name}
@@ -204,7 +204,7 @@ func TestS25OlderCopyThroughCaddy(t *testing.T) {
 				t.Errorf("%s: %d %v", who.name, status, answer)
 			}
 			if resp, answer := who.do("POST", "/.step-up/api/totp", map[string]string{}); resp.StatusCode != 403 {
-				t.Errorf("%s enrols without an invite: %d %v", who.name, resp.StatusCode, answer)
+				t.Errorf("%s enrolls without an invite: %d %v", who.name, resp.StatusCode, answer)
 			}
 		}
 		if status, answer := revoked.do("GET", "/api/backend/v1/user/alice/mfa", nil); status != 401 {

@@ -7,7 +7,7 @@ import (
 )
 
 // TestS13QRAddressInNoLog: the address of a QR code shows the secret of a pending
-// enrolment to whoever has it, and those who read logs are many.
+// enrollment to whoever has it, and those who read logs are many.
 func TestS13QRAddressInNoLog(t *testing.T) {
 	b := newBed(t)
 	b.Load(strings.Replace(b.withAPI(b.config(keyFile, protectAdmin, ""), ""), "step_up_api {", "log\n\tstep_up_api {", 1))
@@ -35,7 +35,7 @@ func TestS13QRAddressInNoLog(t *testing.T) {
 	log := b.Log()
 	for _, secret := range []string{id, strings.TrimPrefix(id, "enr_")} {
 		if strings.Contains(log, secret) {
-			t.Error("the enrolment's id is in the log")
+			t.Error("the enrollment's id is in the log")
 		}
 	}
 	for _, line := range []string{`"uri":"/v1/mfa/enroll"`, "handled request", "a QR code was asked for", `"enrol begun"`} {

@@ -24,7 +24,7 @@ func keysCommand() *cobra.Command {
 Makes, lists, revokes and enables the keys with which servers use the API that 'step_up_api'
 mounts. A key belongs to one tenant, and does what its scopes say:
 
-  enroll  begin and finish a user's first enrolment
+  enroll  begin and finish a user's first enrollment
   verify  verify codes, and so win grants for the key's action types
   grants  check grants, and use up those that are good for once
   read    see what a user is enrolled with

@@ -299,7 +299,7 @@ func TestS13NothingSecretInAnswersThatRefuse(t *testing.T) {
 
 	for name, s := range map[string]string{
 		"key": key, "code": code, "grant": grant, "sent code": sent, "first code": first, "session": session,
-		"recovery code": codes[0].(string), "phone": strings.TrimPrefix(phoneNumber, "+"), "secret": string(secret.Secret), "enrolment's id": strings.TrimPrefix(id, enrollmentPrefix),
+		"recovery code": codes[0].(string), "phone": strings.TrimPrefix(phoneNumber, "+"), "secret": string(secret.Secret), "enrollment's id": strings.TrimPrefix(id, enrollmentPrefix),
 	} {
 		for _, form := range []string{s, url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s))} {
 			if form == "" || strings.Contains(told.String(), form) {

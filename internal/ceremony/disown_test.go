@@ -41,7 +41,7 @@ func TestS24DisowningOnlyTakesAway(t *testing.T) {
 	}
 	_, err = w.Confirm(t.Context(), alice.Principal, pending.ID, w.NextCode(pending.Key), "")
 	if err == nil {
-		t.Error("its pending enrolment is confirmed")
+		t.Error("its pending enrollment is confirmed")
 	}
 	for name, who := range map[string]*ceremonytest.Person{"it": thief, "what it added": further} {
 		want(t, name, answer(w, t, alice.Principal, grants.TOTP, w.NextCode(who.Key)), ceremony.ErrInvalidCode)

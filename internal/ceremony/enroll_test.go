@@ -227,7 +227,7 @@ func TestResetTakesEverything(t *testing.T) {
 	}
 	want(t, "grant", check(w, t, alice.Principal, view, won.Token.Text()), ceremony.ErrNoGrant)
 	_, err = w.Confirm(t.Context(), alice.Principal, pending.ID, w.Code(pending.Key), "")
-	want(t, "pending enrolment", err, ceremony.ErrNotFound)
+	want(t, "pending enrollment", err, ceremony.ErrNotFound)
 	_, err = w.Verify(t.Context(), alice.Principal, c.ID, ceremony.Answer{Method: grants.TOTP, Code: w.NextCode(alice.Key)})
 	want(t, "challenge", err, ceremony.ErrNotFound)
 	want(t, "code", answer(w, t, alice.Principal, grants.TOTP, w.NextCode(alice.Key)), ceremony.ErrNotEnrolled)

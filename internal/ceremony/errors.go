@@ -24,7 +24,7 @@ var (
 	ErrEnrolled = cause.New(cause.Enrolled, "an authenticator is enrolled already")
 	// ErrVoided tells that another enrollment, or a change to the
 	// authenticators, came first.
-	ErrVoided = cause.New(cause.Voided, "enrolment is void: the authenticators changed since it began")
+	ErrVoided = cause.New(cause.Voided, "enrollment is void: the authenticators changed since it began")
 	// ErrInvalidCode tells that the answer is wrong or was used before. See
 	// [WrongCode] for how many are left.
 	ErrInvalidCode = cause.New(cause.InvalidCode, "the code is not valid")
@@ -35,9 +35,9 @@ var (
 	ErrTooManyAttempts = cause.New(cause.TooManyAttempts, "too many wrong codes")
 	// ErrInviteRequired tells that the subject may enroll with a valid invite
 	// only.
-	ErrInviteRequired = cause.New(cause.InviteRequired, "an invite from the operator is needed to enrol")
+	ErrInviteRequired = cause.New(cause.InviteRequired, "an invite from the operator is needed to enroll")
 	// ErrEnrollmentDenied tells that the operator lets nobody enroll.
-	ErrEnrollmentDenied = cause.New(cause.EnrollmentDenied, "enrolment is not allowed here")
+	ErrEnrollmentDenied = cause.New(cause.EnrollmentDenied, "enrollment is not allowed here")
 	// ErrManageRequired tells that the change needs a fresh grant for
 	// step_up.manage that is bound to it.
 	ErrManageRequired = cause.New(cause.ManageRequired, "a fresh step-up is needed for this change")

@@ -359,7 +359,7 @@ func TestS25TakenAwayIsTakenAwayAgain(t *testing.T) {
 		t.Error("an account that was reset:", err)
 	}
 	if err := w.MayEnroll(ctx, w.Stranger("never seen")); !errors.Is(err, ceremony.ErrInviteRequired) {
-		t.Error("a subject that was reset enrols as if for the first time:", err)
+		t.Error("a subject that was reset enrolls as if for the first time:", err)
 	}
 	if err := passes(theirs); err == nil {
 		t.Error("a suspended authenticator passes")

@@ -50,7 +50,7 @@ func TestS01NobodyAndAFailingStoreAreRefused(t *testing.T) {
 		t.Helper()
 		errs := verbs(ctx, w, p, c.ID, pending, won.Token.Text(), won.ID, alice.Authenticator.ID)
 		_, errs["Begin"] = w.Service.Begin(ctx, p, ceremony.Ask{Demand: view})
-		_, errs["Enrol"] = w.EnrollApp(ctx, p, "", ceremony.Leave{})
+		_, errs["Enroll"] = w.EnrollApp(ctx, p, "", ceremony.Leave{})
 		_, errs["Prove"] = w.Prove(ctx, p, view, ceremony.Answer{Method: grants.TOTP, Code: "123456"})
 		_, errs["EnrolPhone"] = w.EnrollPhone(ctx, p, "", "+4915123456789", "", ceremony.Leave{})
 		_, errs["FirstRecoveryCodes"] = w.FirstRecoveryCodes(ctx, p, ceremony.FirstOnly)
@@ -190,7 +190,7 @@ func TestS19InputsHaveLimits(t *testing.T) {
 		_, err := w.Describe(ctx, p, id)
 		want(t, "challenge id", err, ceremony.ErrNotFound)
 		_, err = w.Pending(ctx, p, id)
-		want(t, "enrolment id", err, ceremony.ErrNotFound)
+		want(t, "enrollment id", err, ceremony.ErrNotFound)
 	}
 	if _, err := w.Service.Begin(ctx, p, ceremony.Ask{}); err == nil {
 		t.Error("a challenge for no action was begun")
@@ -254,7 +254,7 @@ func TestS19RecordsOfASubjectAreBounded(t *testing.T) {
 		}
 	}
 	if rows, err := w.DB.Pendings.List(ctx, w.DB.Holder(bob.Subject), nil, 1000); err != nil || len(rows) != 20 {
-		t.Error("pending enrolments:", len(rows), err)
+		t.Error("pending enrollments:", len(rows), err)
 	}
 
 	for n := range 60 {

@@ -178,7 +178,7 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 	d := device(t)
 	answer := d.Create(one.Options)
 	_, err = w.Confirm(t.Context(), alice, two.ID, answer, "")
-	want(t, "at another enrolment", err, ceremony.ErrInvalidCode)
+	want(t, "at another enrollment", err, ceremony.ErrInvalidCode)
 	shown, err := w.Pending(t.Context(), alice, one.ID)
 	if err != nil || string(shown.Options) != string(one.Options) {
 		t.Error("shown again:", string(shown.Options), err)
@@ -197,7 +197,7 @@ func TestPasskeyIsEnrolledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Confirm(t.Context(), alice, again.ID, answer, "")
-	want(t, "replayed at another enrolment", err, ceremony.ErrInvalidCode)
+	want(t, "replayed at another enrollment", err, ceremony.ErrInvalidCode)
 	// A browser that does not heed what is excluded.
 	heedless := again.Options
 	_, err = w.Confirm(t.Context(), alice, again.ID, d.CreateAgain(heedless), "")

@@ -222,7 +222,7 @@ func TestS19ConcurrentSendsAreCapped(t *testing.T) {
 		}
 	})
 	if n := len(w.Texts(number)); n != 2 {
-		t.Error(n, "messages, one of them at enrolment")
+		t.Error(n, "messages, one of them at enrollment")
 	}
 }
 
@@ -320,7 +320,7 @@ func TestS05CodeThatConfirmsAPhoneIsNotGuessed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Confirm(t.Context(), mallory, e.ID, lastCode(w, t, number), "")
-	want(t, "a new code for the same enrolment", err, ceremony.ErrExpired)
+	want(t, "a new code for the same enrollment", err, ceremony.ErrExpired)
 }
 
 func TestSendingNeedsAPhoneOfOnesOwn(t *testing.T) {

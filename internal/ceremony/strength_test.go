@@ -279,7 +279,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	}
 	done, person := enroll()
 	if done.Won == nil {
-		t.Error("the first enrolment wins no grant")
+		t.Error("the first enrollment wins no grant")
 	}
 	w.Win(person, only)
 	if err := w.Reset(t.Context(), alice.Subject); err != nil {
@@ -287,7 +287,7 @@ func TestS24KeyVouchesForNothingAfterAReset(t *testing.T) {
 	}
 	done, person = enroll()
 	if done.Won != nil {
-		t.Error("an enrolment by a key after a reset wins a grant for a rule that names its methods")
+		t.Error("an enrollment by a key after a reset wins a grant for a rule that names its methods")
 	}
 	want(t, "a rule", tryPass(w, t, person, w.Begin(alice, only)), ceremony.ErrAuthenticatorTooNew)
 	// Its recovery codes are worth no more, nor is what they add.
@@ -350,7 +350,7 @@ func TestS14ServersRenewalEndsWhatARecoveryCodeBegan(t *testing.T) {
 	}
 	want(t, "its grant", check(w, t, thief, view, won.Token.Text()), ceremony.ErrNoGrant)
 	_, err = w.Confirm(t.Context(), thief, begun.ID, w.NextCode(begun.Key), "")
-	want(t, "its enrolment", err, ceremony.ErrVoided)
+	want(t, "its enrollment", err, ceremony.ErrVoided)
 	_, err = w.EnrollApp(t.Context(), thief, "", ceremony.Leave{Manage: unused})
 	want(t, "its grant for one more", err, ceremony.ErrManageRequired)
 	want(t, "the owner's grant", check(w, t, alice.Principal, view, kept.Token.Text()), nil)

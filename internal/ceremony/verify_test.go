@@ -426,5 +426,5 @@ func TestChallengesStayWhereTheyWereBegun(t *testing.T) {
 	want(t, "late", err, ceremony.ErrExpired)
 	w.Clock.Advance(10 * time.Minute)
 	_, err = w.Confirm(t.Context(), alice.Principal, pending.ID, w.Code(pending.Key), "")
-	want(t, "late enrolment", err, ceremony.ErrExpired)
+	want(t, "late enrollment", err, ceremony.ErrExpired)
 }

@@ -16,7 +16,7 @@ import (
 type RGB struct{ R, G, B uint8 }
 
 // ErrSyntax refuses what is not written as #rrggbb.
-var ErrSyntax = errors.New("a colour is written as #rrggbb, such as #1a56c4")
+var ErrSyntax = errors.New("a color is written as #rrggbb, such as #1a56c4")
 
 // Parse reads #rrggbb.
 func Parse(s string) (RGB, error) {

@@ -84,7 +84,7 @@ func TestS03GrantOfAHeldFormPassesThatFormOnly(t *testing.T) {
 	}
 }
 
-// A first enrolment is the first proof, so it passes the form that led to it: that
+// A first enrollment is the first proof, so it passes the form that led to it: that
 // form, and nothing else.
 func TestS03FirstEnrolmentPassesItsFormOnly(t *testing.T) {
 	s := newSite(t, func(o *gate.Options) { o.Rules = []gate.Rule{{Demand: transfer, Unsafe: true}} })

@@ -33,7 +33,7 @@ func showRules(d grants.Demand) func(*gate.Options) {
 // cookie; empty for a program. It gives the grant's cookie and what was shown.
 func (s *site) prove(a answer, d grants.Demand, cookie string) (grant string, shown []ceremony.Shown) {
 	s.t.Helper()
-	s.token("alice", admin) // enrols
+	s.token("alice", admin) // enrolls
 	who := *s.people["alice"]
 	who.Browser, who.Site = [32]byte{}, a.site()
 	var problem struct {

@@ -183,7 +183,7 @@ func (s *site) takeReached() []*http.Request {
 	return r
 }
 
-// token wins a grant for the user, who enrols first where need be.
+// token wins a grant for the user, who enrolls first where need be.
 func (s *site) token(user string, d grants.Demand) string {
 	s.t.Helper()
 	who := s.people[user]

@@ -88,7 +88,7 @@ func TestSentencesAreWellFormed(t *testing.T) {
 				t.Errorf("%s: %s has %q, which would turn around: %q", tag, key, m, sentence)
 			}
 		}
-		for _, key := range []string{"challenge.title", "enrol.what.totp", "message.unavailable.text"} {
+		for _, key := range []string{"challenge.title", "enroll.what.totp", "message.unavailable.text"} {
 			if w.rtl != regexp.MustCompile(`\p{Arabic}|\p{Hebrew}`).MatchString(w.sentence[key]) {
 				t.Errorf("%s: the direction is not that of the writing: %q", tag, w.sentence[key])
 			}

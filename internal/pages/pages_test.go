@@ -179,7 +179,7 @@ func checkDocument(t *testing.T, name, body string) {
 		t.Errorf("%s: a value was refused by the template", name)
 	}
 	text := regexp.MustCompile(`(?s)<(style|script) .*?</(style|script)>`).ReplaceAllString(body, "")
-	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|change|challenge|passed|enrol|codes|security|confirm|rename|frame|message|error|done|span|time|method|passkey|sms|send|left|activity)\.[a-z_]+`).FindString(text); m != "" {
+	if m := regexp.MustCompile(`\{[a-z]+\}|\b(layout|change|challenge|passed|enroll|codes|security|confirm|rename|frame|message|error|done|span|time|method|passkey|sms|send|left|activity)\.[a-z_]+`).FindString(text); m != "" {
 		t.Errorf("%s: unfilled place or missing words: %q", name, m)
 	}
 }

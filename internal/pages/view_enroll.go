@@ -129,21 +129,21 @@ func (r RecoveryCodes) AddedKey() string {
 	return "codes.added." + r.Kind
 }
 
-func (EnrollStart) template() string   { return "enrol_start" }
-func (Enroll) template() string        { return "enrol" }
-func (EnrollPhone) template() string   { return "enrol_phone" }
-func (EnrollPasskey) template() string { return "enrol_passkey" }
+func (EnrollStart) template() string   { return "enroll_start" }
+func (Enroll) template() string        { return "enroll" }
+func (EnrollPhone) template() string   { return "enroll_phone" }
+func (EnrollPasskey) template() string { return "enroll_passkey" }
 func (RecoveryCodes) template() string { return "recovery_codes" }
 
 func (e EnrollStart) titleKey() string {
 	if only := e.Only(); only != "" {
-		return "enrol.title." + only
+		return "enroll.title." + only
 	}
-	return "enrol.title"
+	return "enroll.title"
 }
-func (Enroll) titleKey() string        { return "enrol.title." + MethodTOTP }
-func (e EnrollPhone) titleKey() string { return "enrol.title." + e.KindName() }
-func (EnrollPasskey) titleKey() string { return "enrol.title." + MethodPasskey }
+func (Enroll) titleKey() string        { return "enroll.title." + MethodTOTP }
+func (e EnrollPhone) titleKey() string { return "enroll.title." + e.KindName() }
+func (EnrollPasskey) titleKey() string { return "enroll.title." + MethodPasskey }
 func (r RecoveryCodes) titleKey() string {
 	if len(r.Codes) == 0 {
 		return "codes.title_added"

@@ -43,14 +43,14 @@ const (
 	TooManyForms     MessageKind = "message.too_many_forms" // the person had too many held recently
 	BadRequest       MessageKind = "message.bad_request"
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
-	Disabled         MessageKind = "message.disabled"     // attempts used up: an operator must help
-	NoMethod         MessageKind = "message.no_method"    // nothing the person has does for the action
-	TooMany          MessageKind = "message.too_many"     // as many authenticators as one may have
-	TooNew           MessageKind = "message.too_new"      // authenticator younger than a day (S14)
-	NotYet           MessageKind = "message.young"        // all that would do is too new (S24)
-	WeakOrigin       MessageKind = "message.weak_origin"  // never removes an older one (S24)
-	Elsewhere        MessageKind = "message.elsewhere"    // codes would go where the identity source does not say
-	EnrollDenied     MessageKind = "message.enrol_denied" // policy lets nobody enroll alone
+	Disabled         MessageKind = "message.disabled"      // attempts used up: an operator must help
+	NoMethod         MessageKind = "message.no_method"     // nothing the person has does for the action
+	TooMany          MessageKind = "message.too_many"      // as many authenticators as one may have
+	TooNew           MessageKind = "message.too_new"       // authenticator younger than a day (S14)
+	NotYet           MessageKind = "message.young"         // all that would do is too new (S24)
+	WeakOrigin       MessageKind = "message.weak_origin"   // never removes an older one (S24)
+	Elsewhere        MessageKind = "message.elsewhere"     // codes would go where the identity source does not say
+	EnrollDenied     MessageKind = "message.enroll_denied" // policy lets nobody enroll alone
 	Unavailable      MessageKind = "message.unavailable"
 	RolledBack       MessageKind = "message.rolled_back" // data of before, until an operator accepts it
 )

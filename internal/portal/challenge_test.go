@@ -18,7 +18,7 @@ func TestTheChallengeKnowsHowLongCodesAre(t *testing.T) {
 	shown := c.post(Prefix+"enroll", url.Values{"kind": {"totp"}}).to(t)
 	page := c.get(shown).want(t, 200)
 	if !strings.Contains(page.body, `data-digits="8"`) {
-		t.Error("the enrolment takes codes for shorter")
+		t.Error("the enrollment takes codes for shorter")
 	}
 	key := keyOf(t, secretOn(t, page.body))
 	key.Digits = 8

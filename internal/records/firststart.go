@@ -45,7 +45,7 @@ func OpenWithKeyFile(ctx context.Context, s store.Store, path string) (db *DB, c
 	switch {
 	case err == nil && empty:
 		return nil, false, fmt.Errorf("%w, but there is its key in %s: restore the data from a backup made with that key; "+
-			"or, to start anew, move the key file away, and everybody enrols again", ErrNoData, path)
+			"or, to start anew, move the key file away, and everybody enrolls again", ErrNoData, path)
 	case err == nil:
 		db, err = Open(ctx, s, key)
 		return db, false, err
@@ -117,7 +117,7 @@ func finishStart(ctx context.Context, s store.Store, path string) (*DB, error) {
 
 func missingKey(path string) error {
 	return fmt.Errorf("%w: there is data, but no %s; restore that file from a backup; "+
-		"without it nothing in the database can be read, and all that is left is to move the data away, after which everybody enrols again",
+		"without it nothing in the database can be read, and all that is left is to move the data away, after which everybody enrolls again",
 		ErrNoKey, path)
 }
 

@@ -33,7 +33,7 @@ func TestFirstStart(t *testing.T) {
 		{start{key: true, fresh: true, data: true}, nil, false, ""}, // an operator restored the key while a crash was open
 		{start{data: true}, records.ErrNoKey, false, "restore that file from a backup"},
 		{start{key: true}, records.ErrNoData, false, "restore the data from a backup"},
-		{start{key: true, fresh: true}, records.ErrNoData, false, "everybody enrols again"},
+		{start{key: true, fresh: true}, records.ErrNoData, false, "everybody enrolls again"},
 	} {
 		t.Run(fmt.Sprintf("%+v", test.start), func(t *testing.T) {
 			path, key := filepath.Join(t.TempDir(), "etc", "key"), seal.GenerateKey()

@@ -59,7 +59,7 @@ func (c *customer) signIn(user, password string) {
 	c.Sees("Recent transfers")
 }
 
-// enrol finishes an enrolment that has begun: from the page with the QR code to
+// enroll finishes an enrollment that has begun: from the page with the QR code to
 // the recovery codes.
 func (c *customer) enroll() {
 	c.t.Helper()
@@ -69,7 +69,7 @@ func (c *customer) enroll() {
 	c.enters("Enter the code", c.app.Code(c.t), "Finish")
 }
 
-// readApp reads the key from the enrolment page, as one types it by hand.
+// readApp reads the key from the enrollment page, as one types it by hand.
 func (c *customer) readApp() *gateway.App {
 	c.t.Helper()
 	secrets := c.Texts(".secret")
@@ -125,7 +125,7 @@ func (c *customer) picksApp() {
 	c.Click("Continue")
 }
 
-// setUp enrols on the security page.
+// setUp enrolls on the security page.
 func (c *customer) setUp() {
 	c.t.Helper()
 	c.Go(c.site + "/.step-up/")
@@ -188,7 +188,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.signIn("alice", "wonderland")
 			statement := time.Now().UTC().Format("January 2006")
 
-			// Not enrolled: from the statement to the challenge, and on to enrolment.
+			// Not enrolled: from the statement to the challenge, and on to enrollment.
 			c.Click(statement)
 			c.Sees("Set up an authenticator", "Account statements")
 			c.picksApp()
@@ -539,7 +539,7 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		c.signIn("carol", "looking-glass")
 		elsewhere := page(t, `<a href="`+c.site+`/admin/">Look at the customers</a>`)
 
-		// The first proof is the enrolment.
+		// The first proof is the enrollment.
 		c.Go(elsewhere)
 		c.Click("Look at the customers")
 		c.Sees("Set up an authenticator", "Administration")

@@ -25,7 +25,7 @@ const backendAPI = "../../internal/backendapi/openapi.yaml"
 
 // TestAPIKeepsItsContract lints the document of the API for servers and drives
 // all four dialects through the proxy, by calls that are as they should be and
-// by others. The QR code of an enrolment is scanned on the way.
+// by others. The QR code of an enrollment is scanned on the way.
 func TestAPIKeepsItsContract(t *testing.T) {
 	for _, found := range lint(t, backendAPI) {
 		t.Errorf("the linter: %s", found)

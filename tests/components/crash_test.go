@@ -32,7 +32,7 @@ type code struct {
 }
 
 // TestKill9 kills the gateway under load, twenty times or FAULT_ROUNDS, and holds it to all that
-// it acknowledged: enrolments are there, spent grants and codes stay spent, live
+// it acknowledged: enrollments are there, spent grants and codes stay spent, live
 // grants work.
 func TestKill9(t *testing.T) {
 	up := newCounter(t)
@@ -72,7 +72,7 @@ func TestKill9(t *testing.T) {
 	}
 	g.Run(lastingBank())
 	check(t, g, &all)
-	t.Logf("held after %d kills: %d enrolments, %d live grants, %d spent grants, %d used codes", rounds, len(all.enrolled), len(all.live), len(all.spent), len(all.used))
+	t.Logf("held after %d kills: %d enrollments, %d live grants, %d spent grants, %d used codes", rounds, len(all.enrolled), len(all.live), len(all.spent), len(all.used))
 	if len(all.enrolled) < 40 || len(all.spent) < 20 || len(all.live) < 20 {
 		t.Error("too little was acknowledged to prove anything")
 	}

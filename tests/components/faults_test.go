@@ -154,7 +154,7 @@ func (d *onDisk) health() (int, string) {
 }
 
 // heals wants what is protected to be served again, and somebody new to be able
-// to enrol, in the same process.
+// to enroll, in the same process.
 func (d *onDisk) heals(pid int) {
 	d.t.Helper()
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {

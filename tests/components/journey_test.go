@@ -191,7 +191,7 @@ func (v *traveller) scans() {
 }
 
 // TestWholeJourney goes the whole way of a person, with the real binary and a
-// real browser, whose device with passkeys is made up of it: enrolment from a
+// real browser, whose device with passkeys is made up of it: enrollment from a
 // challenge, recovery codes, step-up by app, passkey and recovery code, the
 // removal of the first authenticator, new codes, a grant that is ended, and what
 // of it is told. Passkeys take a script, so without one there is a second app.
@@ -231,7 +231,7 @@ func (v *traveller) travels() {
 	v.goes("Sign in")
 	v.Sees("Recent transfers")
 
-	// From a transfer to the challenge, to enrolment, and on with the transfer.
+	// From a transfer to the challenge, to enrollment, and on with the transfer.
 	v.pays("1.10", "on the way")
 	v.Sees("Set up an authenticator", "Transfer money", "Authenticator app")
 	v.sane()

@@ -93,7 +93,7 @@ func codeFromQR(t *testing.T, png []byte, whose account, when time.Time) string 
 	return code
 }
 
-// TestQRImageIsReadAlike enrols everybody with an awkward name over the API. What
+// TestQRImageIsReadAlike enrolls everybody with an awkward name over the API. What
 // scanners and apps make of the images is what the gateway then accepts.
 func TestQRImageIsReadAlike(t *testing.T) {
 	api := "http://127.0.0.1:" + freeport.Find(t)

@@ -146,7 +146,7 @@ func TestPropelAuthSDK(t *testing.T) {
 	}
 }
 
-// enrolPhone enrols a phone whose messages are written to a file.
+// enrolPhone enrolls a phone whose messages are written to a file.
 func enrollPhone(t *testing.T, p *gateway.Person, outbox string) {
 	t.Helper()
 	var begun struct{ ID string }

@@ -292,7 +292,7 @@ func (j *journey) cookies(p *gateway.Person) {
 	}
 }
 
-// enrol sets an authenticator app up, after a wrong code.
+// enroll sets an authenticator app up, after a wrong code.
 func (j *journey) enroll(p *gateway.Person, invite string) {
 	j.t.Helper()
 	in := map[string]string{"label": "Pixel"}
@@ -543,7 +543,7 @@ func (j *journey) newServer() *backend {
 	return &backend{t: j.t, url: j.api.url, key: key}
 }
 
-// quickstart enrols by an image that is asked for without a key, and gets session
+// quickstart enrolls by an image that is asked for without a key, and gets session
 // tokens.
 func (j *journey) quickstart() {
 	b := j.newServer()

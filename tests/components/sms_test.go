@@ -73,7 +73,7 @@ func (o *owner) wants(status int, method, path string, in any, field string) str
 	return fmt.Sprint(value)
 }
 
-// enrols sets the phone up.
+// enrolls sets the phone up.
 func (o *owner) enrolls() {
 	o.t.Helper()
 	id := o.wants(201, "POST", "/phones", map[string]string{"phone_number": o.number, "label": "Phone"}, "id")

@@ -94,7 +94,7 @@ func (p *Person) API(method, path string, in, out any) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// Enrol enrols an authenticator app, with an invite where one is given.
+// Enroll enrolls an authenticator app, with an invite where one is given.
 func (p *Person) Enroll(t T, invite string) {
 	t.Helper()
 	if err := p.TryEnroll(t, invite); err != nil {
@@ -102,7 +102,7 @@ func (p *Person) Enroll(t T, invite string) {
 	}
 }
 
-// TryEnrol is Enrol where it may fail.
+// TryEnrol is Enroll where it may fail.
 func (p *Person) TryEnroll(t T, invite string) error {
 	in := map[string]string{"label": "test"}
 	if invite != "" {

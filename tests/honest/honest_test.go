@@ -126,7 +126,7 @@ func outcomes(t *testing.T, all []honest.Request) [][]string {
 	return out
 }
 
-// enrol gives alice what she needs on a site: cookies in order to be her, with
+// enroll gives alice what she needs on a site: cookies in order to be her, with
 // a proof.
 func (s *site) enroll(t *testing.T) string {
 	t.Helper()

@@ -179,19 +179,19 @@ http://framed.localhost:GW_PORT {
 		c.Click("Transfer now")
 	}
 	transfer()
-	c.shoot("03-enrol-start")
+	c.shoot("03-enroll-start")
 	c.Fill("Name for this device", "Phone")
 	c.Click("Continue")
-	c.shoot("04-enrol")
+	c.shoot("04-enroll")
 	c.Toggle("Cannot scan it?")
-	c.shoot("05-enrol-key")
+	c.shoot("05-enroll-key")
 	app, err := gateway.NewApp(c.Texts(".secret")[0])
 	if err != nil {
 		s.Fatal(err)
 	}
 	c.Fill("Enter the code", "000000")
 	c.Click("Finish")
-	c.shoot("06-enrol-wrong")
+	c.shoot("06-enroll-wrong")
 	c.Fill("Enter the code", app.Code(s))
 	c.Click("Finish")
 	c.shoot("07-recovery-codes")

@@ -21,7 +21,7 @@ import (
 const (
 	site       = ceremonytest.Site
 	challenge  = "challenge-1"
-	enrollment = "enrolment-1"
+	enrollment = "enrollment-1"
 )
 
 // bed is a factor with a database under it.

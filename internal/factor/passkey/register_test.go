@@ -207,7 +207,7 @@ func TestPasskeyRegistrationRefused(t *testing.T) {
 		"none with a statement":       edited(func(m *made) { m.statement = map[string]any{"sig": []byte{1}} }),
 		"unknown statement":           edited(func(m *made) { m.format = "mine" }),
 		"self-signed by nobody":       edited(func(m *made) { m.format, m.statement = "packed", map[string]any{"alg": -7, "sig": []byte{1}} }),
-		"for another enrolment":       other(a, "enrolment-2", site),
+		"for another enrollment":      other(a, "enrollment-2", site),
 		"for another person":          other(person("bob"), enrollment, site),
 		"for another site":            other(a, enrollment, "https://other.test"),
 		"an assertion":                ceremonytest.NewDevice(t, kinds[0]).Answer(options),

@@ -34,7 +34,7 @@ type Reader struct {
 
 // nobodies are what applications write where a name would stand. An account of
 // that name cannot pass: better than that everybody who is not signed in is one
-// person, who may enrol.
+// person, who may enroll.
 var nobodies = []string{"0", "null", "nil", "none", "undefined", "false", "anonymous", "anonymoususer", "guest", "nobody"}
 
 // What can be wrong with an answer. None of them quotes it.

@@ -126,30 +126,30 @@ func enrollments(f Fill, p pages.Page) []Sample {
 		Codes: strings.Fields("abcde-fghjk mnpqr-stuvw 23456-789ab cdefg-hjkmn pqrst-uvwxy z2345-6789a bcdef-ghjkm npqrs-tuvwx yz234-56789 abcde-fghjm"),
 	}
 	return []Sample{
-		{"enrol-start", start},
-		{"enrol-invite", begin(func(e *pages.EnrollStart) {
+		{"enroll-start", start},
+		{"enroll-invite", begin(func(e *pages.EnrollStart) {
 			e.NeedsInvite, e.Error, e.Label, e.For = true, pages.WrongInvite, f.Label, ""
 		})},
-		{"enrol-kinds", begin(func(e *pages.EnrollStart) {
+		{"enroll-kinds", begin(func(e *pages.EnrollStart) {
 			e.Kinds = []string{pages.MethodPasskey, pages.MethodTOTP, pages.MethodSMS}
 		})},
-		{"enrol-only-passkey", begin(func(e *pages.EnrollStart) { e.Kinds, e.Brand = []string{pages.MethodPasskey}, brand(f.Label) })},
-		{"enrol", totp},
-		{"enrol-wrong", app(func(e *pages.Enroll) { e.Error, e.AttemptsLeft = pages.WrongCode, 1 })},
-		{"enrol-clock", app(func(e *pages.Enroll) { e.Error, e.ClockOff = pages.WrongClock, 7*time.Minute })},
-		{"enrol-waits", app(func(e *pages.Enroll) { e.RetryAfter = time.Minute })},
-		{"enrol-phone", phone},
-		{"enrol-phone-bad", sms(func(e *pages.EnrollPhone) { e.Number, e.Error, e.ResendAfter = f.Value, pages.BadPhone, 30*time.Second })},
-		{"enrol-phone-sent", sms(func(e *pages.EnrollPhone) {
+		{"enroll-only-passkey", begin(func(e *pages.EnrollStart) { e.Kinds, e.Brand = []string{pages.MethodPasskey}, brand(f.Label) })},
+		{"enroll", totp},
+		{"enroll-wrong", app(func(e *pages.Enroll) { e.Error, e.AttemptsLeft = pages.WrongCode, 1 })},
+		{"enroll-clock", app(func(e *pages.Enroll) { e.Error, e.ClockOff = pages.WrongClock, 7*time.Minute })},
+		{"enroll-waits", app(func(e *pages.Enroll) { e.RetryAfter = time.Minute })},
+		{"enroll-phone", phone},
+		{"enroll-phone-bad", sms(func(e *pages.EnrollPhone) { e.Number, e.Error, e.ResendAfter = f.Value, pages.BadPhone, 30*time.Second })},
+		{"enroll-phone-sent", sms(func(e *pages.EnrollPhone) {
 			e.SentTo, e.ResendAfter, e.ChangeURL = "42", 30*time.Second, "/.step-up/number"
 		})},
-		{"enrol-mail-sent", sms(func(e *pages.EnrollPhone) {
+		{"enroll-mail-sent", sms(func(e *pages.EnrollPhone) {
 			e.Kind, e.SentTo, e.ResendAfter = "email", "a…@example.com", 30*time.Second
 		})},
-		{"enrol-mail-missing", begin(func(e *pages.EnrollStart) {
+		{"enroll-mail-missing", begin(func(e *pages.EnrollStart) {
 			e.Kinds, e.Missing = []string{pages.MethodTOTP, pages.MethodSMS}, []string{"email"}
 		})},
-		{"enrol-passkey", passkey},
+		{"enroll-passkey", passkey},
 		{"codes", codes},
 		{"codes-renewed", edit(codes, func(c *pages.RecoveryCodes) { c.Enrolled, c.ContinueFor = false, "" })},
 		{"codes-foreign", edit(codes, func(c *pages.RecoveryCodes) {

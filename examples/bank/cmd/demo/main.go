@@ -37,7 +37,7 @@ usage:
   demo [-listen ADDR]   serve both until interrupted
   demo code SECRET      print the code that an authenticator app would show now
 
-SECRET is the key that the enrolment page shows under the QR code.
+SECRET is the key that the enrollment page shows under the QR code.
 `
 
 // bankAddr is where examples/bank/Caddyfile expects the bank.
@@ -102,7 +102,7 @@ func serve(listen string) error {
               carol / looking-glass    an administrator
 
   1. Sign in as alice and open a statement: the gateway asks for a second
-     factor, and enrols one first. No authenticator app at hand? In another
+     factor, and enrolls one first. No authenticator app at hand? In another
      terminal, with the key that the page shows:
          go run ./examples/bank/cmd/demo code "KEY"
   2. Send money: the gateway asks for a code, and the transfer goes through.
