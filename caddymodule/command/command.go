@@ -97,14 +97,6 @@ func asking[In, Out any](c *cobra.Command, r *remote, route string, in func(args
 	return c
 }
 
-// aboutUser is asking for commands whose one argument is a user.
-func aboutUser[Out any](c *cobra.Command, route string, text func(io.Writer, Out)) *cobra.Command {
-	var r remote
-	c.Args = cobra.ExactArgs(1)
-	r.userFlags(c)
-	return asking(c, &r, route, func(args []string) adminapi.Who { return r.who(args[0]) }, text)
-}
-
 // call asks a route of the admin endpoint.
 func (r *remote) call(route string, in, out any) error {
 	address, err := caddycmd.DetermineAdminAPIAddress(r.address, nil, r.config, r.adapter)
