@@ -169,7 +169,6 @@ func settings(f Fill, p pages.Page) []Sample {
 			{Label: "MacBook", Kind: pages.MethodPasskey, Added: ago(time.Second), Synced: true, RenameURL: "/r", RemoveURL: "/d",
 				Recent: true, NotMeURL: "/n", Fresh: Now.Add(23 * time.Hour), VouchedBy: []string{pages.MethodRecovery}, VouchURL: "/v"},
 			{Label: "Security key in the drawer", Kind: pages.MethodPasskey, Added: ago(400 * day), LastUsed: ago(26 * time.Hour), Cloned: true, RenameURL: "/r", RemoveURL: "/d"},
-			{Label: "Work mail", Kind: "email", Added: ago(30 * day), Suffix: "a…@example.com", Elsewhere: true, RenameURL: "/r", RemoveURL: "/d"},
 			{Label: "هاتفي", Kind: pages.MethodSMS, Added: ago(time.Hour), Suffix: "42", RenameURL: "/r", RemoveURL: "/d"},
 		},
 		Grants: []pages.Grant{
@@ -192,6 +191,9 @@ func settings(f Fill, p pages.Page) []Sample {
 	security.Activity = append(security.Activity, pages.Activity{Time: Now, Kind: pages.ActivityReset})
 	return []Sample{
 		{"security", security},
+		{"security-mail", pages.Security{Page: p, AddURL: "/.step-up/enroll", Authenticators: []pages.Authenticator{
+			{Label: "Work mail", Kind: "email", Added: ago(30 * day), Suffix: "a…@example.com", Elsewhere: true, RenameURL: "/r", RemoveURL: "/d"},
+		}}},
 		{"security-empty", pages.Security{Page: p, AddURL: "/.step-up/enroll"}},
 		{"remove", pages.Confirm{Page: p, Kind: pages.ConfirmRemove, Label: f.Label, Last: true, FormURL: "/f", CancelURL: "/c"}},
 		{"vouch", pages.Confirm{Page: p, Kind: pages.ConfirmVouch, Label: f.Label, FormURL: "/f", CancelURL: "/c"}},
