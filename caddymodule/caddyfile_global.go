@@ -189,21 +189,12 @@ func (a *App) readTOTP(d *caddyfile.Dispenser) error {
 
 func (a *App) readLimits(d *caddyfile.Dispenser) error {
 	l := &a.Limits
+	check := func() error { return l.CheckEach() } // of what is read by then
 	duration := func(into *config.Duration, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Duration(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, l.CheckEach())
-		}
+		return block.CheckedDuration(into, example, check)
 	}
 	count := func(into *int, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Count(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, l.CheckEach())
-		}
+		return block.CheckedCount(into, example, check)
 	}
 	size := func(into *int64, example string) block.Setting {
 		return func(d *caddyfile.Dispenser) error {

@@ -19,21 +19,12 @@ func readSender(into *json.RawMessage, example string) block.Setting {
 
 // readSentLimits reads how long the codes of a setting are good, and how many are sent.
 func readSentLimits(s *config.SentCodes, setting string) block.Setting {
+	check := func() error { return s.CheckLimits(setting) }
 	long := func(into *config.Duration, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Duration(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, s.CheckLimits(setting))
-		}
+		return block.CheckedDuration(into, example, check)
 	}
 	many := func(into *int, example string) block.Setting {
-		return func(d *caddyfile.Dispenser) error {
-			if err := block.Count(d, into, example); err != nil {
-				return err
-			}
-			return block.Checked(d, s.CheckLimits(setting))
-		}
+		return block.CheckedCount(into, example, check)
 	}
 	return block.Block{
 		Name:  "limits",

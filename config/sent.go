@@ -33,13 +33,6 @@ type SentCodes struct {
 	Total int `json:"total,omitempty"`
 }
 
-// The windows of the caps.
-const (
-	SentSubjectWindow     = 10 * time.Minute
-	SentDestinationWindow = day
-	SentTotalWindow       = time.Hour
-)
-
 // WithDefaults returns s with everything filled in that was left out.
 func (s SentCodes) WithDefaults() SentCodes {
 	if s.CodeTTL == 0 {

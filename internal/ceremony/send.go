@@ -78,7 +78,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 		return c, d, Sent{}, w
 	}
 	var to, code string
-	sent, notSent, err := s.reserve(ctx, db, p, d, d.Quota().PerDestination, func(now time.Time) (string, []store.Op, error) {
+	sent, notSent, err := s.reserve(ctx, db, p, d, d.Quota(), func(now time.Time) (string, []store.Op, error) {
 		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		if err != nil {
 			return "", nil, err
@@ -244,8 +244,8 @@ func (s *Service) trySent(ctx context.Context, db *records.DB, p Principal, id s
 
 // reserve counts one more code to p, and returns how to take back what must not be
 // charged where it cannot be sent.
-func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d Deliverer, perDestination int, change func(now time.Time) (string, []store.Op, error)) (sent Sent, notSent func(context.Context) error, err error) {
-	q := quota.Sending{Bounds: d.Quota(), Holder: db.Holder(p.Subject), Kind: d.Method().String(), PerDestination: perDestination}
+func (s *Service) reserve(ctx context.Context, db *records.DB, p Principal, d Deliverer, bounds quota.Bounds, change func(now time.Time) (string, []store.Op, error)) (sent Sent, notSent func(context.Context) error, err error) {
+	q := quota.Sending{Bounds: bounds, Holder: db.Holder(p.Subject), Kind: d.Method().String()}
 	now, to, err := q.Reserve(ctx, db, s.now, change)
 	if err != nil {
 		return Sent{}, nil, err

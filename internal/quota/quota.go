@@ -53,9 +53,12 @@ func (b Bounds) IsComplete() bool {
 	return b.CodeTTL > 0 && b.ResendAfter > 0 && b.PerSubject > 0 && b.PerDestination > 0 && b.Total > 0
 }
 
-// Claimed is how many of the codes to one address in a day may be sent before it was
-// confirmed: else whoever claims another's could use up the owner's.
-func (b Bounds) Claimed() int { return (b.PerDestination + 1) / 2 }
+// Claimed are the bounds for an address that is not confirmed yet, which get half of
+// the codes to it: else whoever claims another's could use up the owner's.
+func (b Bounds) Claimed() Bounds {
+	b.PerDestination = (b.PerDestination + 1) / 2
+	return b
+}
 
 // maxGivenBack bounds the codes that are not charged within [SubjectWindow] since
 // they were not sent. Whoever can make sending fail, by a number that does not exist or by
@@ -68,9 +71,6 @@ type Sending struct {
 	Bounds
 	Holder grants.Holder // to whom
 	Kind   string        // of the code; each kind is counted by itself
-	// PerDestination is that of the address, which may be less than that of the
-	// Bounds.
-	PerDestination int
 }
 
 // Reserve counts the code against every cap, together with the ops that change

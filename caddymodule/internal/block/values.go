@@ -110,6 +110,27 @@ func Duration(d *caddyfile.Dispenser, into *config.Duration, example string) err
 	return nil
 }
 
+// CheckedDuration is the setting of a [Duration], after which check accepts or
+// refuses its block at the line.
+func CheckedDuration(into *config.Duration, example string, check func() error) Setting {
+	return func(d *caddyfile.Dispenser) error {
+		if err := Duration(d, into, example); err != nil {
+			return err
+		}
+		return Checked(d, check())
+	}
+}
+
+// CheckedCount is [CheckedDuration] for a [Count].
+func CheckedCount(into *int, example string, check func() error) Setting {
+	return func(d *caddyfile.Dispenser) error {
+		if err := Count(d, into, example); err != nil {
+			return err
+		}
+		return Checked(d, check())
+	}
+}
+
 // OnlyPlaceholders refuses placeholders of other families than those named. What
 // the client writes, above all, must not decide whom we ask, or how we verify.
 func OnlyPlaceholders(setting, value string, families ...string) error {

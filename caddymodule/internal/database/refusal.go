@@ -2,11 +2,11 @@ package database
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/occasion"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -16,27 +16,18 @@ import (
 const quietFor = 10 * time.Second
 
 // outage counts the refusals for want of the store, of all sites together.
-var outage struct {
-	sync.Mutex
-	last    time.Time
-	refused int // since then
-}
+var outage occasion.Occasion
 
 // LogRefusal logs an error for which something was refused; one of a store that
 // is out of use at most every quietFor, with how many there were.
 func LogRefusal(log *zap.Logger, message string, err error, fields ...zap.Field) {
 	fields = append(fields, zap.Error(err))
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrRolledBack) {
-		now := time.Now()
-		outage.Lock()
-		outage.refused++
-		if now.Sub(outage.last) < quietFor {
-			outage.Unlock()
+		refused, due := outage.Due(time.Now(), quietFor)
+		if !due {
 			return
 		}
-		fields = append(fields, zap.Int("refused", outage.refused))
-		outage.last, outage.refused = now, 0
-		outage.Unlock()
+		fields = append(fields, zap.Int("refused", refused))
 	}
 	log.Error(message, fields...)
 }

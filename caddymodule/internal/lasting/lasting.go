@@ -7,11 +7,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/occasion"
 )
 
 // Again is how long a refusal of a kind is not logged once more: strangers choose
@@ -23,37 +24,17 @@ type Log struct {
 	logger     *zap.Logger
 	identified atomic.Bool
 
-	plain, nobody occasion
+	plain, nobody occasion.Occasion
 }
 
 // New returns a log whose lines have the fields of logger.
 func New(logger *zap.Logger) *Log { return &Log{logger: logger} }
 
-// occasion counts the refusals of a kind.
-type occasion struct {
-	sync.Mutex
-	last    time.Time
-	refused int // since then, this one included
-}
-
-// due reports whether a refusal is to be logged, and how many there were since the
-// one before.
-func (o *occasion) due(now time.Time) (refused int, due bool) {
-	o.Lock()
-	defer o.Unlock()
-	o.refused++
-	if !o.last.IsZero() && now.Sub(o.last) < Again {
-		return 0, false
-	}
-	refused, o.last, o.refused = o.refused, now, 0
-	return refused, true
-}
-
 // PlainHTTP logs that a request was refused since the client did not come over
 // HTTPS, and what the request says about that. trusted reports whether it came from
 // a proxy that the server trusts.
 func (l *Log) PlainHTTP(r *http.Request, trusted bool, now time.Time) {
-	refused, due := l.plain.due(now)
+	refused, due := l.plain.Due(now, Again)
 	if !due {
 		return
 	}
@@ -86,7 +67,7 @@ func (l *Log) Nobody(r *http.Request, now time.Time) {
 	if l.identified.Load() {
 		return
 	}
-	if refused, due := l.nobody.due(now); due {
+	if refused, due := l.nobody.Due(now, Again); due {
 		l.logger.Warn("protected requests are refused, with 401, since the identity source has named nobody so far: "+
 			"if people are signed in, check that what authenticates them stands before step_up, and that `identity` asks for what it sets",
 			zap.String("host", r.Host), zap.Int("refused", refused))
