@@ -36,6 +36,7 @@ const (
 // than could be told.
 func (f Form) Values(name string) (values []string, certain bool) {
 	found := tableOfNames(name).read()
+	found.left = sideEffort
 	f.read(found)
 	return found.list()
 }

@@ -26,6 +26,9 @@ const (
 	// adds. The unit is about a nanosecond.
 	leastEffort   = 100_000
 	effortForByte = 1
+	// sideEffort is leastEffort for a name that is looked for as far as it can be
+	// told, besides those of the rules.
+	sideEffort = leastEffort / 8
 )
 
 // What parts of the work count.

@@ -1,6 +1,7 @@
 package readings
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -235,8 +236,17 @@ func (w *walk) partValue(h hit, s string) {
 	w.keep(k, "", h.name)
 }
 
+// lowerASCII is s with the letters of ASCII in lower case; s itself if it has no
+// others. It goes over eight bytes at a time, since bodies pass through it whole.
 func lowerASCII(s string) string {
 	at := 0
+	for ; at+8 <= len(s); at += 8 {
+		w := uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24 |
+			uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
+		if capitals(w) != 0 {
+			break
+		}
+	}
 	for at < len(s) && lowerByte[s[at]] == s[at] {
 		at++
 	}
@@ -244,10 +254,22 @@ func lowerASCII(s string) string {
 		return s
 	}
 	b := []byte(s)
-	for i, c := range b[at:] {
-		b[at+i] = lowerByte[c]
+	for ; at+8 <= len(b); at += 8 {
+		if w := binary.LittleEndian.Uint64(b[at:]); capitals(w) != 0 {
+			binary.LittleEndian.PutUint64(b[at:], w|capitals(w)>>2)
+		}
+	}
+	for ; at < len(b); at++ {
+		b[at] = lowerByte[b[at]]
 	}
 	return textOf(b)
+}
+
+// capitals returns the top bit of each byte of w that is a capital of ASCII.
+func capitals(w uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	low := w &^ high
+	return (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w & high
 }
 
 var lowerByte = func() (t [256]byte) {
