@@ -17,7 +17,7 @@ const module = "github.com/stepup-gateway/caddy-stepup"
 // where its longest prefix here does, and packages of one prefix may import each
 // other.
 var house = [][]string{
-	{"cmd/caddy", "bench", "tests"},
+	{"cmd/caddy", "bench", "tests", "docs"},
 	{"examples"},
 	{"."},
 	{"caddymodule/caddytestbed"},
@@ -40,7 +40,7 @@ var house = [][]string{
 
 // knowsCaddy are the packages that may import Caddy; everything else must be
 // usable, and tested, without it.
-var knowsCaddy = []string{"cmd/caddy", ".", "caddymodule", "bench", "tests", "examples"}
+var knowsCaddy = []string{"cmd/caddy", ".", "caddymodule", "bench", "tests", "examples", "docs"}
 
 // pure are the packages that know nothing of HTTP.
 var pure = []string{"grants", "totp", "config", "internal/seal", "store", "internal/store", "internal/records", "internal/apikeys", "internal/ceremony", "internal/cause", "internal/typed"}

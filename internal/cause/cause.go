@@ -13,36 +13,36 @@ type Word string
 
 // The words. They stand in audit logs, so they stay.
 const (
-	AuthenticatorTooNew Word = "authenticator_too_new"
-	Busy                Word = "busy"
-	Cloned              Word = "cloned"
-	CodesBarred         Word = "codes_barred"
-	Disabled            Word = "disabled"
-	Elsewhere           Word = "address_elsewhere"
-	Enrolled            Word = "enrolled"
-	EnrollmentDenied    Word = "enrolment_denied"
-	Expired             Word = "expired"
-	HasCodes            Word = "has_codes"
-	InvalidCode         Word = "invalid_code"
-	InvalidRequest      Word = "invalid_request"
-	InviteRequired      Word = "invite_required"
-	KeySuspended        Word = "key_suspended"
-	Limit               Word = "limit"
-	ManageRequired      Word = "manage_required"
-	MethodNotAccepted   Word = "method_not_accepted"
-	NoAddress           Word = "no_address"
-	NoSMS               Word = "no_sms"
-	NotDisownable       Word = "not_disownable"
-	NotEnrolled         Word = "not_enrolled"
-	NotFound            Word = "not_found"
-	NotSent             Word = "not_sent"
-	OpenAlready         Word = "open_already"
-	RolledBack          Word = "store_rolled_back"
-	StoreError          Word = "store_error" // of errors without a word
-	TooManyAttempts     Word = "too_many_attempts"
-	TooManySends        Word = "too_many_sends"
-	Voided              Word = "voided"
-	WeakOrigin          Word = "weak_origin"
+	AuthenticatorTooNew Word = "authenticator_too_new" // the authenticator was added by something weaker less than 24 hours ago
+	Busy                Word = "busy"                  // too many requests are being held
+	Cloned              Word = "cloned"                // the counter of the passkey went backwards: it may have been copied
+	CodesBarred         Word = "codes_barred"          // the recovery codes may have been used before the database was restored
+	Disabled            Word = "disabled"              // the attempts are used up until an operator unlocks the user
+	Elsewhere           Word = "address_elsewhere"     // the identity source gives another mail address than the one that was confirmed
+	Enrolled            Word = "enrolled"              // an authenticator is enrolled already
+	EnrollmentDenied    Word = "enrolment_denied"      // `enrollment deny` is configured
+	Expired             Word = "expired"               // the challenge, enrollment or grant ran out
+	HasCodes            Word = "has_codes"             // recovery codes were given already
+	InvalidCode         Word = "invalid_code"          // the code is wrong, or was used before
+	InvalidRequest      Word = "invalid_request"       // an input is out of form
+	InviteRequired      Word = "invite_required"       // an invite of the operator is needed
+	KeySuspended        Word = "key_suspended"         // the API key is suspended until an operator enables it
+	Limit               Word = "limit"                 // there are as many as allowed
+	ManageRequired      Word = "manage_required"       // the change needs a step-up of its own
+	MethodNotAccepted   Word = "method_not_accepted"   // the rule does not take this method
+	NoAddress           Word = "no_address"            // the identity source gives no mail address
+	NoSMS               Word = "no_sms"                // codes of this kind are not sent here
+	NotDisownable       Word = "not_disownable"        // this authenticator cannot be suspended
+	NotEnrolled         Word = "not_enrolled"          // no authenticator is enrolled
+	NotFound            Word = "not_found"             // there is none, or none that the caller may see
+	NotSent             Word = "not_sent"              // the sender failed
+	OpenAlready         Word = "open_already"          // the action is open already
+	RolledBack          Word = "store_rolled_back"     // an older copy of the database was put back; see `caddy step-up fence`
+	StoreError          Word = "store_error"           // the database failed
+	TooManyAttempts     Word = "too_many_attempts"     // too many wrong answers: this one was not looked at
+	TooManySends        Word = "too_many_sends"        // too many codes were sent
+	Voided              Word = "voided"                // the authenticators changed since the enrollment began
+	WeakOrigin          Word = "weak_origin"           // an authenticator that goes back to a recovery code or a code that was sent removes no older ones
 )
 
 // Worded is an error that knows its word.

@@ -13,22 +13,22 @@ type EventKind string
 
 // The kinds of events, as they stand in audit logs and metrics.
 const (
-	EventChallenge     EventKind = "challenge"
-	EventVerify        EventKind = "verify"
-	EventGrant         EventKind = "grant"
-	EventEnroll        EventKind = "enrol"
-	EventConfirm       EventKind = "confirm"
-	EventRename        EventKind = "rename"
-	EventRemove        EventKind = "remove"
-	EventVouch         EventKind = "vouch"
-	EventDisown        EventKind = "disown"
-	EventRecoveryCodes EventKind = "recovery_codes"
-	EventRevoke        EventKind = "revoke"
-	EventReset         EventKind = "reset"
-	EventUnlock        EventKind = "unlock"
-	EventInvite        EventKind = "invite"
-	EventAPIKey        EventKind = "api_key"
-	EventFence         EventKind = "fence"
+	EventChallenge     EventKind = "challenge"      // a challenge began, or a request was sent to one that was open
+	EventVerify        EventKind = "verify"         // a code or passkey was checked at a challenge
+	EventGrant         EventKind = "grant"          // a grant was used, given back, or checked for a server
+	EventEnroll        EventKind = "enrol"          // an enrollment began
+	EventConfirm       EventKind = "confirm"        // an enrollment was confirmed: the authenticator is there from now on
+	EventRename        EventKind = "rename"         // an authenticator got another name
+	EventRemove        EventKind = "remove"         // an authenticator was removed
+	EventVouch         EventKind = "vouch"          // a stronger authenticator vouched for one
+	EventDisown        EventKind = "disown"         // a person said that an authenticator is not theirs
+	EventRecoveryCodes EventKind = "recovery_codes" // new recovery codes replaced the earlier ones
+	EventRevoke        EventKind = "revoke"         // grants were ended before their time
+	EventReset         EventKind = "reset"          // an operator took everything away that a user had enrolled
+	EventUnlock        EventKind = "unlock"         // an operator gave a user their attempts back
+	EventInvite        EventKind = "invite"         // an operator made an invite
+	EventAPIKey        EventKind = "api_key"        // an API key was made, revoked, or enabled again
+	EventFence         EventKind = "fence"          // an operator accepted an older copy of the database
 )
 
 // Outcome is what an [Event] decided.
@@ -36,15 +36,15 @@ type Outcome string
 
 // The outcomes.
 const (
-	Begun     Outcome = "begun"
-	Passed    Outcome = "passed"
-	Spent     Outcome = "spent"
-	GivenBack Outcome = "given_back"
-	Vouched   Outcome = "vouched"
-	SentOut   Outcome = "sent"
-	Refused   Outcome = "refused"
-	Done      Outcome = "done"
-	Accepted  Outcome = "accepted"
+	Begun     Outcome = "begun"      // it began, and waits for the person
+	Passed    Outcome = "passed"     // the answer was right: there is a grant
+	Spent     Outcome = "spent"      // a one-time grant was used
+	GivenBack Outcome = "given_back" // a one-time grant was given back, as no connection to the application was made
+	Vouched   Outcome = "vouched"    // the authenticator counts as what vouched for it
+	SentOut   Outcome = "sent"       // a code was handed to the sender
+	Refused   Outcome = "refused"    // it was refused; see `cause`
+	Done      Outcome = "done"       // it was carried out
+	Accepted  Outcome = "accepted"   // an older copy of the database was accepted
 )
 
 // Event is one decision, for the audit log and the counters. It holds no code,

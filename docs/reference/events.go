@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The packages that name what an operator watches.
+const (
+	ofMetrics  = module + "/caddymodule/internal/metrics"
+	ofCeremony = module + "/internal/ceremony"
+	ofCause    = module + "/internal/cause"
+)
+
+// metric is one collector.
+type metric struct {
+	name, help string
+	labels     []string
+}
+
+// metricsOf reads the collectors of a package.
+func metricsOf(src *source) ([]metric, error) {
+	files, err := src.files(ofMetrics)
+	if err != nil {
+		return nil, err
+	}
+	var list []metric
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			opts, ok := call.Args[0].(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			said := make(map[string]string)
+			for _, e := range opts.Elts {
+				if kv, ok := e.(*ast.KeyValueExpr); ok {
+					said[fmt.Sprint(kv.Key)] = plain(kv.Value)
+				}
+			}
+			if said["Help"] == "" {
+				return true
+			}
+			m := metric{name: said["Namespace"] + "_" + said["Name"], help: said["Help"]}
+			if len(call.Args) > 1 {
+				if labels, ok := call.Args[1].(*ast.CompositeLit); ok {
+					for _, e := range labels.Elts {
+						m.labels = append(m.labels, plain(e))
+					}
+				}
+			}
+			list = append(list, m)
+			return true
+		})
+	}
+	slices.SortFunc(list, func(a, b metric) int { return strings.Compare(a.name, b.name) })
+	return list, nil
+}
+
+func plain(e ast.Expr) string {
+	literal, ok := e.(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	s, _ := strconv.Unquote(literal.Value)
+	return s
+}
+
+// eventsPage draws events.md.
+func eventsPage(src *source) (string, error) {
+	var b strings.Builder
+	b.WriteString(eventsIntro)
+	list, err := metricsOf(src)
+	if err != nil {
+		return "", err
+	}
+	b.WriteString("\n## Metrics\n\nIn Caddy's Prometheus metrics, at `/metrics` of the admin endpoint. No label holds a user, an address, or anything else that a client writes.\n\n| metric | labels | |\n|---|---|---|\n")
+	for _, m := range list {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.name, code(m.labels), m.help)
+	}
+	for _, part := range []struct{ title, intro, in, typ string }{
+		{"Events of the audit log", "`event` is one of these.", ofCeremony, "EventKind"},
+		{"Outcomes", "`outcome` is one of these.", ofCeremony, "Outcome"},
+		{"Causes", "`cause` says why something was refused.", ofCause, "Word"},
+	} {
+		words, err := src.constants(part.in, part.typ)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| | |\n|---|---|\n", part.title, part.intro)
+		for _, w := range words {
+			if w.text == "" {
+				return "", fmt.Errorf("%s.%s needs a comment that says what it means: it stands in the audit log", part.in, w.name)
+			}
+			said := strings.TrimSpace(strings.TrimPrefix(paragraphs(w.text), w.name+" is"))
+			fmt.Fprintf(&b, "| `%s` | %s |\n", w.value, said)
+		}
+	}
+	return b.String(), nil
+}
+
+func code(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = "`" + w + "`"
+	}
+	return strings.Join(quoted, ", ")
+}
+
+const eventsIntro = "# Metrics and audit events\n\n" +
+	"Drawn from the code by `go run ./docs/reference`; a test compares it.\n\n" +
+	"Each decision that matters is one line at INFO of the logger `step_up.audit`, whose message is the event and the outcome. Send it to a file of its own:\n\n" +
+	"```caddyfile\n{\n\tlog audit {\n\t\toutput file /var/log/caddy/step_up_audit.log\n\t\tformat json\n\t\tinclude step_up.audit\n\t}\n}\n```\n\n" +
+	"| field | |\n|---|---|\n" +
+	"| `event`, `outcome` | what was decided on, and what was decided; see below |\n" +
+	"| `tenant`, `user` | whom it is about |\n" +
+	"| `cause` | why, where the outcome does not say it |\n" +
+	"| `action_type` | the action type, where there is one |\n" +
+	"| `method` | the verification method, where one was offered |\n" +
+	"| `object` | the id of the challenge, authenticator, grant or API key |\n" +
+	"| `client_ip` | the client's address, as `trusted_proxies` has it |\n" +
+	"| `decided_at` | when |\n\n" +
+	"No line holds a code, a token, a secret, a phone number or a mail address. A request that passes on a live grant is counted and not logged.\n"
