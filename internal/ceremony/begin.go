@@ -127,7 +127,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 			want.Request = bytesOf(heldBinding(key))
 		}
 	}
-	op, err := db.Challenges.Put(holder, key, want, 0, want.Expires.Add(tidyAfter))
+	op, err := db.Challenges.Put(holder, key, want, 0, want.Expires.Add(lapsedFor))
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -142,7 +142,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 
 // makeRoom gives the ops that remove the oldest challenges where the subject
 // has as many as it may have, in this browser or in all. Of all, those go first
-// whose browser never passed one: who has no more than a password must not be able
+// that ran out, then those whose browser never passed one: who has no more than a password must not be able
 // to end what the person is about to pass.
 func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder, mine []records.Row[records.Challenge]) ([]store.Op, error) {
 	age := func(c *records.Challenge) time.Time { return c.CreatedAt }
@@ -166,7 +166,12 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 			stays[[32]byte(db.Devices.ID(row))] = 1
 		}
 		slices.SortFunc(all, func(a, b records.Row[records.Challenge]) int {
-			rank := func(row records.Row[records.Challenge]) int { return stays[[32]byte(db.Challenges.ID(row)[:32])] }
+			rank := func(row records.Row[records.Challenge]) int {
+				if !s.now().Before(row.Value.Expires) {
+					return -1
+				}
+				return stays[[32]byte(db.Challenges.ID(row)[:32])]
+			}
 			return cmp.Or(rank(a)-rank(b), age(&a.Value).Compare(age(&b.Value)))
 		})
 		over = append(over, all[:many]...)
@@ -193,12 +198,17 @@ func bytesOf(d [32]byte) []byte {
 }
 
 func challengeOf(db *records.DB, row records.Row[records.Challenge]) (Challenge, error) {
-	v := row.Value
-	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Foreign: v.Foreign, From: v.From, OpenUntil: v.OpenUntil, Expires: v.Expires}
+	c, err := challengeIn(&row.Value)
 	id := db.Challenges.ID(row)
 	c.ID = idText(id[len(id)-challengeIDLen:])
+	return c, err
+}
+
+// challengeIn is the challenge that a record holds, but for its id.
+func challengeIn(v *records.Challenge) (Challenge, error) {
+	c := Challenge{Label: v.Label, Operation: Operation(v.Operation), Site: v.Site, ReturnTo: v.ReturnTo, Show: v.Show, Held: v.Held, Foreign: v.Foreign, From: v.From, OpenUntil: v.OpenUntil, Expires: v.Expires}
 	var err error
-	if c.Demand, err = demandOf(&v); err != nil {
+	if c.Demand, err = demandOf(v); err != nil {
 		return Challenge{}, errors.Join(records.ErrCorrupt, err)
 	}
 	return c, nil
@@ -222,10 +232,20 @@ func demandOf(v *records.Challenge) (d grants.Demand, err error) {
 	return d, nil
 }
 
-// findChallenge reads p's challenge. [ErrNotFound] for an unknown one, another
-// subject's, another browser's, another session's or another site's; [ErrExpired] for one that
-// ran out.
+// findChallenge reads p's challenge. [ErrNotFound] as of ownChallenge; [ErrExpired]
+// for one that ran out.
 func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
+	row, err := s.ownChallenge(ctx, db, p, id)
+	if err == nil && !s.now().Before(row.Value.Expires) {
+		return records.Row[records.Challenge]{}, ErrExpired
+	}
+	return row, err
+}
+
+// ownChallenge reads p's challenge, also one that ran out. [ErrNotFound] for an
+// unknown one, another subject's, another browser's, another session's or another
+// site's.
+func (s *Service) ownChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
 	var none records.Row[records.Challenge]
 	raw, ok := parseID(id, challengeIDLen)
 	if !ok {
@@ -240,9 +260,6 @@ func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal
 	}
 	if !bytes.Equal(row.Value.Session, bytesOf(p.Session)) || row.Value.Site != p.Site {
 		return none, ErrNotFound
-	}
-	if !s.now().Before(row.Value.Expires) {
-		return none, ErrExpired
 	}
 	return row, nil
 }
@@ -274,15 +291,15 @@ func (s *Service) accepts(c *Challenge, m grants.Methods) bool {
 	return c.Demand.Methods.Accepts(m) && (c.Operation == "" || c.Operation.methods().Accepts(m))
 }
 
-// Cancel removes p's challenge. One that is gone already is no error.
+// Cancel removes p's challenge and what is held for it, also where it ran out. One that is gone already is no error.
 func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
 	ctx = store.Taking(ctx)
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return err
 	}
-	row, err := s.findChallenge(ctx, db, p, id)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExpired) {
+	row, err := s.ownChallenge(ctx, db, p, id)
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -290,7 +307,7 @@ func (s *Service) Cancel(ctx context.Context, p Principal, id string) error {
 	}
 	ops := []store.Op{db.Challenges.Drop(row)}
 	if row.Value.Held {
-		key := db.Challenges.ID(row)
+		key := ticketID(db, row)
 		ops = append(ops, db.Tickets.DropID(db.Holder(p.Subject), key), db.Held.DropID(db.Holder(p.Subject), key))
 	}
 	return db.Apply(ctx, ops...)

@@ -20,6 +20,10 @@ const ResumeParam = "step_up_resume"
 // proves in the last second still has to come back.
 const resumeGrace = 2 * time.Minute
 
+// heldKept is how long a request is held after its challenge ran out, unless
+// others need the room: who was called away begins again with what they sent.
+const heldKept = time.Hour
+
 // resumeURL is the address by which a browser comes back for a held request.
 func resumeURL(asked, id string) string {
 	if strings.Contains(asked, "?") {
@@ -43,12 +47,23 @@ func (s *Service) hold(ctx context.Context, db *records.DB, p Principal, h grant
 		return nil, err
 	}
 	if !ok {
+		if ok, err = db.DropLapsed(ctx, size-freed, now); ok && err == nil {
+			ok, err = db.ReserveHeld(ctx, size-freed, s.set.HeldInAll, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !ok {
 		return nil, ErrLimit
 	}
-	until := c.Expires.Add(resumeGrace)
-	ticket, err := db.Tickets.Put(h, id, records.Ticket{
-		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Gate: gate, Size: size, Expires: until,
-	}, 0, until.Add(tidyAfter))
+	t := records.Ticket{
+		Action: c.Action, Site: c.Site, Session: c.Session, URL: c.ReturnTo, Gate: gate, Size: size,
+		Expires: c.Expires.Add(resumeGrace), Kept: c.Expires.Add(heldKept),
+	}
+	// One that is begun again at the last moment still has all its time.
+	until := t.Until().Add(s.set.ChallengeTTL + resumeGrace)
+	ticket, err := db.Tickets.Put(h, id, t, 0, until.Add(tidyAfter))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +99,7 @@ func (s *Service) makeHeldRoom(ctx context.Context, db *records.DB, p Principal,
 	over = append(over, oldest(others, heldBrowsers*s.set.HeldPerBrowser-1-(len(mine)-len(over)), age)...)
 	for _, row := range over[:min(len(over), store.MaxOps/4)] {
 		ops = append(ops, db.Tickets.Drop(row), db.Held.DropID(h, db.Tickets.ID(row)))
-		if now.Before(row.Value.Expires) && len(row.Value.Spent) == 0 {
+		if now.Before(row.Value.Until()) && len(row.Value.Spent) == 0 {
 			freed += row.Value.Size
 		}
 	}

@@ -25,7 +25,7 @@ func (s *Service) isOpen(c *records.Challenge) bool { return s.now().Before(c.Op
 func (s *Service) closing(ctx context.Context, db *records.DB, p Principal, passed records.Row[records.Challenge], won *Won) ([]store.Op, error) {
 	ops := []store.Op{db.Challenges.Delete(passed)}
 	if passed.Value.Held && won.Grant.Use == grants.OneTimeUse {
-		link, err := s.link(ctx, db, won.Grant.Holder, db.Challenges.ID(passed), won.ID)
+		link, err := s.link(ctx, db, won.Grant.Holder, ticketID(db, passed), won.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func (s *Service) openOthers(ctx context.Context, db *records.DB, p Principal, p
 	var ops []store.Op
 	for _, row := range mine {
 		c := row.Value
-		if string(db.Challenges.ID(row)) == string(db.Challenges.ID(passed)) || c.Site != passed.Value.Site || len(c.Request) > 0 || c.Operation != "" || s.isOpen(&c) {
+		if string(db.Challenges.ID(row)) == string(db.Challenges.ID(passed)) || c.Site != passed.Value.Site || len(c.Request) > 0 || c.Operation != "" || s.isOpen(&c) || !s.now().Before(c.Expires) {
 			continue
 		}
 		d, err := demandOf(&c)
@@ -58,7 +58,7 @@ func (s *Service) openOthers(ctx context.Context, db *records.DB, p Principal, p
 			continue
 		}
 		c.OpenUntil = time.Unix(0, min(won.Grant.Expires, won.Grant.AuthTime+int64(d.TTL)))
-		op, err := db.Challenges.Update(row, c, c.Expires.Add(tidyAfter))
+		op, err := db.Challenges.Update(row, c, c.Expires.Add(lapsedFor))
 		if err != nil {
 			return nil, err
 		}

@@ -204,6 +204,6 @@ func markTicket(ctx context.Context, db *records.DB, r Receipt, same func(mark [
 	if len(to) == 0 {
 		ticket.Claim, ticket.ClaimedUntil = nil, time.Time{} // to be claimed anew
 	}
-	op, err = db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
+	op, err = db.Tickets.Update(row, ticket, ticket.Until().Add(tidyAfter))
 	return op, ticket.Action, err
 }

@@ -140,7 +140,7 @@ func (s *Service) changeTicket(ctx context.Context, t Ticket, change func(*recor
 	if err := change(&ticket); err != nil {
 		return err
 	}
-	op, err := db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
+	op, err := db.Tickets.Update(row, ticket, ticket.Until().Add(tidyAfter))
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (s *Service) link(ctx context.Context, db *records.DB, h grants.Holder, id 
 	}
 	ticket := row.Value
 	ticket.Grant = grant[:]
-	op, err := db.Tickets.Update(row, ticket, ticket.Expires.Add(tidyAfter))
+	op, err := db.Tickets.Update(row, ticket, ticket.Until().Add(tidyAfter))
 	return []store.Op{op}, err
 }
 

@@ -7,7 +7,7 @@
 // the page unescaped. Pages work without scripts, but for passkeys, which browsers
 // give to scripts only; the one script there is, page.js, stands in the page.
 //
-// A caller fills a view (Challenge, EnrollStart, Enroll, EnrollPhone, EnrollPasskey,
+// A caller fills a view (Challenge, Lapsed, EnrollStart, Enroll, EnrollPhone, EnrollPasskey,
 // RecoveryCodes, Security, Confirm, Rename, Frame, Message) and hands it to
 // Render. The views are plain data with URLs already made: the package knows
 // nothing of requests, cookies, grants or where a page is mounted, and it decides

@@ -14,6 +14,7 @@ type Challenge struct {
 	OneTime      bool          // the proof is good for one request
 	Hold         time.Duration // how long the proof holds
 	Held         bool          // what the person sent is kept and sent on
+	Left         time.Duration // until the challenge runs out; 0: not shown
 	Address      string        // where the proof leads to, to be read; empty: nowhere, or Show says it
 	Foreign      bool          // another site sent the person here
 	From         string        // with Foreign: which one; empty: it does not say
@@ -115,11 +116,27 @@ type Left struct {
 	URL string // a path on the site
 }
 
+// Lapsed says that a challenge ran out, and begins it again.
+type Lapsed struct {
+	Page
+	Action   string    // as in Challenge
+	Change   Change    // as in Challenge
+	Kept     time.Time // until when what the person sent is kept; zero: nothing is
+	Lost     bool      // what the person sent is not kept any more
+	CancelTo string    // as in Challenge; a hidden field of the form of AgainURL
+	AgainURL string    // POSTed to, to begin again; empty: it cannot be
+	BackURL  string    // a link, where it cannot be begun again; empty: the person goes on in another window
+
+	Lead // where it leads, and whether another site sent the person there
+}
+
 func (Challenge) template() string { return "challenge" }
+func (Lapsed) template() string    { return "lapsed" }
 func (Passed) template() string    { return "passed" }
 func (Left) template() string      { return "left" }
 
 func (Challenge) titleKey() string { return "challenge.title" }
+func (Lapsed) titleKey() string    { return "lapsed.title" }
 func (Passed) titleKey() string    { return "passed.title" }
 func (Left) titleKey() string      { return "left.title" }
 

@@ -62,6 +62,7 @@ func WrongAnswer(method string) FieldError {
 
 var (
 	_ View = Challenge{}
+	_ View = Lapsed{}
 	_ View = Passed{}
 	_ View = Left{}
 	_ View = EnrollStart{}

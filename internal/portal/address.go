@@ -18,9 +18,7 @@ func leadsTo(c *ceremony.Challenge) string {
 	}
 	target := c.ReturnTo
 	if c.Held {
-		if i := strings.LastIndex(target, ceremony.ResumeParam+"="); i > 0 {
-			target = target[:i-1]
-		}
+		target = withoutTicket(target)
 	}
 	return c.Site + readable(target)
 }

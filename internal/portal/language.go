@@ -41,7 +41,10 @@ func (v *visit) shownAt() string {
 
 // formOf is the path of the page with the form that is sent to path.
 func formOf(path string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(path, "/confirm"), "/send")
+	for _, end := range []string{"/confirm", "/send", "/again"} {
+		path = strings.TrimSuffix(path, end)
+	}
+	return path
 }
 
 // ownPage gives an address below the prefix back where it is one of our own

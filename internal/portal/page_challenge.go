@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ func (v *visit) challengePage(o outcome) error {
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
 		// Mostly one that was passed or cancelled, seen again in the history.
-		v.message(http.StatusNotFound, pages.Expired, v.site.Base+"/")
+		v.message(http.StatusNotFound, pages.Expired, cmp.Or(v.cameFrom(), v.site.Base+"/"))
 		return nil
 	case err != nil:
 		return err
@@ -54,7 +55,7 @@ func (v *visit) challengePage(o outcome) error {
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
 		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
 		AttemptsLeft: d.AttemptsLeft, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
-		SendURL: self + "/send",
+		SendURL: self + "/send", Left: d.Expires.Sub(v.portal.o.Now()),
 	}
 	view.Address, view.Foreign, view.From = leadsTo(&d.Challenge), d.Foreign, siteName(d.From)
 	for _, a := range d.Recent {

@@ -122,7 +122,7 @@ func TestPeoplePassAChallenge(t *testing.T) {
 
 	id = c.begin(withdraw, "/transfer")
 	s.clock.Add(6 * time.Minute)
-	c.get(Prefix+"challenge/"+id).wantPage(t, 410, "This has expired")
+	c.get(Prefix+"challenge/"+id).wantPage(t, 410, "Time ran out")
 }
 
 func TestPeopleWaitAfterWrongAnswers(t *testing.T) {

@@ -30,6 +30,9 @@ func (v *visit) fail(err error) {
 	if p.Code == problem.Unavailable {
 		v.portal.o.Failed(v.r.Context(), err)
 	}
+	if !v.api && errors.Is(err, ceremony.ErrExpired) && v.lapsed() {
+		return
+	}
 	if v.api {
 		if p.Code == problem.NotEnrolled {
 			p.EnrollURL = v.url("enroll")

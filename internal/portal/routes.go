@@ -39,6 +39,7 @@ func routes() []route {
 		page(get, "challenge/*", (*visit).showChallenge),
 		page(post, "challenge/*", (*visit).answerChallenge),
 		page(post, "challenge/*/send", (*visit).sendCode),
+		page(post, "challenge/*/again", (*visit).beginAgain),
 		page(post, "challenge/*/cancel", (*visit).cancelChallenge),
 		page(get, "authenticators/*/remove", (*visit).askRemove),
 		page(post, "authenticators/*/remove", (*visit).remove),

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,10 @@ type Ticket struct {
 	URL     string    `json:"url"`
 	Size    int64     `json:"size"` // of the held request as stored, in bytes
 	Expires time.Time `json:"expires"`
+	// Kept is until when a challenge for the request can be begun again after the
+	// one before ran out; zero: it cannot. From Expires on the request makes room
+	// for others.
+	Kept time.Time `json:"kept,omitzero"`
 	// Gate names the gateway instance that held the request: only it carries on.
 	Gate string `json:"gate,omitempty"`
 	// Grant is the id of the one-time grant that was won for the request. It is
@@ -40,6 +45,14 @@ type Ticket struct {
 	// Spent marks a ticket as used. As with a grant it is random, so that
 	// whoever spent it, and nobody else, may give it back.
 	Spent []byte `json:"spent,omitempty"`
+}
+
+// Until is how long the request is kept.
+func (t *Ticket) Until() time.Time {
+	if t.Kept.After(t.Expires) {
+		return t.Kept
+	}
+	return t.Expires
 }
 
 // Resume says whose ticket a browser comes back for, before anybody has said who
@@ -135,6 +148,7 @@ type heldTotal struct {
 	mu      sync.Mutex
 	bytes   int64
 	counted time.Time
+	swept   time.Time // when lapsed requests were looked for last, and none found
 }
 
 // recount is how long a count of what is held is good: requests that run out in
@@ -155,7 +169,7 @@ func (db *DB) ReserveHeld(ctx context.Context, size, limit int64, now time.Time)
 				return false, err
 			}
 			for _, row := range rows {
-				if now.Before(row.Value.Expires) && len(row.Value.Spent) == 0 {
+				if now.Before(row.Value.Until()) && len(row.Value.Spent) == 0 {
 					total += row.Value.Size
 				}
 			}
@@ -167,5 +181,58 @@ func (db *DB) ReserveHeld(ctx context.Context, size, limit int64, now time.Time)
 		return false, nil
 	}
 	t.bytes += size
+	return true, nil
+}
+
+// maxLapsed bounds how many requests make room at once, and resweep how often they
+// are looked for where there were none.
+const (
+	maxLapsed = 100
+	resweep   = 5 * time.Second
+)
+
+// DropLapsed drops requests whose challenge ran out, those first that did so
+// first, until size bytes are free. It reports whether any was dropped.
+func (db *DB) DropLapsed(ctx context.Context, size int64, now time.Time) (bool, error) {
+	t := &db.held
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if since := now.Sub(t.swept); since >= 0 && since < resweep {
+		return false, nil
+	}
+	var lapsed []Row[Ticket]
+	for cursor, more := []byte(nil), true; more; {
+		rows, next, err := db.Tickets.All(ctx, cursor, 1000)
+		if err != nil {
+			return false, err
+		}
+		for _, row := range rows {
+			if !now.Before(row.Value.Expires) && now.Before(row.Value.Until()) && len(row.Value.Spent) == 0 {
+				lapsed = append(lapsed, row)
+			}
+		}
+		cursor, more = next, len(next) > 0
+	}
+	if len(lapsed) == 0 {
+		t.swept = now
+		return false, nil
+	}
+	slices.SortFunc(lapsed, func(a, b Row[Ticket]) int { return a.Value.Expires.Compare(b.Value.Expires) })
+	var ops []store.Op
+	freed := int64(0)
+	for _, row := range lapsed[:min(len(lapsed), maxLapsed)] {
+		if freed >= size {
+			break
+		}
+		// Unless it was begun again meanwhile.
+		ops = append(ops, db.Tickets.Delete(row), db.Held.DropID(db.Tickets.Holder(row), db.Tickets.ID(row)))
+		freed += row.Value.Size
+	}
+	if err := db.Apply(store.Taking(ctx), ops...); errors.Is(err, ErrConflict) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	t.bytes -= freed
 	return true, nil
 }

@@ -261,8 +261,10 @@ type Challenge struct {
 	// path and query there to which the browser is sent afterwards (S09).
 	Site     string `json:"site"`
 	ReturnTo string `json:"return_to,omitempty"`
-	// Held tells that a request and its ticket are stored under the same name.
-	Held bool `json:"held,omitempty"`
+	// Held tells that a request and its ticket are stored under the same name, or
+	// under the id Ticket of an earlier challenge, which ran out.
+	Held   bool   `json:"held,omitempty"`
+	Ticket []byte `json:"ticket,omitempty"`
 	// Foreign tells that another site sent the browser, From which one, where
 	// that is known.
 	Foreign bool   `json:"foreign,omitempty"`

@@ -48,7 +48,7 @@ func challenges(f Fill, p pages.Page) []Sample {
 		})
 	}
 	return []Sample{
-		{"challenge", with(func(c *pages.Challenge) { c.Held = true })},
+		{"challenge", with(func(c *pages.Challenge) { c.Held, c.Left = true, 4*time.Minute })},
 		{"challenge-alone", with(func(c *pages.Challenge) {
 			c.Methods, c.OneTime, c.Hold, c.User, c.CancelURL = offered(pages.MethodTOTP), false, 10*time.Minute, "", ""
 		})},
@@ -89,6 +89,11 @@ func challenges(f Fill, p pages.Page) []Sample {
 		{"passed-foreign", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}}},
 		{"passed-foreign-unknown", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, Address: "https://" + f.Host + "/transfer"}}},
 		{"passed-elsewhere", pages.Passed{Page: p, Action: f.Action}},
+		{"lapsed", pages.Lapsed{Page: p, Action: f.Action, AgainURL: "/.step-up/challenge/abc/again", Lead: pages.Lead{Address: "https://" + f.Host + "/reports?of=" + f.Value}}},
+		{"lapsed-held", pages.Lapsed{Page: p, Action: f.Action, Kept: Now.Add(55 * time.Minute), AgainURL: "/.step-up/challenge/abc/again"}},
+		{"lapsed-lost", pages.Lapsed{Page: p, Action: f.Action, Lost: true, BackURL: "/transfer"}},
+		{"lapsed-window", pages.Lapsed{Page: p, Action: f.Label, Change: pages.ChangeRemove}},
+		{"lapsed-foreign", pages.Lapsed{Page: p, Action: f.Action, AgainURL: "/.step-up/challenge/abc/again", Lead: pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}}},
 		{"left", pages.Left{Page: p, URL: "/transfer"}},
 		{"frame", pages.Frame{Page: pages.Page{Lang: f.Lang, Host: f.Host, Now: Now}, Action: f.Action, URL: "/.step-up/challenge/abc"}},
 	}
