@@ -113,7 +113,7 @@ func TestCommands(t *testing.T) {
 
 	for _, bad := range [][]string{
 		{"users", "nobody"}, {"reset", ""}, {"invite", "alice", "--for", "31d"}, {"invite", "alice", "--for", "soon"},
-		{"revoke", "alice", "--action", "no such"}, {"reset", "alice", "--tenant", "elsewhere"}, {"users", "a", "b"},
+		{"revoke", "alice", "--action", "no\nsuch"}, {"reset", "alice", "--tenant", "elsewhere"}, {"users", "a", "b"},
 	} {
 		if out, err := b.run(bad...); err == nil {
 			t.Errorf("step-up %v wrote %q, want an error", bad, out)

@@ -14,12 +14,9 @@ package grants
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -86,59 +83,6 @@ type Binding struct {
 	Request [32]byte
 }
 
-// Action is an action type together with its digest. Make it with [NewAction].
-type Action struct {
-	name   string
-	digest [16]byte
-}
-
-// MaxActionLen is the longest action type, in bytes.
-const MaxActionLen = 64
-
-// ManageAction guards changes to one's own authenticators. Names that begin
-// with "step_up." are the gateway's own.
-const ManageAction = "step_up.manage"
-
-// NewAction checks the name of an action type, [A-Za-z0-9_.-]{1,64}.
-func NewAction(name string) (Action, error) {
-	if name == "" || len(name) > MaxActionLen {
-		return Action{}, fmt.Errorf("action type %q must have 1 to %d characters", clip(name), MaxActionLen)
-	}
-	for _, c := range []byte(name) {
-		if !isActionByte(c) {
-			return Action{}, fmt.Errorf("action type %q may hold only A-Z a-z 0-9 _ . -", clip(name))
-		}
-	}
-	sum := sha256.Sum256([]byte("step-up action\x00" + name))
-	return Action{name: name, digest: [16]byte(sum[:16])}, nil
-}
-
-// MustAction is [NewAction] for names that are constants of the program.
-func MustAction(name string) Action {
-	a, err := NewAction(name)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
-
-// String is the action type's name.
-func (a Action) String() string { return a.name }
-
-// Digest stands for the action type in stored grants.
-func (a Action) Digest() [16]byte { return a.digest }
-
-func isActionByte(c byte) bool {
-	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("_.-", c) >= 0
-}
-
-func clip(s string) string {
-	if len(s) > MaxActionLen {
-		return s[:MaxActionLen] + "…"
-	}
-	return s
-}
-
 // Demand is what a rule asks of whoever takes an action.
 type Demand struct {
 	Action Action
@@ -151,52 +95,10 @@ type Demand struct {
 	// AcceptAPI tells that a grant does too which a server won for the subject
 	// over the API. Such a grant knows no session.
 	AcceptAPI bool
+	// SessionToken reports whether the token of a grant that answers the demand
+	// begins with [SessionPrefix].
+	SessionToken bool
 }
-
-// Token is what the holder of a grant keeps: "sug_" and 32 random bytes in
-// base64url. It is a secret: print its [Token.ID] at most.
-type Token struct{ raw [32]byte }
-
-// TokenPrefix begins every grant token, so that secret scanners know it.
-const TokenPrefix = "sug_"
-
-// tokenLen is the length of a token's text: the prefix and 43 base64url digits.
-const tokenLen = len(TokenPrefix) + 43
-
-// tokenText refuses a second spelling of the same bytes.
-var tokenText = base64.RawURLEncoding.Strict()
-
-// ID is the SHA-256 of a token, under which its grant is stored.
-type ID [32]byte
-
-// ParseToken reads a token's text, of which there is exactly one for a token.
-func ParseToken(s string) (Token, error) {
-	if len(s) != tokenLen || s[:len(TokenPrefix)] != TokenPrefix {
-		return Token{}, ErrBadToken
-	}
-	var t Token
-	// Line breaks are skipped, and show in a result that is too short.
-	var buf [tokenLen]byte
-	n := copy(buf[:], s[len(TokenPrefix):])
-	if n, err := tokenText.Decode(t.raw[:], buf[:n]); err != nil || n != len(t.raw) {
-		return Token{}, ErrBadToken
-	}
-	return t, nil
-}
-
-// ID gives the token's identifier.
-func (t Token) ID() ID { return sha256.Sum256(t.raw[:]) }
-
-// Text is the token as the cookie carries it. It is a secret.
-func (t Token) Text() string {
-	return TokenPrefix + base64.RawURLEncoding.EncodeToString(t.raw[:])
-}
-
-// String hides the token from logs.
-func (t Token) String() string { return TokenPrefix + "…" }
-
-// GoString hides the token from %#v.
-func (t Token) GoString() string { return t.String() }
 
 // Grant is proof that a holder passed a step-up for one action type. It has no
 // pointers and stays under 128 bytes, so that a million of them in a map cost
@@ -226,6 +128,7 @@ type Grant struct {
 func Issue(d Demand, h Holder, b Binding, by Methods, now time.Time) (Grant, Token) {
 	var t Token
 	rand.Read(t.raw[:]) // never fails: crypto/rand ends the program instead
+	t.session = d.SessionToken
 	return Grant{
 		Holder:   h,
 		Action:   d.Action.digest,

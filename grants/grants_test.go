@@ -186,18 +186,27 @@ func TestTokensAreHidden(t *testing.T) {
 }
 
 func TestActions(t *testing.T) {
-	for _, name := range []string{"A", "step_up.manage", "a.b-c_D9", strings.Repeat("x", 64)} {
-		if a, err := NewAction(name); err != nil || a.String() != name {
+	for name, rule := range map[string]bool{
+		"A": true, "step_up.manage": true, "a.b-c_D9": true, strings.Repeat("x", 64): true,
+		"wire transfer": false, " ": false, "Überweisung/é": false, "a,b\"'<": false, "送金 👩‍💻": false, strings.Repeat("x", 65): false, strings.Repeat("送", 256): false,
+	} {
+		if a, err := NewAction(name); err != nil || a.String() != name || a.IsRuleName() != rule {
+			t.Errorf("%q: %v, a rule's name: %v", name, err, a.IsRuleName())
+		}
+	}
+	for _, name := range []string{"", strings.Repeat("x", 257), strings.Repeat("送", 257), "a\x00", "a\n", "a\u0085", "a\u202eb", "a\u2028", "\u200f", "\xff", "\ufffd"} {
+		if _, err := NewAction(name); err == nil || strings.ContainsAny(err.Error(), "\n\u202e") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", strings.Repeat("x", 65), "a b", "ä", "a/b", "a\x00", "a\n"} {
-		if _, err := NewAction(name); err == nil {
-			t.Errorf("%q is taken", name)
+	// Nothing is folded, trimmed or normalized.
+	for _, pair := range [][2]string{{"A", "a"}, {"é", "e\u0301"}, {"a", "a "}, {"ﬁ", "fi"}} {
+		if MustAction(pair[0]).Digest() == MustAction(pair[1]).Digest() {
+			t.Errorf("%q and %q are one", pair[0], pair[1])
 		}
 	}
-	if MustAction("A").Digest() == MustAction("a").Digest() {
-		t.Error("case is lost")
+	if (Action{}).IsRuleName() {
+		t.Error("no action type is a rule's")
 	}
 }
 
@@ -233,11 +242,36 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A session token is a token of its own: the same bytes with the other prefix are
+// another one.
+func TestSessionTokensHaveAPrefixOfTheirOwn(t *testing.T) {
+	d := demand()
+	d.SessionToken = true
+	_, token := Issue(d, holder, Binding{}, TOTP, noon)
+	text := token.Text()
+	if parsed, err := ParseToken(text); err != nil || parsed != token || parsed.ID() != token.ID() || !strings.HasPrefix(text, "sess_") || len(text) != 48 {
+		t.Fatal(text, err)
+	}
+	other, err := ParseToken(TokenPrefix + text[len(SessionPrefix):])
+	if err != nil || other.ID() == token.ID() || other == token {
+		t.Error("one token has two spellings")
+	}
+	for _, bad := range []string{"sess_", "SESS_" + text[5:], text + "A", text[:47], "sess" + text[4:40], "sug__" + text[5:], "sess_" + text[5:47] + "\n"} {
+		if _, err := ParseToken(bad); !errors.Is(err, ErrBadToken) {
+			t.Errorf("%q is taken for a token", bad)
+		}
+	}
+	if token.String() != "sess_…" || fmt.Sprintf("%#v", token) != "sess_…" {
+		t.Error(token)
+	}
+}
+
 // Whatever is taken for a token is what Text gives for it.
 func FuzzParseToken(f *testing.F) {
 	_, token := Issue(demand(), holder, bound, TOTP, noon)
 	f.Add(token.Text())
 	f.Add("sug_" + strings.Repeat("\r\n", 21) + "A")
+	f.Add(SessionPrefix + token.Text()[len(TokenPrefix):])
 	f.Add(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	f.Fuzz(func(t *testing.T, s string) {
 		parsed, err := ParseToken(s)

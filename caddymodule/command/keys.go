@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/config"
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 )
 
@@ -65,7 +67,7 @@ grants where their rule says 'accept api'.`,
 	c.Flags().StringVarP(&in.Tenant, "tenant", "t", "", "Whose users the key is for; required")
 	c.Flags().StringVar(&in.Label, "label", "", "What the key is for, up to 64 characters")
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "What it may do: enroll, verify, grants, read, reset; at least one")
-	c.Flags().StringSliceVar(&in.Actions, "action", nil, "An action type that it may win grants for; may be repeated")
+	c.Flags().StringSliceVar(&in.Actions, "action", nil, "An action type that it may win grants for; may be repeated. Quote one that has a comma: '\"a, b\"'")
 	c.Flags().BoolVar(&anything, "any-action", false, "Any action type")
 	c.Flags().StringVar(&expires, "expires", "", "How long it holds, such as 90d; default: until it is revoked")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -149,6 +151,21 @@ themselves are kept nowhere.`,
 	return asking(c, &r, "keys", func([]string) struct{} { return struct{}{} }, writeKeys)
 }
 
+// actionNames lists action types; those that are not as rules have them are quoted,
+// since they may hold a comma.
+func actionNames(actions []string) string {
+	names := make([]string, 0, len(actions))
+	for _, name := range actions {
+		if a, err := grants.NewAction(name); name == apikeys.AnyAction {
+			name = "any"
+		} else if err != nil || !a.IsRuleName() {
+			name = strconv.Quote(name)
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ",")
+}
+
 func writeKeys(w io.Writer, list adminapi.KeysAnswer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tTENANT\tLABEL\tSCOPES\tACTION TYPES\tEXPIRES\tLAST USED")
@@ -157,10 +174,7 @@ func writeKeys(w io.Writer, list adminapi.KeysAnswer) {
 		for _, s := range k.Scopes {
 			scopes = append(scopes, string(s))
 		}
-		actions := strings.Join(k.Actions, ",")
-		if actions == apikeys.AnyAction {
-			actions = "any"
-		}
+		actions := actionNames(k.Actions)
 		expires, used := "never", "-"
 		if k.Expired {
 			expires = "expired"

@@ -173,25 +173,6 @@ func (k *Key) check(now time.Time) error {
 	return k.checkActions()
 }
 
-func (k *Key) checkActions() error {
-	if len(k.Actions) > maxKeyActions {
-		return &cause.Field{Name: "actions", Detail: "holds more than 100 action types"}
-	}
-	if len(k.Actions) > 0 != k.May(ScopeVerify) {
-		return &cause.Field{Name: "actions", Detail: "are named where the key has the scope verify, and only there"}
-	}
-	for _, a := range k.Actions {
-		if _, err := grants.NewAction(a); a != AnyAction && (err != nil || IsReserved(a)) {
-			return &cause.Field{Name: "actions", Detail: "holds one that is no action type of the operator's"}
-		}
-	}
-	return nil
-}
-
-// IsReserved tells of action types that are the gateway's own: no server mints
-// or checks grants for them.
-func IsReserved(action string) bool { return strings.HasPrefix(strings.ToLower(action), "step_up.") }
-
 func scopeNames() string {
 	var names []string
 	for _, s := range Scopes() {

@@ -75,7 +75,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		"scope twice":       {Tenant: "t", Scopes: []apikeys.Scope{"read", "read"}},
 		"verify, no action": {Tenant: "t", Scopes: verify},
 		"action, no verify": {Tenant: "t", Scopes: []apikeys.Scope{"read"}, Actions: []string{"PAY"}},
-		"bad action":        {Tenant: "t", Scopes: verify, Actions: []string{"PAY ME"}},
+		"bad action":        {Tenant: "t", Scopes: verify, Actions: []string{"PAY\nME"}},
 		"our own action":    {Tenant: "t", Scopes: verify, Actions: []string{"step_up.manage"}},
 		"many actions":      {Tenant: "t", Scopes: verify, Actions: strings.Split(strings.Repeat("A,", 101)+"A", ",")},
 		"past expiry":       {Tenant: "t", Scopes: verify, Actions: []string{"PAY"}, Expires: w.Clock.Now()},

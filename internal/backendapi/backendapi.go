@@ -106,6 +106,7 @@ func New(o Options) (*API, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	o.Session.SessionToken = true
 	return &API{o: o, routes: routes(), bad: newBadKeys(), cross: http.NewCrossOriginProtection()}, nil
 }
 

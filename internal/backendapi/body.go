@@ -190,14 +190,16 @@ func (f *fields) code(name string) string   { return f.text(name, maxCode) }
 
 // action reads an action type of the operator's.
 func (f *fields) action(name string) grants.Action {
-	s := f.text(name, grants.MaxActionLen)
+	s := f.text(name, utf8.UTFMax*grants.MaxActionLen)
 	if s == "" {
 		return grants.Action{}
 	}
 	a, err := grants.NewAction(s)
 	switch {
+	case utf8.RuneCountInString(s) > grants.MaxActionLen:
+		f.refuse(name, "too_long")
 	case err != nil:
-		f.refuse(name, "invalid")
+		f.refuse(name, "invalid_text")
 	case apikeys.IsReserved(s):
 		f.refuse(name, "reserved")
 	default:

@@ -82,6 +82,7 @@ func TestEveryDocumentedAnswerIsGiven(t *testing.T) {
 		{"POST /v1/users/me/mfa/totp", mePath, "{}", tenant},
 		{"POST /users/{user_id}/secrets", secretsPath("zoe"), `{"type":"mfa"}`, nil},
 		{"PUT /users/{user_id}/secrets/{secret_id}/enroll", secretPath("zoe", zero), `{"token":"123456"}`, nil},
+		{"PUT /users/{user_id}/secrets/{secret_id}", plainSecretPath("zoe", zero), `{"token":"123456"}`, nil},
 	}
 	doc, err := described()
 	if err != nil {
@@ -149,6 +150,8 @@ func (c *contract) succeed() {
 	made := c.drive(200, "POST /users/{user_id}/secrets", ask{path: secretsPath("dave"), header: as("jwt token-of-dave"), body: `{"type":"mfa"}`})
 	app = c.app(made.body["secret"].(map[string]any)["secret"].(string))
 	c.drive(200, "PUT /users/{user_id}/secrets/{secret_id}/enroll", ask{path: secretPath("dave", made.string("id")), header: as("jwt token-of-dave"), body: `{"token":"` + c.Code(app) + `"}`})
+	id, app = c.secret(as("Bearer "+key), "erin")
+	c.drive(200, "PUT /users/{user_id}/secrets/{secret_id}", ask{path: plainSecretPath("erin", id), key: key, body: `{"token":"` + c.Code(app) + `"}`})
 }
 
 // refuse drives operations into the refusals that are their own.
@@ -168,16 +171,19 @@ func (c *contract) refuse() {
 	c.drive(404, "POST /users/{user_id}/secrets", ask{path: secretsPath("%2e"), key: key, body: `{"type":"mfa"}`})
 	const unknown = "00000000-0000-4000-8000-000000000001"
 	c.drive(404, "PUT /users/{user_id}/secrets/{secret_id}/enroll", ask{path: secretPath("alice", unknown), key: key, body: `{"token":"123456"}`})
+	c.drive(404, "PUT /users/{user_id}/secrets/{secret_id}", ask{path: plainSecretPath("alice", unknown), key: key, body: `{"token":"123456"}`})
 	for _, user := range []string{"late", "first"} {
 		first, app := c.secret(as("Bearer "+key), user)
 		second, _ := c.secret(as("Bearer "+key), user)
 		if user == "first" {
 			c.want(c.put(secretPath(user, first), as("Bearer "+key), `{"token":"`+c.Code(app)+`"}`), 200)
 			c.drive(409, "PUT /users/{user_id}/secrets/{secret_id}/enroll", ask{path: secretPath(user, second), key: key, body: `{"token":"123456"}`})
+			c.drive(409, "PUT /users/{user_id}/secrets/{secret_id}", ask{path: plainSecretPath(user, second), key: key, body: `{"token":"123456"}`})
 			continue
 		}
 		c.Clock.Advance(15 * time.Minute)
 		c.drive(410, "PUT /users/{user_id}/secrets/{secret_id}/enroll", ask{path: secretPath(user, first), key: key, body: `{"token":"123456"}`})
+		c.drive(410, "PUT /users/{user_id}/secrets/{secret_id}", ask{path: plainSecretPath(user, first), key: key, body: `{"token":"123456"}`})
 	}
 	for _, user := range []string{"%20"} {
 		c.drive(400, "GET /api/backend/v1/user/{user_id}/mfa", ask{path: userPath + user + "/mfa", key: key})

@@ -33,23 +33,18 @@ func quickstartRoutes() []route {
 	}
 }
 
-// tellQuickstart gives the documented body. A refusal to verify says at the same
-// place as a success that nothing is verified.
+// tellQuickstart returns the documented body, which has no member but the code. A
+// refusal to verify says at the same place as a success that nothing is verified.
 func tellQuickstart(c *call, e *refusal) any {
 	body := struct {
-		Verified *bool             `json:"verified,omitempty"`
-		Error    string            `json:"error"`
-		Message  string            `json:"message"`
-		Fields   map[string]string `json:"fields,omitempty"`
-	}{Error: e.code, Message: e.detail}
+		Verified *bool  `json:"verified,omitempty"`
+		Error    string `json:"error"`
+	}{Error: e.code}
 	if c.route != nil && c.route.pattern == quickstartVerify {
 		body.Verified = new(bool)
 	}
 	if len(e.fields) > 0 {
-		body.Error, body.Fields = "invalid_request", make(map[string]string, len(e.fields))
-		for name, word := range e.fields {
-			body.Fields[name] = saying(word)
-		}
+		body.Error = "invalid_request"
 	}
 	return body
 }

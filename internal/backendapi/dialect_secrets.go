@@ -30,6 +30,8 @@ func secretsRoutes() []route {
 	enroll := []apikeys.Scope{apikeys.ScopeEnroll}
 	return []route{
 		{http.MethodPost, "/users/{user_id}/secrets", &secrets, byKeyOrUser, enroll, (*call).createSecret},
+		// The document's text names the first path, its example the second.
+		{http.MethodPut, "/users/{user_id}/secrets/{secret_id}", &secrets, byKeyOrUser, enroll, (*call).enrollSecret},
 		{http.MethodPut, "/users/{user_id}/secrets/{secret_id}/enroll", &secrets, byKeyOrUser, enroll, (*call).enrollSecret},
 	}
 }

@@ -237,7 +237,7 @@ func (c *call) sendPhoneCode() error {
 	}
 	return c.answer(http.StatusOK, struct {
 		ID string `json:"challenge_id"`
-	}{challenge.ID})
+	}{ceremony.ChallengeUUID(challenge.ID)})
 }
 
 // maxPhoneID is longer than every id of a phone.
@@ -285,6 +285,7 @@ func (c *call) verifyPhoneCode() error {
 	if _, err := c.api.o.Service.User(c.r.Context(), p.Subject); err != nil {
 		return ofUser(err)
 	}
+	challenge = ceremony.ChallengeID(challenge)
 	d, err := c.api.o.Service.Describe(c.r.Context(), p, challenge)
 	if err != nil {
 		return ofChallenge(err)

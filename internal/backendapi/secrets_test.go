@@ -21,6 +21,11 @@ func secretPath(user, secret string) string {
 	return "/users/" + user + "/secrets/" + secret + "/enroll"
 }
 
+// plainSecretPath is the path that the document's text has.
+func plainSecretPath(user, secret string) string {
+	return strings.TrimSuffix(secretPath(user, secret), "/enroll")
+}
+
 func (w *world) put(path string, h http.Header, body string) answer {
 	w.Helper()
 	return w.do(ask{method: http.MethodPut, path: path, header: h, body: body})
@@ -93,6 +98,13 @@ func TestDocument002(t *testing.T) {
 	w.wantActive(user, app, false)
 	w.Clock.Advance(-totp.Period)
 	got = w.want(w.put("/users/00000000-0000-0000-0000-000000000000/secrets/"+id+"/enroll", jwt, enroll), http.StatusOK)
+	// "send a PUT request to the /users/:userId/secrets/:secretId endpoint
+	// containing the code to complete the MFA enrollment"
+	const other = "11111111-0000-0000-0000-000000000000"
+	own := as("jwt token-of-" + other)
+	at, otherApp := w.secret(own, other)
+	w.want(w.put("/users/"+other+"/secrets/"+at, own, `{"token":"`+w.Code(otherApp)+`"}`), http.StatusOK)
+	w.wantActive(other, otherApp, true)
 	// "the service will generate a set of backup codes": 200 OK, "codes".
 	codes, _ := got.body["codes"].([]any)
 	if len(codes) != 10 || len(got.body) != 1 {

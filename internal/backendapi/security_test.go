@@ -398,7 +398,7 @@ func TestS19EveryInputHasALimit(t *testing.T) {
 	for _, test := range []struct{ body, field string }{
 		{grantBody("PAY", "alice", strings.Repeat("g", 257)), "grant"},
 		{grantBody("PAY", strings.Repeat("u", 257), "g"), "user_id"},
-		{grantBody(strings.Repeat("A", 65), "alice", "g"), "action_type"},
+		{grantBody(strings.Repeat("A", 257), "alice", "g"), "action_type"},
 	} {
 		if word := w.post(verifyGrantPath, key, test.body).fieldWord(test.field); word != "too_long" {
 			t.Error(test.field, word)

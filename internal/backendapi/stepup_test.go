@@ -181,7 +181,7 @@ func TestDocument003(t *testing.T) {
 "valid_for_seconds": 100
 }`), 200)
 	challenge := got.string("challenge_id")
-	if challenge == "" || len(got.body) != 1 {
+	if !uuidForm.MatchString(challenge) || len(got.body) != 1 {
 		t.Error(got.text)
 	}
 
@@ -295,7 +295,9 @@ func TestStepUpFields(t *testing.T) {
 		word  string
 	}{
 		{"action_type", nil, "required"}, {"action_type", "", "required"}, {"action_type", 5, "not_a_string"},
-		{"action_type", "not an action", "invalid"}, {"action_type", strings.Repeat("A", 65), "too_long"},
+		{"action_type", "an\naction", "invalid_text"}, {"action_type", "an \u202eaction", "invalid_text"},
+		{"action_type", strings.Repeat("A", 257), "too_long"}, {"action_type", strings.Repeat("送", 257), "too_long"}, {"action_type", strings.Repeat("A", 1025), "too_long"},
+		{"action_type", "ＳＴＥＰ_up.manage", "reserved"}, {"action_type", " step_up.manage", "reserved"}, {"action_type", "ſtep_up.manage", "reserved"},
 		{"action_type", "step_up.manage", "reserved"}, {"action_type", "STEP_UP.x", "reserved"},
 		{"user_id", nil, "required"}, {"user_id", "", "required"}, {"user_id", []string{"alice"}, "not_a_string"},
 		{"user_id", strings.Repeat("x", 257), "too_long"}, {"user_id", "a\x00b", "invalid_text"}, {"user_id", "  ", "invalid"},
@@ -414,4 +416,72 @@ func TestTokenVerificationMetadata(t *testing.T) {
 		t.Error("another key each time")
 	}
 	w.mustBe(w.get(metadataPath, ""), http.StatusUnauthorized, "invalid_api_key")
+}
+
+// Document 003: "Any string you want, such as `SENSITIVE_ACTION`. This is used to
+// identify the action that the user is trying to perform. It must match the
+// action_type that will be used when verifying the user's Step-Up Grant."
+func TestActionTypesAreAnyString(t *testing.T) {
+	w := newWorld(t)
+	key, alice := w.fullKey(), w.Enroll("alice")
+	bob, phoneID := w.withPhone("bob", phoneNumber)
+	for _, action := range []string{
+		"wire transfer", "Überweisung / größer als 1.000 €", "送金", "a\"b\\c'<d>&;,=", " ", "*", "👩‍💻", strings.Repeat("送", 256), "e\u0301",
+	} {
+		token := w.win(key, action, alice)
+		for _, other := range []string{action + " ", strings.ToUpper(action) + "x", "é", "SENSITIVE_ACTION"} {
+			if len(other) <= 256 {
+				if word := w.post(verifyGrantPath, key, grantBody(other, "alice", token)).fieldWord("grant"); word != "grant_not_found" {
+					t.Errorf("a grant for %q, asked for as %q: %q", action, other, word)
+				}
+			}
+		}
+		w.want(w.post(verifyGrantPath, key, jsonBody(t, map[string]any{"action_type": action, "user_id": "alice", "grant": token})), 200)
+
+		w.Clock.Advance(quota.SubjectWindow)
+		challenge := w.want(w.post(sendPath, key, sendBody(action, "bob", phoneID)), 200).string("challenge_id")
+		token = w.want(w.post(verifyPhonePath, key, phoneBody(bob.User, challenge, w.lastCode(phoneNumber))), 200).string("step_up_grant")
+		w.want(w.post(verifyGrantPath, key, grantBody(action, "bob", token)), 200)
+	}
+
+	// A key that names it mints it, and no other.
+	named := w.key(ceremonytest.Tenant, []string{"wire transfer", "送金"}, apikeys.ScopeVerify, apikeys.ScopeGrants)
+	w.want(w.post(verifyGrantPath, named, grantBody("wire transfer", "alice", w.win(named, "wire transfer", alice))), 200)
+	w.mustBe(w.post(verifyTOTPPath, named, totpBody("wire  transfer", "alice", w.NextCode(alice.Key))), 403, "forbidden")
+
+	// The operator ends the grants of one, though the stored name is cut short.
+	long, longer := strings.Repeat("送", 255), strings.Repeat("送", 256)
+	one, other := w.win(key, long, alice), w.win(key, longer, alice)
+	if n, err := w.Revoke(t.Context(), alice.Subject, long); err != nil || n != 1 {
+		t.Error(n, err)
+	}
+	w.want(w.post(verifyGrantPath, key, grantBody(long, "alice", one)), 400)
+	w.want(w.post(verifyGrantPath, key, grantBody(longer, "alice", other)), 200)
+}
+
+func jsonBody(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// What a server makes up comes into no message but as words.
+func TestMessagesNameNoActionThatIsNoWords(t *testing.T) {
+	w := newWorld(t)
+	key := w.fullKey()
+	_, phoneID := w.withPhone("bob", phoneNumber)
+	for action, named := range map[string]bool{
+		"PAY": true, "wire transfer": true, "送金": true,
+		"https://evil.example/pay": false, "call +1 555 0100": false, strings.Repeat("x", 65): false,
+	} {
+		w.Clock.Advance(quota.SubjectWindow)
+		w.want(w.post(sendPath, key, sendBody(action, "bob", phoneID)), 200)
+		texts := w.Texts(phoneNumber)
+		if text := texts[len(texts)-1].Text; strings.Contains(text, action) != named {
+			t.Errorf("%q: %q", action, text)
+		}
+	}
 }

@@ -131,3 +131,22 @@ func dropNames(db *records.DB, as []records.Authenticator) []store.Op {
 	}
 	return ops
 }
+
+// ChallengeUUID returns the id of a challenge for clients that take UUIDs only.
+func ChallengeUUID(id string) string {
+	raw, ok := parseID(id, challengeIDLen)
+	if !ok {
+		return id
+	}
+	return uuid.UUID(raw).String()
+}
+
+// ChallengeID returns the id of the challenge that a client names by the id or by
+// its UUID. What is neither is returned as it is, and is nobody's.
+func ChallengeID(named string) string {
+	u, err := uuid.Parse(named)
+	if err != nil || len(named) != 36 {
+		return named
+	}
+	return idText(u[:])
+}

@@ -71,8 +71,9 @@ type Challenge struct {
 // Shown is one field of the request that a challenge is bound to.
 type Shown = records.Shown
 
-// challengeIDLen is the length of a challenge's id in bytes. It is no secret:
-// a challenge is found only for its own subject and browser.
+// challengeIDLen is the length of a challenge's id in bytes: a UUID (version 4,
+// RFC 9562). It is no secret: a challenge is found only for its own subject and
+// browser.
 const challengeIDLen = 16
 
 // MaxReturnTo bounds a return target, in bytes.
@@ -114,7 +115,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	if err != nil {
 		return Challenge{}, err
 	}
-	id := newID(challengeIDLen)
+	id := newUUID()
 	key := append(p.Browser[:], id...)
 	if ask.Held != nil {
 		more, err := s.hold(ctx, db, p, holder, key, &want, ask.Gate, ask.Held)

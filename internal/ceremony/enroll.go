@@ -37,8 +37,13 @@ func idText(id []byte) string { return base64.RawURLEncoding.EncodeToString(id) 
 // more.
 const enrollmentIDLen = 24
 
-func newEnrollmentID() []byte {
-	id := newID(enrollmentIDLen)
+func newEnrollmentID() []byte { return asUUID(newID(enrollmentIDLen)) }
+
+// newUUID makes an id that is a UUID.
+func newUUID() []byte { return asUUID(newID(16)) }
+
+// asUUID marks the first 16 bytes of an id as a UUID of version 4.
+func asUUID(id []byte) []byte {
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return id
 }

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -231,8 +232,17 @@ func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string)
 	if err != nil {
 		return 0, err
 	}
+	var only []byte // the digest: a row may hold but the beginning of a name
+	if action != "" {
+		a, err := grants.NewAction(action)
+		if err != nil {
+			return 0, &Field{Name: "action_type", Detail: err.Error()}
+		}
+		digest := a.Digest()
+		only = digest[:]
+	}
 	n, err := s.dropGrants(ctx, db, db.Holder(who), func(row records.Row[records.GrantRow]) bool {
-		return action == "" || row.Value.Action == action
+		return only == nil || bytes.Equal(row.Value.Digest, only)
 	})
 	if err != nil {
 		return 0, err

@@ -1,10 +1,12 @@
 package ceremony
 
 import (
-	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/cause"
@@ -102,10 +104,32 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	if err != nil {
 		return c, d, Sent{}, err
 	}
-	if err := d.Deliver(ctx, to, Message{Code: code, Label: cmp.Or(c.Label, c.Demand.Action.String()), Site: c.Site}); err != nil {
+	if err := d.Deliver(ctx, to, Message{Code: code, Label: labelOf(&c), Site: c.Site}); err != nil {
 		return c, d, Sent{}, notSent(ctx)
 	}
 	return c, d, sent, nil
+}
+
+// maxSentLabel bounds what a message calls an action, in characters: messages are
+// paid for by their length.
+const maxSentLabel = 64
+
+// labelOf is what a message calls the action. A name that a server made up is left
+// out unless it is words: a message must not carry another's address or text at the
+// operator's cost.
+func labelOf(c *Challenge) string {
+	name := c.Demand.Action.String()
+	switch {
+	case c.Label != "":
+		return c.Label
+	case utf8.RuneCountInString(name) > maxSentLabel:
+		return ""
+	case strings.ContainsFunc(name, func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune(" _.-", r)
+	}):
+		return ""
+	}
+	return name
 }
 
 // sends reports whether codes are sent at all.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/store"
@@ -16,7 +17,7 @@ const grantPrefix = "g/"
 // GrantRow is a grant as stored under "g/" holder SHA-256-of-token, in formGrant;
 // versions before stored its JSON.
 type GrantRow struct {
-	Action    string `json:"action"` // the name; the grant itself has only its digest
+	Action    string `json:"action"` // the name, at most maxActionText bytes of it; the grant itself has only its digest
 	Digest    []byte `json:"digest"`
 	Session   []byte `json:"session,omitempty"`
 	Request   []byte `json:"request,omitempty"`
@@ -156,7 +157,7 @@ func (r *GrantRow) live(h grants.Holder) (Live, error) {
 // PutGrant is the op that stores a new grant.
 func (db *DB) PutGrant(id grants.ID, g grants.Grant, a grants.Action, createdBy string) (store.Op, error) {
 	row := GrantRow{
-		Action: a.String(), Digest: g.Action[:], AuthTime: g.AuthTime, Expires: g.Expires,
+		Action: actionText(a), Digest: g.Action[:], AuthTime: g.AuthTime, Expires: g.Expires,
 		Methods: uint16(g.Methods), Origin: uint16(g.Origin), Use: g.Use.String(), API: g.API, CreatedBy: createdBy,
 	}
 	if g.Session != [16]byte{} {
@@ -166,6 +167,25 @@ func (db *DB) PutGrant(id grants.ID, g grants.Grant, a grants.Action, createdBy 
 		row.Request = g.Request[:]
 	}
 	return db.grantRows.Put(g.Holder, id[:], row, 0, time.Unix(0, g.Expires))
+}
+
+// maxActionText bounds the name of an action type in a stored grant, in bytes: its
+// length is stored in one.
+const maxActionText = 255
+
+// actionText is the name for people. Those that are longer than a row can hold end
+// in an ellipsis; what decides is the digest.
+func actionText(a grants.Action) string {
+	const more = "…"
+	name := a.String()
+	if len(name) <= maxActionText {
+		return name
+	}
+	end := maxActionText - len(more)
+	for !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + more
 }
 
 // ReadGrant reads the stored row past the cache, for those who will change it.

@@ -15,7 +15,7 @@ import (
 
 func someGrants() []GrantRow {
 	full := GrantRow{
-		Action: strings.Repeat("A", grants.MaxActionLen), Digest: make([]byte, 16), Session: []byte("0123456789abcdef"),
+		Action: strings.Repeat("A", maxActionText), Digest: make([]byte, 16), Session: []byte("0123456789abcdef"),
 		Request: []byte("0123456789abcdef0123456789abcdef"), AuthTime: 1, Expires: -1, Methods: 0xffff, Origin: 3,
 		Use: "ONE_TIME_USE", API: true, CreatedBy: "an authenticator", Spent: []byte("sixteen bytes or"),
 	}

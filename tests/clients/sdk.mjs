@@ -5,7 +5,8 @@
 //	{
 //	  "key":     an API key with all scopes for the tenant
 //	  "bare":    an API key that may not reset, and mints grants for "OTHER" only
-//	  "action":  an action type that "key" mints grants for; "other": another one
+//	  "action":  an action type that "key" mints grants for; "other": another one;
+//	             "spaced": a third, which no rule can have
 //	  "users":   {NAME: {"id", "secret"}}: one for each check that spends codes
 //	  "unknown": an id that nobody has, a UUID; "unenrolled": one without authenticators
 //	  "sms":     {"id", "outbox"}: a user with one phone, and the file of what is sent to it
@@ -145,6 +146,12 @@ const checks = {
 		assert.equal(await spend(users.acting, grant, { actionType: other }), false)
 		assert.equal(await spend(users.acting, grant), true, 'a refusal has spent it')
 	},
+	async 'grant: any string is an action type'() {
+		const grant = await win(users.spaced, { actionType: task.spaced })
+		for (const near of [action, task.spaced + ' ', task.spaced.toUpperCase()])
+			assert.equal(await spend(users.spaced, grant, { actionType: near }), false)
+		assert.equal(await spend(users.spaced, grant, { actionType: task.spaced }), true)
+	},
 	async 'grant: never made'() {
 		assert.equal(await spend(users.plain, 'sug_' + 'A'.repeat(43)), false)
 		assert.equal(await spend(users.plain, 'x'), false)
@@ -173,7 +180,7 @@ const checks = {
 			['grant_type', { grantType: 'FOREVER' }], ['grant_type', { grantType: undefined }],
 			['valid_for_seconds', { validForSeconds: 0 }], ['valid_for_seconds', { validForSeconds: -1 }],
 			['valid_for_seconds', { validForSeconds: 1e9 }], ['valid_for_seconds', { validForSeconds: 1.5 }],
-			['action_type', { actionType: 'not an action' }], ['action_type', { actionType: 'step_up.manage' }],
+			['action_type', { actionType: 'not\nan action' }], ['action_type', { actionType: 'step_up.manage' }],
 			['user_id', { userId: '' }], ['user_id', { userId: 'x'.repeat(257) }], ['code', { code: '' }],
 		]) {
 			const e = await throws(auth.verifyStepUpTotpChallenge({ code: '123456', ...prove(users.plain), ...change }), sdk.InvalidRequestFieldsException)
@@ -182,7 +189,7 @@ const checks = {
 		}
 	},
 	async 'BadRequestException'() {
-		const e = await throws(auth.verifyStepUpGrant({ actionType: 'not an action', userId: users.plain.id, grant: 'x' }), sdk.BadRequestException)
+		const e = await throws(auth.verifyStepUpGrant({ actionType: 'not\nan action', userId: users.plain.id, grant: 'x' }), sdk.BadRequestException)
 		assert.equal(typeof e.fieldToErrors.field_errors.action_type, 'string')
 	},
 	async 'UnauthorizedException'() {

@@ -83,7 +83,7 @@ func TestPropelAuthSDK(t *testing.T) {
 		p.Enroll(t, "")
 		return p
 	}
-	for _, name := range []string{"plain", "race", "timed", "expiry", "wronged", "acting", "mistaken", "locked", "leaving"} {
+	for _, name := range []string{"plain", "race", "timed", "expiry", "wronged", "acting", "mistaken", "locked", "leaving", "spaced"} {
 		p := enroll(uuid.NewString())
 		users[name] = user{ID: p.Name, Secret: p.Key.Base32()}
 	}
@@ -100,9 +100,9 @@ func TestPropelAuthSDK(t *testing.T) {
 	enrollPhone(t, caller, outbox)
 
 	printed, complaints, err := sealed(t, g, s, "sdk.mjs", map[string]any{
-		"key":    newKey(t, g, []string{"enroll", "verify", "grants", "read", "reset"}, "WIRE", "VIEW"),
+		"key":    newKey(t, g, []string{"enroll", "verify", "grants", "read", "reset"}, "WIRE", "VIEW", "wire transfer / Überweisung"),
 		"bare":   newKey(t, g, []string{"verify", "grants", "read"}, "VIEW"),
-		"action": "WIRE", "other": "VIEW", "users": users, "unknown": uuid.NewString(), "unenrolled": reset.Name,
+		"action": "WIRE", "other": "VIEW", "spaced": "wire transfer / Überweisung", "users": users, "unknown": uuid.NewString(), "unenrolled": reset.Name,
 		"sms": map[string]string{"id": caller.Name, "outbox": outbox},
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func TestPropelAuthSDK(t *testing.T) {
 		"metadata: the key of tokens is served",
 		"methods: Totp", "methods: Phone", "methods: none", "methods: unknown user",
 		"grant: one-time, once", "grant: one-time, 20-way race", "grant: time-based, many times", "grant: expiry",
-		"grant: wrong user", "grant: wrong action", "grant: never made", "grant: a refusal is at least 400",
+		"grant: wrong user", "grant: wrong action", "grant: any string is an action type", "grant: never made", "grant: a refusal is at least 400",
 		"UserNotFoundException", "MfaNotEnabledException", "IncorrectMfaCodeException", "IncorrectMfaCodeException: used code",
 		"InvalidRequestFieldsException", "BadRequestException", "UnauthorizedException", "lockout",
 		"scopes: a key for another action", "scopes: a key that may not reset", "ids: not a UUID",
