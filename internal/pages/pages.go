@@ -80,8 +80,8 @@ func Render(w http.ResponseWriter, status int, v View) {
 	err := templates[d.Words.lang]().ExecuteTemplate(&body, v.template(), d)
 
 	h := w.Header()
-	h.Set("Content-Security-Policy", d.policy())
 	ProtectHeaders(h)
+	h.Set("Content-Security-Policy", d.policy())
 	if err != nil {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
@@ -97,7 +97,8 @@ func Render(w http.ResponseWriter, status int, v View) {
 }
 
 // ProtectHeaders sets what every answer to a person needs, page or not: not
-// cached, not sniffed, not handed to other windows or origins.
+// cached, not sniffed, not framed, not handed to other windows or origins. Its
+// Content-Security-Policy allows nothing; [Render] replaces it by the page's own.
 //
 // Referrer-Policy is same-origin and not no-referrer: under no-referrer a
 // browser sends "Origin: null" with our own forms (Fetch, "append a request
@@ -105,6 +106,7 @@ func Render(w http.ResponseWriter, status int, v View) {
 // http.CrossOriginProtection would refuse them.
 func ProtectHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

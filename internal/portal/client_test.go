@@ -34,6 +34,7 @@ func TestClientScript(t *testing.T) {
 	for name, want := range map[string]string{
 		"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache", "ETag": clientTag,
 		"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "Set-Cookie": "",
+		"Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
 	} {
 		if got := strings.Join(resp.Header[http.CanonicalHeaderKey(name)], "|"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -343,6 +343,29 @@ func TestS11PagesAreServedAsDocumentsOnly(t *testing.T) {
 	}
 }
 
+// TestS11AnswersThatAreNoPagesAllowNothing: a redirect, an answer of the API
+// and a problem are under a policy of their own, so that none of them is framed, or
+// opened as a document that loads something.
+func TestS11AnswersThatAreNoPagesAllowNothing(t *testing.T) {
+	s := newSite(t)
+	c := s.browser("alice")
+	c.get(Prefix).want(t, 200)
+	for name, got := range map[string]http.Header{
+		"a redirect":      c.post(Prefix+"language", url.Values{"lang": {"en"}, "path": {""}}).want(t, 303).Header,
+		"an answer":       c.call("GET", "/me", nil).want(t, 200).Header,
+		"a problem":       c.call("GET", "/nothing", nil).want(t, 404).Header,
+		"nobody's answer": s.browser("").call("GET", "/me", nil).want(t, 401).Header,
+	} {
+		csp := got.Get("Content-Security-Policy")
+		if !strings.HasPrefix(csp, "default-src 'none'; ") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "nonce-") {
+			t.Errorf("%s: CSP %q", name, csp)
+		}
+		if nosniff := got.Get("X-Content-Type-Options"); nosniff != "nosniff" {
+			t.Errorf("%s: X-Content-Type-Options %q", name, nosniff)
+		}
+	}
+}
+
 func TestS01NobodyIsServedUnidentified(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("")

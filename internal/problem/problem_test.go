@@ -45,7 +45,15 @@ func TestStepUpChallengeSaysWhatBothRFCsAsk(t *testing.T) {
 
 func TestProblemsHoldOnlyWhatTheirCodeSays(t *testing.T) {
 	for code := range statuses {
-		_, got := write(Problem{Code: code, AttemptsLeft: 3})
+		res, got := write(Problem{Code: code, AttemptsLeft: 3})
+		for name, want := range map[string]string{
+			"Content-Type": ContentType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+		} {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", code, name, got, want)
+			}
+		}
 		for _, member := range []string{"challenge_id", "max_age", "expires_at"} {
 			if _, ok := got[member]; ok != (code == StepUpRequired) && member != "challenge_id" {
 				t.Errorf("%s: %s is %v", code, member, got[member])
