@@ -11,27 +11,27 @@ import (
 	"testing"
 )
 
-// TestMap compares the map of packages in the README with the packages: each one
+// TestMap compares the map of packages in CONTRIBUTING.md with the packages: each one
 // that has code besides tests stands there once, with a line that says what it is.
 func TestMap(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile("CONTRIBUTING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, found := strings.Cut(string(text), "\n## How it is built\n")
 	if !found {
-		t.Fatal("README.md has no section `How it is built`")
+		t.Fatal("CONTRIBUTING.md has no section `How it is built`")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	mapped := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^([a-z./_0-9]+) {2,}(.*)$`).FindAllStringSubmatch(section, -1) {
 		name, line := m[1], m[2]
 		if mapped[name] {
-			t.Errorf("README.md: %s stands in the map twice", name)
+			t.Errorf("CONTRIBUTING.md: %s stands in the map twice", name)
 		}
 		mapped[name] = true
 		if len(strings.TrimSpace(line)) < 10 {
-			t.Errorf("README.md: the map does not say what %s is", name)
+			t.Errorf("CONTRIBUTING.md: the map does not say what %s is", name)
 		}
 	}
 	for _, tags := range []string{"", "components"} {
@@ -41,14 +41,14 @@ func TestMap(t *testing.T) {
 		}
 		for _, path := range strings.Fields(string(out)) {
 			if _, ok := mapped[short(path)]; !ok {
-				t.Errorf("README.md, section `How it is built`: add a line for %s", short(path))
+				t.Errorf("CONTRIBUTING.md, section `How it is built`: add a line for %s", short(path))
 			}
 			mapped[short(path)] = false
 		}
 	}
 	for name, unseen := range mapped {
 		if unseen {
-			t.Errorf("README.md: the map has %s, and there is no such package", name)
+			t.Errorf("CONTRIBUTING.md: the map has %s, and there is no such package", name)
 		}
 	}
 }

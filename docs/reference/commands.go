@@ -34,11 +34,11 @@ func describe(b *strings.Builder, c *cobra.Command) {
 	}
 	fmt.Fprintf(b, "\n## `caddy %s`\n\n%s.\n", c.CommandPath(), strings.TrimSuffix(c.Short, "."))
 	if long := strings.TrimSpace(c.Long); long != "" {
-		fmt.Fprintf(b, "\n%s\n", long)
+		fmt.Fprintf(b, "\n```text\n%s\n```\n", long)
 	}
 	fmt.Fprintf(b, "\n```\ncaddy %s\n```\n", c.UseLine())
 	if c.Example != "" {
-		fmt.Fprintf(b, "\n```sh\n%s\n```\n", strings.TrimSpace(c.Example))
+		fmt.Fprintf(b, "\n```sh\n%s\n```\n", dedent(c.Example))
 	}
 	var flags []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -61,6 +61,15 @@ func describe(b *strings.Builder, c *cobra.Command) {
 	if len(flags) > 0 {
 		b.WriteString("\n| flag | |\n|---|---|\n" + strings.Join(flags, ""))
 	}
+}
+
+// dedent takes the spaces away that help texts begin lines with.
+func dedent(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 const commandsIntro = "# Commands\n\n" +

@@ -45,5 +45,9 @@ func draw(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"configuration.md": settings, "commands.md": commandsPage(), "events.md": events}, nil
+	evidence, err := evidencePage(root)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"configuration.md": settings, "commands.md": commandsPage(), "events.md": events, "evidence.md": evidence}, nil
 }

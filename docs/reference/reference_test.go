@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,37 @@ func TestEventsAreDescribed(t *testing.T) {
 	for _, want := range []string{"`step_up_requests_total` | `action_type`, `outcome` |", "| `enrol` |", "| `given_back` |", "| `store_rolled_back` |"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
+		}
+	}
+}
+
+// Every rule that security.md states has a test that names it, and no test names
+// another.
+func TestRulesHaveTests(t *testing.T) {
+	list, err := evidenceOf(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stated := make(map[string]int)
+	for _, m := range regexp.MustCompile(`(?m)^\| (S\d\d) \|`).FindAllStringSubmatch(string(page), -1) {
+		stated[m[1]] = 1
+	}
+	if len(stated) < 28 {
+		t.Errorf("security.md states %d rules", len(stated))
+	}
+	for _, e := range list {
+		if stated[e.rule] == 0 {
+			t.Errorf("%s in %s names a rule that docs/security.md does not state", e.name, e.file)
+		}
+		stated[e.rule]++
+	}
+	for rule, n := range stated {
+		if n < 2 {
+			t.Errorf("no test names rule %s", rule)
 		}
 	}
 }

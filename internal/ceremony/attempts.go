@@ -27,7 +27,7 @@ type Budgets struct {
 	FirstWait, MaxWait time.Duration
 }
 
-// DefaultBudgets are section 6 of the design.
+// DefaultBudgets are those of config.Limits.
 func DefaultBudgets() Budgets {
 	return Budgets{Device: 20, Browser: 60, API: 20, Free: 5, FirstWait: 30 * time.Second, MaxWait: time.Hour}
 }

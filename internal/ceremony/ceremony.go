@@ -95,7 +95,7 @@ type Settings struct {
 	HeldInFlight, HeldPerMinute int64
 }
 
-// DefaultSettings are section 6 of the design.
+// DefaultSettings are those of config.Limits.
 func DefaultSettings() Settings {
 	return Settings{
 		Issuer:        "Step-up",

@@ -7,7 +7,7 @@
 // application disagree, a rule is walked around. So instead of choosing one
 // interpretation this package lists every plausible one, a reading each, and
 // the caller decides each of them by its rules: what is demanded must hold for
-// all (DESIGN rules S06 and S07).
+// all (rules S06 and S07 of docs/security.md).
 //
 //	if readings.Single(r.RequestURI) {
 //		paths = append(buf, r.URL.Path)          // almost every request

@@ -4,7 +4,7 @@
 // read paths and bodies in ways of their own. Each server reports which of its
 // handlers ran, so that the server is the judge: no request without a grant
 // may run a protected handler, and the grant of one rule must not run the
-// handler of another (DESIGN rules S06, S07 and S22).
+// handler of another (rules S06, S07 and S22 of docs/security.md).
 //
 // The same requests go straight to the server too. How many of them run a
 // protected handler there shows that the search finds what it looks for.
