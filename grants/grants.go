@@ -4,7 +4,7 @@
 //
 // A [Demand] is what a rule asks for one action type. [Issue] makes the
 // [Grant] that answers it and the [Token] that the browser keeps; only the
-// token's SHA-256 ever reaches a store. [Grant.Check] holds a grant against
+// token's SHA-256 ever reaches a store. [Grant.Check] checks a grant against
 // today's demand, so that a grant is never good beyond what its rule says now,
 // whoever minted it and whenever.
 //
@@ -26,7 +26,7 @@ import (
 // for the audit log and is found with [CauseOf].
 var ErrNoGrant = errors.New("no valid step-up grant")
 
-// ErrBadToken tells that a string is not a grant token at all.
+// ErrBadToken reports that a string is not a grant token at all.
 var ErrBadToken = errors.New("not a grant token")
 
 // MaxTTL is the longest that any grant may hold.
@@ -41,7 +41,7 @@ const (
 	TimeBased                 // good for any number of requests until it expires
 )
 
-// String gives the name used in every API: ONE_TIME_USE or TIME_BASED.
+// String returns the name used in every API: ONE_TIME_USE or TIME_BASED.
 func (u Use) String() string {
 	switch u {
 	case OneTimeUse:
@@ -67,7 +67,7 @@ func ParseUse(s string) (Use, error) {
 // they are stored, folded where the tenant folds its user ids.
 type Subject struct{ Tenant, User string }
 
-// IsZero tells whether nobody is named.
+// IsZero reports whether nobody is named.
 func (s Subject) IsZero() bool { return s.User == "" }
 
 // Holder is a subject as it stands in a grant: a keyed digest, so that a
@@ -83,7 +83,7 @@ type Binding struct {
 	Request [32]byte
 }
 
-// Demand is what a rule asks of whoever takes an action.
+// Demand is what a rule asks of anyone who takes an action.
 type Demand struct {
 	Action Action
 	Use    Use
@@ -92,7 +92,7 @@ type Demand struct {
 	TTL time.Duration
 	// Methods are the means of proof that the rule takes; none means any.
 	Methods Methods
-	// AcceptAPI tells that a grant does too which a server won for the subject
+	// AcceptAPI reports that a grant does too which a server won for the subject
 	// over the API. Such a grant knows no session.
 	AcceptAPI bool
 	// SessionToken reports whether the token of a grant that answers the demand
@@ -119,7 +119,7 @@ type Grant struct {
 	// authenticator is worth what it is.
 	Origin Methods
 	Use    Use
-	// API tells that a server minted the grant over the backend API.
+	// API reports that a server minted the grant over the backend API.
 	API bool
 }
 
@@ -182,7 +182,7 @@ func CauseOf(err error) string {
 // grant: several gateways share a store, and a clock may be set back.
 const clockSkew = int64(5 * time.Second)
 
-// Check tells whether g satisfies d for holder h under binding b at now: nil,
+// Check reports whether g satisfies d for holder h under binding b at now: nil,
 // or an error that is [ErrNoGrant] whatever the cause (S02). A grant that was
 // bound must find the same binding; an unbound grant does not satisfy a bound
 // request.
@@ -215,7 +215,7 @@ func (g *Grant) Check(d *Demand, h *Holder, b *Binding, now time.Time) error {
 	return nil
 }
 
-// Vouch tells whether g proves to a server, which knows neither sessions nor
+// Vouch reports whether g proves to a server, which knows neither sessions nor
 // requests, that holder h stepped up for the action: nil, or an error that is
 // [ErrNoGrant]. A grant that a rule asked for is checked against what the rule
 // asks today; nil where there is no rule. Of a grant of a server's own making only

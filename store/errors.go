@@ -10,49 +10,49 @@ var (
 	// and proves nothing about what was: entries expire and are deleted.
 	ErrNotFound = errors.New("no such entry")
 
-	// ErrConflict tells that at least one condition of an Apply did not hold. Nothing changed. Reading again
+	// ErrConflict reports that at least one condition of an Apply did not hold. Nothing changed. Reading again
 	// and deciding anew is right; repeating the same Apply is pointless, since versions never come back.
 	ErrConflict = errors.New("entry has changed")
 
-	// ErrTooLarge tells that a key, a value or the number of ops is over its limit. Nothing changed.
+	// ErrTooLarge reports that a key, a value or the number of ops is over its limit. Nothing changed.
 	ErrTooLarge = errors.New("over the limit of the store")
 
-	// ErrInvalid tells that a call makes no sense in itself: an empty key, the same key twice in one Apply, a
+	// ErrInvalid reports that a call makes no sense in itself: an empty key, the same key twice in one Apply, a
 	// limit below one. Nothing changed. It is a mistake in the calling code.
 	ErrInvalid = errors.New("invalid store call")
 
-	// ErrClosed tells that the store is closed or closing. Nothing changed.
+	// ErrClosed reports that the store is closed or closing. Nothing changed.
 	ErrClosed = errors.New("store is closed")
 
-	// ErrUnknown tells that an Apply may or may not have taken place, and will not be told: its commit failed
+	// ErrUnknown reports that an Apply may or may not have taken place, and will not be told: its commit failed
 	// half-way, or the caller stopped waiting for it. Callers must fail closed.
 	ErrUnknown = errors.New("outcome of the change is unknown")
 
-	// ErrUnavailable tells that the engine is out of use for now and will come
+	// ErrUnavailable reports that the engine is out of use for now and will come
 	// back by itself once its cause is gone. Nothing changed, unless the error
 	// is wrapped together with ErrUnknown.
 	ErrUnavailable = errors.New("store is out of use for now")
 
-	// ErrNoSpace tells that a change was refused because the disk is nearly
+	// ErrNoSpace reports that a change was refused because the disk is nearly
 	// full. Nothing changed, and reading goes on.
 	ErrNoSpace = errors.New("too little space on the disk of the database")
 
-	// ErrDamaged tells that what was read is not what was written. It is never
+	// ErrDamaged reports that what was read is not what was written. It is never
 	// to be taken for absence.
 	ErrDamaged = errors.New("database is damaged")
 
-	// ErrMissing tells that there is no database where there was one.
+	// ErrMissing reports that there is no database where there was one.
 	ErrMissing = errors.New("database is gone")
 
-	// ErrLocked tells that another process has the database open.
+	// ErrLocked reports that another process has the database open.
 	ErrLocked = errors.New("database is in use by another process")
 
-	// ErrRolledBack tells that the database is older than what was acknowledged
+	// ErrRolledBack reports that the database is older than what was acknowledged
 	// (FenceRolledBack) and that no operator has accepted it. Nothing changed.
 	ErrRolledBack = errors.New("database is an older copy of itself; see caddy step-up fence")
 )
 
-// CheckKey tells whether key may name an entry: nil, ErrInvalid or ErrTooLarge. Engines call it first.
+// CheckKey reports whether key may name an entry: nil, ErrInvalid or ErrTooLarge. Engines call it first.
 func CheckKey(key []byte) error {
 	switch {
 	case len(key) == 0:
@@ -63,7 +63,7 @@ func CheckKey(key []byte) error {
 	return nil
 }
 
-// CheckList tells whether the arguments of a List are within the contract: nil, ErrInvalid or ErrTooLarge.
+// CheckList reports whether the arguments of a List are within the contract: nil, ErrInvalid or ErrTooLarge.
 func CheckList(prefix, after []byte, limit int) error {
 	switch {
 	case limit < 1:
@@ -76,7 +76,7 @@ func CheckList(prefix, after []byte, limit int) error {
 	return nil
 }
 
-// CheckOps tells whether ops are within the contract, so that every engine refuses the same ones: nil,
+// CheckOps reports whether ops are within the contract, so that every engine refuses the same ones: nil,
 // ErrInvalid or ErrTooLarge. It names positions and sizes, never keys, which may hold what logs must not.
 func CheckOps(ops []Op) error {
 	if len(ops) > MaxOps {

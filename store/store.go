@@ -14,7 +14,7 @@
 //	if errors.Is(err, store.ErrConflict) { /* somebody else was first: nothing changed */ }
 //
 // It does not know what the bytes mean, seals nothing, and does not enforce expiry: [Op.Expires] lets an
-// engine tidy up, and whoever reads an entry decides whether it is still good. There are no transactions
+// engine tidy up, and anyone who reads an entry decides whether it is still good. There are no transactions
 // that span calls, no watches and no secondary indexes; List over a prefix is the only query.
 //
 // Every engine passes the suite in the package storetest.
@@ -68,7 +68,7 @@ type Op struct {
 // A Store is one database. Its methods may be called concurrently. Slices passed in are not kept and not
 // changed, slices handed out are not shared: the caller may do with both as it likes once the call returned.
 type Store interface {
-	// Get reads one entry. ErrNotFound tells that there is none.
+	// Get reads one entry. ErrNotFound reports that there is none.
 	Get(ctx context.Context, key []byte) (Entry, error)
 
 	// List reads up to limit entries whose keys begin with prefix and are strictly greater than after, in

@@ -36,12 +36,12 @@ type Health struct {
 	// zero while none waits.
 	Waiting time.Duration
 
-	// Unmarked tells that no mark is kept outside the database, so that an older
+	// Unmarked reports that no mark is kept outside the database, so that an older
 	// copy of it would go unnoticed.
 	Unmarked bool
 }
 
-// Fenced is implemented by engines that can tell whether the database lost
+// Fenced is implemented by engines that can report whether the database lost
 // changes that it had acknowledged: an older copy was put back.
 type Fenced interface {
 	Store

@@ -2,7 +2,7 @@
 // their replay.
 //
 // [Match] is a pure function of a key, a code, the time and the last step that
-// was accepted; whoever calls it makes the new step durable before telling
+// was accepted; anyone who calls it makes the new step durable before telling
 // success, and so makes each code good for once (RFC 6238 section 5.2). The
 // arithmetic of codes is github.com/pquerna/otp's; which step matched, which
 // that library does not tell, is found here by asking it for one step at a
@@ -25,12 +25,12 @@ import (
 )
 
 var (
-	// ErrMismatch tells that the code is that of no step within the skew.
+	// ErrMismatch reports that the code is that of no step within the skew.
 	ErrMismatch = errors.New("code does not match")
-	// ErrReplayed tells that the code is right but its step, or a later one,
+	// ErrReplayed reports that the code is right but its step, or a later one,
 	// was accepted before.
 	ErrReplayed = errors.New("code was used before")
-	// ErrMalformed tells that the text is not a code of this key's length.
+	// ErrMalformed reports that the text is not a code of this key's length.
 	ErrMalformed = errors.New("code is not of the right form")
 )
 

@@ -49,7 +49,7 @@ type app struct {
 	pages    map[string]*template.Template
 }
 
-// New gives a bank with its sample customers and three months of history. The
+// New returns a bank with its sample customers and three months of history. The
 // handler is safe for concurrent use. It expects to be served at the root of
 // its host.
 func New(opts Options) http.Handler {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// seed gives the ledger that every bank starts with: three customers, and a
+// seed returns the ledger that every bank starts with: three customers, and a
 // history that ends on the day before now.
 func seed(now time.Time) *ledger {
 	l := &ledger{customers: make(map[string]*customer)}

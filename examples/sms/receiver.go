@@ -32,7 +32,7 @@ const (
 type Receiver struct {
 	// Secret is the one of the gateway's configuration.
 	Secret []byte
-	// Deliver hands a text to whoever sends it. Neither number nor text
+	// Deliver hands a text to anyone who sends it. Neither number nor text
 	// belongs in a log.
 	Deliver func(to, text string) error
 	// Now is the clock.

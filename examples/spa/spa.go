@@ -2,7 +2,7 @@
 // be read, added and deleted. It knows nothing of second factors; its page has one
 // line for the gateway, the script tag in assets/index.html.
 //
-// It keeps everything in memory and has no users: whoever reaches it may do
+// It keeps everything in memory and has no users: anyone who reaches it may do
 // everything. It is no example of how to write an application.
 package spa
 

@@ -117,7 +117,7 @@ func foldPattern(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(said)
 }
 
-// coverBare adds to each path ending in /* the path without the slash. Whoever
+// coverBare adds to each path ending in /* the path without the slash. Anyone who
 // protects /admin/* means /admin too, which most applications answer alike.
 func coverBare(raw json.RawMessage) (json.RawMessage, error) {
 	var paths []string

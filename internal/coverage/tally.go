@@ -24,7 +24,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
-// Limits on what is remembered of requests that no rule covers. Whoever can send
+// Limits on what is remembered of requests that no rule covers. Anyone who can send
 // requests can send ever new paths.
 const (
 	maxPatterns   = 500  // of a tenant

@@ -39,7 +39,7 @@ func TestCollapse(t *testing.T) {
 	}
 }
 
-// TestS19CoverageIsBounded: whoever sends ever new paths fills neither memory nor
+// TestS19CoverageIsBounded: anyone who sends ever new paths fills neither memory nor
 // drives out what is really used.
 func TestS19CoverageIsBounded(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -8,7 +8,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
-// navigates tells that a browser's window or frame asks, so that the answer will
+// navigates reports that a browser's window or frame asks, so that the answer will
 // be seen by a person. Browsers say so themselves; of those that do not, one that
 // would rather have HTML than anything else and no script's header is one.
 func navigates(h http.Header) bool {
@@ -18,7 +18,7 @@ func navigates(h http.Header) bool {
 	return len(h["X-Requested-With"]) == 0 && prefersHTML(h["Accept"])
 }
 
-// framed tells that the answer goes into a frame of another page.
+// framed reports that the answer goes into a frame of another page.
 func framed(h http.Header) bool {
 	dest := h["Sec-Fetch-Dest"]
 	if len(dest) != 1 {
@@ -31,12 +31,12 @@ func framed(h http.Header) bool {
 	return false
 }
 
-// browser tells that a browser sent the request, which keeps cookies.
+// browser reports that a browser sent the request, which keeps cookies.
 func browser(h http.Header) bool {
 	return len(h["Sec-Fetch-Mode"]) > 0 || len(h["Sec-Fetch-Site"]) > 0 || len(h["Origin"]) > 0 || len(h["X-Requested-With"]) > 0
 }
 
-// speculates tells that nobody has asked for the answer yet.
+// speculates reports that nobody has asked for the answer yet.
 func speculates(h http.Header) bool {
 	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
 		for _, v := range h[name] {
@@ -48,7 +48,7 @@ func speculates(h http.Header) bool {
 	return false
 }
 
-// early tells that a request came as TLS early data, which an attacker may
+// early reports that a request came as TLS early data, which an attacker may
 // replay (RFC 8470).
 func early(r *http.Request) bool {
 	return len(r.Header["Early-Data"]) > 0 || r.TLS != nil && !r.TLS.HandshakeComplete
@@ -65,7 +65,7 @@ func (v *visit) mayChange() bool {
 // maxRanges bounds how many media ranges of Accept are looked at.
 const maxRanges = 32
 
-// prefersHTML tells whether Accept (RFC 9110 section 12.5.1) names text/html, or
+// prefersHTML reports whether Accept (RFC 9110 section 12.5.1) names text/html, or
 // XHTML, with a weight that is above zero and not below any other's. "*/*" alone
 // is what programs send.
 func prefersHTML(lines []string) bool {

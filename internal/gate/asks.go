@@ -9,7 +9,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/cookies"
 )
 
-// Asks tells whether the browser of who, which sent r for one of the gateway's own
+// Asks reports whether the browser of who, which sent r for one of the gateway's own
 // pages, would be refused or challenged on a page of the site: its path and query
 // as the browser sees them, of which an outer handler takes base off the front. It
 // is for links that should lead to something. Nothing is begun, spent or counted,

@@ -196,7 +196,7 @@ func TestS23UnsafeEarlyData(t *testing.T) {
 	}
 }
 
-// A client of HTTP/2 sends nothing inside a WebSocket before it is open: whoever
+// A client of HTTP/2 sends nothing inside a WebSocket before it is open: anyone who
 // looks for a body, for fields or for credentials, must not wait for one.
 func TestS23NoBodyBeforeTheWebSocketIsOpen(t *testing.T) {
 	field, err := readings.FormField("op")

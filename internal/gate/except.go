@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// excepts tells whether a rule leaves the request alone: every reading of its
+// excepts reports whether a rule leaves the request alone: every reading of its
 // path must be excepted.
 func (rl *rule) excepts(r *http.Request, bare []string) bool {
 	if bare == nil {

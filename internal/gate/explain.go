@@ -24,7 +24,7 @@ type Explanation struct {
 	// Readings are all ways to understand the request; none where there are too
 	// many.
 	Readings []Reading `json:"readings,omitempty"`
-	// DependsOnBody tells that the outcome is that of a request whose body has
+	// DependsOnBody reports that the outcome is that of a request whose body has
 	// none of the fields that rules ask for. With some the rules decide that are
 	// marked so among the readings.
 	DependsOnBody bool `json:"depends_on_body,omitempty"`
@@ -39,13 +39,13 @@ type Reading struct {
 	Rule   int    `json:"rule"`
 	Action string `json:"action_type,omitempty"`
 	Line   string `json:"line,omitempty"`
-	// IfBody tells that the rule decides only where the body has its fields,
+	// IfBody reports that the rule decides only where the body has its fields,
 	// which cannot be told without one; the next reading tells what else.
 	IfBody bool `json:"if_body,omitempty"`
 	// Uncertain reports that it cannot be told whether the rule decides: a field has
 	// other values too, or another spelling. The next reading tells what else may.
 	Uncertain bool `json:"uncertain,omitempty"`
-	// Observes tells that the rule is only watched: it counts the request and
+	// Observes reports that the rule is only watched: it counts the request and
 	// decides nothing; the next reading tells what does.
 	Observes bool `json:"observes,omitempty"`
 	// Near reports that the rule names not this path but one at which an

@@ -22,7 +22,7 @@ type body struct {
 	// queries is the one that the client sent, where it was rewritten; empty
 	// elsewhere.
 	queries []string
-	// unknown tells that nobody knows the body: Explain has none.
+	// unknown reports that nobody knows the body: Explain has none.
 	unknown  bool
 	table    *readings.Table // of the fields of all rules
 	found    *readings.Found // made where the first is needed, as are verdicts

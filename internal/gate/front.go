@@ -62,7 +62,7 @@ func NewFront(o FrontOptions) *Front {
 // claim is a claimed ticket on its way to the gate, in the request's context.
 type claim struct {
 	ticket ceremony.Ticket
-	// reached tells that the gate was, and settled that it redeemed the ticket, or
+	// reached reports that the gate was, and settled that it redeemed the ticket, or
 	// tried to.
 	reached, settled bool
 	// room is the memory that is reserved for the request, until the answer

@@ -113,7 +113,7 @@ func TestGrantEnds(t *testing.T) {
 	s.expect(s.do("GET", "/admin", "", "Cookie", cookie), 401, false)
 }
 
-// TestS01 holds everything that can go wrong against the promise that nothing of
+// TestS01 checks everything that can go wrong against the promise that nothing of
 // it reaches the application.
 func TestS01NothingPassesOnFailure(t *testing.T) {
 	s := newSite(t)

@@ -218,7 +218,7 @@ func (v *visit) redirectTo(target string) error {
 	return nil
 }
 
-// ownNavigation tells that one of the site's own pages sent the browser here, as
+// ownNavigation reports that one of the site's own pages sent the browser here, as
 // a document of its own. Browsers that do not tell are told apart by their cookie
 // alone.
 func ownNavigation(h http.Header) bool {

@@ -83,7 +83,7 @@ type judgment struct {
 // judge is the whole decision: a pure function of the matches. Readings without a
 // rule do not count where others have one. Two readings that ask for different
 // actions are ambiguous, since a grant for one would open the other's resource to
-// whoever makes the application read it so.
+// anyone who makes the application read it so.
 //
 // Where it cannot be told from the fields which rule decides, the request needs the
 // grants for all that may, which open no more together than each for itself: a form

@@ -48,7 +48,7 @@ func asSent(r *http.Request) bool {
 	return q == "" || strings.IndexByte(q, '%') < 0 && !containsFold(q, "method")
 }
 
-// containsFold tells whether s contains word, which is in lower case, in any
+// containsFold reports whether s contains word, which is in lower case, in any
 // case of ASCII.
 func containsFold(s, word string) bool {
 	for i := 0; i+len(word) <= len(s); i++ {

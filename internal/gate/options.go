@@ -41,7 +41,7 @@ type Rule struct {
 	Demand grants.Demand
 	// Label is the operator's name for the action, for people.
 	Label string
-	// Match tells whether the request is one of the rule's; nil takes every
+	// Match reports whether the request is one of the rule's; nil takes every
 	// request. It is called with the request of one reading, and must judge by
 	// nothing that a client can spell in two ways but path and method. It may
 	// not read the body or change the request. An error refuses the request.
@@ -71,7 +71,7 @@ type Rule struct {
 	// Show are the fields that the challenge shows to the person. A grant of such
 	// a rule is bound to that one request, so it is no good for any other.
 	Show []readings.Field
-	// UsesMethod tells that Match depends on the method. Method overrides are
+	// UsesMethod reports that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
 	UsesMethod bool
 	// UsesHost reports that Match depends on the host. Other readings of the host
@@ -111,7 +111,7 @@ type Options struct {
 	Server inbound.Server
 	// AllowPlainHTTP serves protected requests over plain HTTP too.
 	AllowPlainHTTP bool
-	// WithReading gives a copy of the request with another path and method,
+	// WithReading returns a copy of the request with another path and method,
 	// for Match. Nil copies the request and its URL.
 	WithReading func(r *http.Request, path, method string) *http.Request
 	// Unclean returns further requests in which Match is asked for the reading
@@ -131,7 +131,7 @@ type Options struct {
 	// bytes of its body; 0 means 1 MiB, less than 0 that none is held. A gate
 	// that holds requests needs a [Front] before it.
 	MaxHeld int64
-	// Restored gives the request that stands for a held one, in the server's own
+	// Restored returns the request that stands for a held one, in the server's own
 	// terms: with the target as the client first sent it, and asked for by
 	// Original afterwards. Nil returns it as it is.
 	Restored func(r *http.Request, original string) *http.Request
@@ -160,7 +160,7 @@ type Options struct {
 	// decided. Nil drops it.
 	Observed func(*http.Request, Observation)
 	// Uncovered is told of every request that may change something and falls
-	// under no rule, observing ones included. Excepted tells that it would have
+	// under no rule, observing ones included. Excepted reports that it would have
 	// fallen under one but for its Except. Nil spares the search.
 	Uncovered func(r *http.Request, excepted bool)
 	// Audit receives refused grants with their cause; challenges begun and

@@ -8,7 +8,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/readings"
 )
 
-// allows tells whether a method is let in at all. What an application makes of
+// allows reports whether a method is let in at all. What an application makes of
 // a method that nobody registered is nobody's guess (S07). The methods of RFC 5842
 // and RFC 2068 that name another resource in their body or in Link have to be
 // allowed by name: no rule could see what they act on.
@@ -20,7 +20,7 @@ func (g *Gate) allows(method string) bool {
 	return readings.Registered(method) || g.methods[method]
 }
 
-// own gives the request for the portal where it is for one of the gateway's own
+// own returns the request for the portal where it is for one of the gateway's own
 // pages: where its raw path, as it is or as the client sent it, lies under the
 // prefix. A directive that sends every unknown path to a front controller would
 // otherwise hide the pages.
@@ -40,7 +40,7 @@ func (g *Gate) own(r *http.Request, original string) *http.Request {
 	return c
 }
 
-// under tells whether a raw request target lies under the prefix, or is it
+// under reports whether a raw request target lies under the prefix, or is it
 // without its last slash.
 func (g *Gate) under(target string) bool {
 	bare := g.prefix[:len(g.prefix)-1]
@@ -50,7 +50,7 @@ func (g *Gate) under(target string) bool {
 	return len(target) == len(bare) || target[len(bare)] == '/' || target[len(bare)] == '?'
 }
 
-// hides tells whether one reading of a path lies under the prefix, in any case.
+// hides reports whether one reading of a path lies under the prefix, in any case.
 // Such a request is for nobody: not the portal's by its raw path, and the
 // application must not be able to answer in the gateway's name.
 func (g *Gate) hides(path string) bool {

@@ -123,7 +123,7 @@ var looked = [256]bool{
 	':': true, // :protocol
 }
 
-// denied tells whether clients may not send a header of the name. Servers turn
+// denied reports whether clients may not send a header of the name. Servers turn
 // header names into variables, and some make the same one of "Step_Up.User" as of
 // "Step-Up-User", so whatever is neither letter nor digit counts as a dash.
 func denied(name string) bool {

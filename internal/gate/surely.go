@@ -9,7 +9,7 @@ import (
 // surely returns a rule whose demand a request has whatever its body says: the one
 // that decides it by path and method as they were sent, and asks for no fields.
 // What a body says may add demands to it, and may make it ambiguous, but lets
-// nothing pass unasked. So whoever sends it can be identified first, and a stranger
+// nothing pass unasked. So anyone who sends it can be identified first, and a stranger
 // who would be refused anyway costs no look at a body (rule S26).
 //
 // It returns nil where there is no body, where that is not told as simply, and

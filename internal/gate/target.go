@@ -30,7 +30,7 @@ func (v *visit) returnTarget(framed bool) string {
 	return asked
 }
 
-// refererOn gives path and query of the page that a request came from, where
+// refererOn returns path and query of the page that a request came from, where
 // that page is on the site; else nothing.
 func refererOn(origin string, lines []string) string {
 	if len(lines) != 1 || len(lines[0]) > ceremony.MaxReturnTo {

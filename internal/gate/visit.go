@@ -226,7 +226,7 @@ func (v *visit) identified(who *ceremony.Principal, err error) *refusal {
 	return nil
 }
 
-// errTenant tells that an identity source answered for another tenant.
+// errTenant reports that an identity source answered for another tenant.
 var errTenant = errors.New("the user belongs to another tenant")
 
 // complete fills in from where the request came, which the hot path need not

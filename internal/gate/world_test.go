@@ -174,7 +174,7 @@ func (s *site) application(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// takeReached gives what reached the application since it was last called.
+// takeReached returns what reached the application since it was last called.
 func (s *site) takeReached() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,13 +25,13 @@ import (
 )
 
 var (
-	// ErrTooLarge tells that the body is over the limit. As much as was read
+	// ErrTooLarge reports that the body is over the limit. As much as was read
 	// is lost to the request.
 	ErrTooLarge = errors.New("the request is too large to be held")
 	// ErrIncomplete reports that the client did not send the whole body, or not in
 	// time.
 	ErrIncomplete = errors.New("the request's body is incomplete")
-	// ErrMalformed tells that stored bytes are no held request.
+	// ErrMalformed reports that stored bytes are no held request.
 	ErrMalformed = errors.New("not a held request")
 )
 
@@ -42,7 +42,7 @@ type Request struct {
 	Target string      `json:"target"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body,omitempty"`
-	// Chunked tells that the body came without its length, and goes on so.
+	// Chunked reports that the body came without its length, and goes on so.
 	Chunked bool `json:"chunked,omitempty"`
 }
 

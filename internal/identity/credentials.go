@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Cookies gives the names and values of a request's cookies, in order, as they
+// Cookies returns the names and values of a request's cookies, in order, as they
 // stand: nothing is unquoted, and nothing that looks odd is left out, since the
 // application may well read it.
 func Cookies(h http.Header) iter.Seq2[string, string] {
@@ -27,7 +27,7 @@ func Cookies(h http.Header) iter.Seq2[string, string] {
 	}
 }
 
-// OneCookie gives the value of the cookie of that name. It is ErrAmbiguous where
+// OneCookie returns the value of the cookie of that name. It is ErrAmbiguous where
 // there are two, or where one stands there under a spelling that some
 // applications take for the same name: frameworks differ in which of two they
 // believe (S21).
@@ -48,7 +48,7 @@ func OneCookie(h http.Header, name string) (value string, found bool, err error)
 	return value, found, nil
 }
 
-// commaHides tells whether a value holds a cookie of that name behind a comma,
+// commaHides reports whether a value holds a cookie of that name behind a comma,
 // which older servers take for a separator (RFC 2965 section 3.3.4).
 func commaHides(value, folded string) bool {
 	first := true
@@ -66,7 +66,7 @@ func commaHides(value, folded string) bool {
 // of cookies.
 var cookieSpellings = strings.NewReplacer(".", "_", " ", "_", "[", "_", "+", "_")
 
-// FoldCookieName gives the same for names that some application takes for one:
+// FoldCookieName returns the same for names that some application takes for one:
 // older PHP decodes percent signs in them and turns dots into underscores, and
 // some frameworks ignore case.
 func FoldCookieName(name string) string {
@@ -89,7 +89,7 @@ func plainName(name string) bool {
 	return true
 }
 
-// Bearer gives the token of an Authorization field of that scheme (RFC 6750
+// Bearer returns the token of an Authorization field of that scheme (RFC 6750
 // section 2.1), as it stands. It is ErrAmbiguous where there are two fields, and
 // where the scheme stands elsewhere than at the beginning and before a space:
 // some applications take any blank for one (passport), and others look for the

@@ -3,10 +3,10 @@ package identity
 import "errors"
 
 var (
-	// ErrNobody tells that nobody is signed in, or that what the request brings
+	// ErrNobody reports that nobody is signed in, or that what the request brings
 	// proves nobody.
 	ErrNobody = errors.New("nobody is signed in")
-	// ErrAmbiguous tells that the request carries a credential twice, or two
+	// ErrAmbiguous reports that the request carries a credential twice, or two
 	// that differ. The application may read another than the gateway does, so
 	// neither is believed.
 	ErrAmbiguous = errors.New("request carries two credentials")

@@ -11,12 +11,12 @@ import (
 )
 
 var (
-	// ErrJSON tells that a document is not JSON, or not UTF-8.
+	// ErrJSON reports that a document is not JSON, or not UTF-8.
 	ErrJSON = errors.New("not a JSON document")
-	// ErrTwice tells that a document has two members of the name that was
+	// ErrTwice reports that a document has two members of the name that was
 	// asked for: readers differ in which one they take (RFC 8259 section 4).
 	ErrTwice = errors.New("the JSON document has a member twice")
-	// ErrNoName tells that a value is there which cannot be anybody's name, so
+	// ErrNoName reports that a value is there which cannot be anybody's name, so
 	// that something else was asked for than is meant: an object, a list with
 	// something in it, true, a fraction.
 	ErrNoName = errors.New("the JSON value is neither a text nor a whole number")
@@ -56,7 +56,7 @@ func ParsePointer(s string) (Pointer, error) {
 // Member points at a member of the outermost object, whatever its name.
 func Member(name string) Pointer { return Pointer{[]string{name}} }
 
-// Find gives what stands there. It is not found where the way there ends early,
+// Find returns what stands there. It is not found where the way there ends early,
 // in null or in a value that holds nothing.
 func (p Pointer) Find(document []byte) (value json.RawMessage, found bool, err error) {
 	if !utf8.Valid(document) || !json.Valid(document) {
@@ -79,7 +79,7 @@ func (p Pointer) Find(document []byte) (value json.RawMessage, found bool, err e
 	return value, true, nil
 }
 
-// member gives the value of an object's only member of that name, or nil.
+// member returns the value of an object's only member of that name, or nil.
 func member(object json.RawMessage, name string) (value json.RawMessage, err error) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if _, err := d.Token(); err != nil {
@@ -105,7 +105,7 @@ func member(object json.RawMessage, name string) (value json.RawMessage, err err
 	return value, nil
 }
 
-// element gives the element of an array that a pointer's token names, or nil.
+// element returns the element of an array that a pointer's token names, or nil.
 func element(array json.RawMessage, token string) (json.RawMessage, error) {
 	n, err := strconv.ParseUint(token, 10, 16)
 	if err != nil || strconv.FormatUint(n, 10) != token {

@@ -21,11 +21,11 @@ import (
 // MaxUser is the longest user id, in bytes.
 const MaxUser = 256
 
-// ErrUser tells that a text is no user id: empty, over MaxUser bytes, not UTF-8,
+// ErrUser reports that a text is no user id: empty, over MaxUser bytes, not UTF-8,
 // or with control characters in it.
 var ErrUser = errors.New("a user id must have 1 to 256 bytes of UTF-8 without control characters")
 
-// Exact gives the id as it stands, for applications that tell Alice from alice.
+// Exact returns the id as it stands, for applications that tell Alice from alice.
 func Exact(user string) (string, error) {
 	if user == "" || len(user) > MaxUser || !printable(user) && (!utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl)) {
 		return "", ErrUser

@@ -54,14 +54,14 @@ func (b Bounds) IsComplete() bool {
 }
 
 // Claimed are the bounds for an address that is not confirmed yet, which get half of
-// the codes to it: else whoever claims another's could use up the owner's.
+// the codes to it: else anyone who claims another's could use up the owner's.
 func (b Bounds) Claimed() Bounds {
 	b.PerDestination = (b.PerDestination + 1) / 2
 	return b
 }
 
 // maxGivenBack bounds the codes that are not charged within [SubjectWindow] since
-// they were not sent. Whoever can make sending fail, by a number that does not exist or by
+// they were not sent. Anyone who can make sending fail, by a number that does not exist or by
 // hanging up on us in the middle, would have no cap of their own otherwise, and
 // would use up that of all.
 const maxGivenBack = 10
@@ -127,7 +127,7 @@ func (s Sending) GiveBack(ctx context.Context, db *records.DB, counted time.Time
 	})
 }
 
-// Sent returns when codes were sent to a holder of late, and when the next may be.
+// Sent returns when codes were sent to a holder recently, and when the next may be.
 func (b Bounds) Sent(ctx context.Context, db *records.DB, h grants.Holder, now time.Time) (at []time.Time, next time.Time, err error) {
 	row, err := db.Sends.Find(ctx, h, nil)
 	if err != nil {
@@ -150,7 +150,7 @@ func oneMore(ctx context.Context, db *records.DB, h grants.Holder, window time.D
 	return db.Sends.Update(row, records.Sends{At: append(at, now), GivenBack: within(row.Value.GivenBack, window, now)}, now.Add(window))
 }
 
-// within gives those of the times that lie in the window which ends now. Those that
+// within returns those of the times that lie in the window which ends now. Those that
 // are yet to come are from when the clock was ahead: nobody knows when that was, and
 // nobody waits longer than the window for them.
 func within(times []time.Time, window time.Duration, now time.Time) []time.Time {

@@ -24,7 +24,7 @@ const (
 	maxTokens  = 16  // of a pointer
 )
 
-// ErrField tells that a field cannot be looked for; its text says why.
+// ErrField reports that a field cannot be looked for; its text says why.
 var ErrField = errors.New("not a field to look for")
 
 // Field is a field of a request, and what it has to hold. Make it with
@@ -32,7 +32,7 @@ var ErrField = errors.New("not a field to look for")
 //
 // Many applications take their parameters from the query, from a form and from
 // JSON alike (Rails, Laravel, Express), so each kind of field is looked for in
-// all three: whoever sends the other kind must not walk around a rule.
+// all three: anyone who sends the other kind must not walk around a rule.
 type Field struct {
 	names  []string // in a query or form; compared as sameName does
 	path   []string // in JSON, from the top

@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// ErrBodyTooLarge tells that a body is over the limit.
+	// ErrBodyTooLarge reports that a body is over the limit.
 	ErrBodyTooLarge = errors.New("request body is over the limit")
-	// ErrBodyBroken tells that a body ended before its end.
+	// ErrBodyBroken reports that a body ended before its end.
 	ErrBodyBroken = errors.New("request body is not complete")
 )
 
@@ -38,7 +38,7 @@ type Timer interface {
 // Timed sets what bounds the reading; nil, as at first, for nothing.
 func (p *Peek) Timed(t Timer) { p.timer = t }
 
-// Reserved tells that memory is reserved for as much as is read. What the client
+// Reserved reports that memory is reserved for as much as is read. What the client
 // declares is then allocated at once, and not as it comes.
 func (p *Peek) Reserved() { p.whole = true }
 
@@ -84,13 +84,13 @@ func (p *Peek) read() {
 // textOf is the text of bytes that nobody changes any more.
 func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// TooLarge tells that the body is known to be over the limit, and so that more
+// TooLarge reports that the body is known to be over the limit, and so that more
 // of it might be told with a higher one.
 func (p *Peek) TooLarge() bool {
 	return !p.empty() && (p.r.ContentLength > int64(p.limit) || p.err == ErrBodyTooLarge)
 }
 
-// Body gives the whole body. It fails with [ErrBodyTooLarge] and, where the
+// Body returns the whole body. It fails with [ErrBodyTooLarge] and, where the
 // client did not send all of it, with [ErrBodyBroken].
 func (p *Peek) Body() (string, error) {
 	if p.empty() {

@@ -984,7 +984,7 @@ func (f *Field) wants(value string) bool {
 // refShown collects the fields for Show.
 type refShown struct {
 	list []Shown
-	// known tells that what is added is another reading of what was there
+	// known reports that what is added is another reading of what was there
 	// before, and is left out where it is the same.
 	known bool
 }
@@ -998,7 +998,7 @@ func (s *refShown) again(known bool) (was bool) {
 	return was
 }
 
-// add tells whether there was room.
+// add reports whether there was room.
 func (s *refShown) add(name, value string) bool {
 	one := Shown{Name: name, Value: value}
 	if s.known && slices.Contains(s.list, one) {

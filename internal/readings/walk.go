@@ -234,7 +234,7 @@ func nests(s string) bool {
 	}
 }
 
-// maxLongName is how much of a name is looked at where that already tells that it
+// maxLongName is how much of a name is looked at where that already reports that it
 // is longer than any that is looked for.
 const maxLongName = 4 << 10
 

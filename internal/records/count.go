@@ -15,7 +15,7 @@ import (
 const accountPrefix = "s/"
 
 // Counted is how many accounts there are, stored under "u/" and the zero holder.
-// It changes in the same Apply that creates an account. Without it, whoever can
+// It changes in the same Apply that creates an account. Without it, anyone who can
 // change the files of the database could delete the row of an account, and its
 // subject would pass for one that never enrolled: no key is needed to delete.
 type Counted struct {

@@ -18,7 +18,7 @@ func enroll(t testing.TB, db *records.DB, user string) {
 	apply(t, db, must[store.Op](t)(db.Accounts.Put(db.Holder(subject(user)), nil, records.Account{User: user, State: records.StateEnrolled}, 0, time.Time{})))
 }
 
-// Whoever can change the files of the database, and has no key, deletes the row of
+// Anyone who can change the files of the database, and has no key, deletes the row of
 // an account: its subject must not pass for one that never enrolled. What would
 // hide the deletion, without the key, is told as well.
 func TestS25DeletedAccountIsTold(t *testing.T) {

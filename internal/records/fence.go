@@ -15,7 +15,7 @@ import (
 // A database that lost what it had acknowledged, since an older copy of it was
 // put back, shows grants unspent that were spent. So everything that can be used
 // once belongs to a generation, and is good only while that is the current one; no
-// clock is asked. A new one begins where the engine cannot tell whether something
+// clock is asked. A new one begins where the engine cannot report whether something
 // was lost (store.FenceUnsure). Where it can tell that something was
 // (store.FenceRolledBack), nothing is read or written until an operator accepts
 // what is there; see [DB.AcceptFence].

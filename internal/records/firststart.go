@@ -11,7 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
-// ErrNoKey tells that there is a database, and not the key file it belongs to.
+// ErrNoKey reports that there is a database, and not the key file it belongs to.
 var ErrNoKey = errors.New("the key of the database is missing")
 
 // newKeySuffix names the key file of a database that is being created.

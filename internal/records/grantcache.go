@@ -28,7 +28,7 @@ type GrantRow struct {
 	Use       string `json:"use"`
 	API       bool   `json:"api,omitempty"`
 	CreatedBy string `json:"created_by,omitempty"` // the authenticator's id
-	// Spent marks a one-time grant as used; it is random, so that whoever spent
+	// Spent marks a one-time grant as used; it is random, so that anyone who spent
 	// it, and nobody else, may give it back.
 	Spent []byte `json:"spent,omitempty"`
 }
@@ -98,7 +98,7 @@ func (c *grantCache) forgetAll() {
 
 // keep puts a row into the cache if nothing of its shard changed since epoch. A
 // grant that is good for one request is left to the store: it is read once, and
-// whoever spends it needs all of its row. So is one that is bound to one request:
+// anyone who spends it needs all of its row. So is one that is bound to one request:
 // it is for rules that show a person what they approve, and would double the size
 // of every row.
 func (s *grantShard) keep(id *grants.ID, l *Live, epoch uint64, now time.Time) {
@@ -116,7 +116,7 @@ func (s *grantShard) keep(id *grants.ID, l *Live, epoch uint64, now time.Time) {
 	}
 }
 
-// Grant gives the holder's grant of that id: from the cache, else from the
+// Grant returns the holder's grant of that id: from the cache, else from the
 // store. [ErrNotFound] where there is none. From the cache it may be another
 // holder's, which grants.Grant.Check tells.
 func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now time.Time) (l Live, err error) {

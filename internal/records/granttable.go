@@ -18,7 +18,7 @@ type grantTable struct {
 	n    int
 }
 
-// grantRow is two cache lines, of which the first tells whether it is the row
+// grantRow is two cache lines, of which the first reports whether it is the row
 // that is looked for. It has no pointers: the collector passes the array by.
 type grantRow struct {
 	id                grants.ID
@@ -55,7 +55,7 @@ func (t *grantTable) after(i int) int {
 	return 0
 }
 
-// find gives the row of an id, or the free one where it would be put. The table
+// find returns the row of an id, or the free one where it would be put. The table
 // is never full, so the search ends. It must have rows.
 func (t *grantTable) find(id *grants.ID) (i int, ok bool) {
 	for i = t.home(id); ; i = t.after(i) {

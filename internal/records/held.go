@@ -155,7 +155,7 @@ type heldTotal struct {
 // between are counted too long by this.
 const recount = 30 * time.Second
 
-// ReserveHeld tells whether size more bytes may be held without exceeding limit in
+// ReserveHeld reports whether size more bytes may be held without exceeding limit in
 // all, and counts them if so.
 func (db *DB) ReserveHeld(ctx context.Context, size, limit int64, now time.Time) (bool, error) {
 	t := &db.held

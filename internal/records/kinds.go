@@ -168,11 +168,11 @@ type Passkey struct {
 	AAGUID       []byte   `json:"aaguid,omitempty"`
 	Transports   []string `json:"transports,omitempty"`
 	// SignCount is the last counter that the authenticator showed. Suspect
-	// tells that one went backwards: the key may have been copied.
+	// reports that one went backwards: the key may have been copied.
 	SignCount uint32 `json:"sign_count,omitempty"`
 	Suspect   bool   `json:"suspect,omitempty"`
-	// Synced tells that its provider may copy it (backup eligible). UserVerified
-	// tells that it checked who uses it when it was made.
+	// Synced reports that its provider may copy it (backup eligible). UserVerified
+	// reports that it checked who uses it when it was made.
 	Synced       bool `json:"synced,omitempty"`
 	UserVerified bool `json:"user_verified,omitempty"`
 }
@@ -216,7 +216,7 @@ func (a *Account) Usable() Account {
 	return usable
 }
 
-// Find gives the authenticator with the id, or nil.
+// Find returns the authenticator with the id, or nil.
 func (a *Account) Find(id string) *Authenticator {
 	for i := range a.Authenticators {
 		if a.Authenticators[i].ID == id {
@@ -261,15 +261,15 @@ type Challenge struct {
 	// path and query there to which the browser is sent afterwards (S09).
 	Site     string `json:"site"`
 	ReturnTo string `json:"return_to,omitempty"`
-	// Held tells that a request and its ticket are stored under the same name, or
+	// Held reports that a request and its ticket are stored under the same name, or
 	// under the id Ticket of an earlier challenge, which ran out.
 	Held   bool   `json:"held,omitempty"`
 	Ticket []byte `json:"ticket,omitempty"`
-	// Foreign tells that another site sent the browser, From which one, where
+	// Foreign reports that another site sent the browser, From which one, where
 	// that is known.
 	Foreign bool   `json:"foreign,omitempty"`
 	From    string `json:"from,omitempty"`
-	// OpenUntil tells that a proof for another challenge of the browser has opened
+	// OpenUntil reports that a proof for another challenge of the browser has opened
 	// the action until then: there is nothing left to ask.
 	OpenUntil time.Time `json:"open_until,omitzero"`
 	// Show is what the challenge's page shows of the request that Request is
@@ -307,7 +307,7 @@ type Pending struct {
 	Set uint64 `json:"set"`
 	// Invite is the hash of the invite that allowed it, if one did.
 	Invite []byte `json:"invite,omitempty"`
-	// Managed tells that a grant for step_up.manage allowed it, Key the API key
+	// Managed reports that a grant for step_up.manage allowed it, Key the API key
 	// that did.
 	Managed bool   `json:"managed,omitempty"`
 	Key     string `json:"key,omitempty"`

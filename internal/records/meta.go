@@ -91,7 +91,7 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 	return nil
 }
 
-// found gives the ops by which the database, of which meta is stored in e, has the
+// found returns the ops by which the database, of which meta is stored in e, has the
 // form of this version, n accounts and the state of its fence.
 func (db *DB) found(e store.Entry, m meta, n int64, state fenceState) ([]store.Op, error) {
 	m.Form, m.Writer = metaForm, writer

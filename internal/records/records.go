@@ -31,20 +31,20 @@ import (
 )
 
 var (
-	// ErrNotFound tells that there is no such record.
+	// ErrNotFound reports that there is no such record.
 	ErrNotFound = store.ErrNotFound
-	// ErrConflict tells that a record changed since it was read; nothing was
+	// ErrConflict reports that a record changed since it was read; nothing was
 	// applied.
 	ErrConflict = store.ErrConflict
-	// ErrCorrupt tells that a record is there but cannot be opened or read. It
+	// ErrCorrupt reports that a record is there but cannot be opened or read. It
 	// must be treated as a failure of the store.
 	ErrCorrupt = errors.New("stored record cannot be read")
-	// ErrNoData tells that a key was given that has a database, and the
+	// ErrNoData reports that a key was given that has a database, and the
 	// database is empty.
 	ErrNoData = errors.New("the database is empty")
-	// ErrHasData tells that a database was to be created and there is one.
+	// ErrHasData reports that a database was to be created and there is one.
 	ErrHasData = errors.New("the database is not empty")
-	// ErrWrongKey tells that the database belongs to another key.
+	// ErrWrongKey reports that the database belongs to another key.
 	ErrWrongKey = errors.New("the database belongs to another key")
 	// ErrNewer reports that the database, or a record of it, was written by a
 	// version of the gateway that this one must not write after.
@@ -246,7 +246,7 @@ func (db *DB) list(ctx context.Context, prefix, after []byte, limit int) ([]stor
 	return entries, err
 }
 
-// Ping reads one record, and so tells whether the database answers.
+// Ping reads one record, and so reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
 	_, err := db.get(ctx, metaKey)
 	return err

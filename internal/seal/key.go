@@ -27,7 +27,7 @@ const (
 	purposeID   = "step-up key id v1"
 )
 
-// ErrKey tells that a text or a file is not a usable key: truncated, mistyped, or something else. What is
+// ErrKey reports that a text or a file is not a usable key: truncated, mistyped, or something else. What is
 // wrapped around it says which; neither ever holds a part of the text.
 var ErrKey = errors.New("not a valid key")
 
@@ -94,7 +94,7 @@ func (m *material) derive(purpose string, size int) []byte {
 	return out
 }
 
-// IsZero tells whether k is no key at all.
+// IsZero reports whether k is no key at all.
 func (k Key) IsZero() bool { return k.m == nil }
 
 // ID names the key.

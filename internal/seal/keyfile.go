@@ -15,7 +15,7 @@ import (
 // device, from being read into memory.
 const maxKeyFile = 4096
 
-// ErrKeyFile tells that a key file is refused because of what kind of file it is or who may read it. What is
+// ErrKeyFile reports that a key file is refused because of what kind of file it is or who may read it. What is
 // wrapped around it tells what to do. A file without a key in it is an ErrKey.
 var ErrKeyFile = errors.New("key file refused")
 

@@ -3,7 +3,7 @@
 //
 // It promises that an envelope opens only under the key and the associated data it was sealed with, whole
 // and unchanged. Callers pass as associated data the full key of the record that the envelope is stored
-// under; then whoever can write to the database, but has no key, can neither read a secret, nor make one,
+// under; then anyone who can write to the database, but has no key, can neither read a secret, nor make one,
 // nor move one from one row to another. Putting an older envelope of the same row back is not detected.
 //
 //	key, err := seal.LoadFile("/etc/step_up/key")
@@ -43,15 +43,15 @@ const (
 )
 
 var (
-	// ErrUnknownKey tells that an envelope names a key that is not in the ring: it was retired too early, or
+	// ErrUnknownKey reports that an envelope names a key that is not in the ring: it was retired too early, or
 	// the database belongs to another key.
 	ErrUnknownKey = errors.New("sealed with a key that is not configured")
 
-	// ErrOpen tells that an envelope is truncated, altered, of another version, or stands where it was not
+	// ErrOpen reports that an envelope is truncated, altered, of another version, or stands where it was not
 	// sealed for. Which of these is not told apart.
 	ErrOpen = errors.New("sealed record does not open")
 
-	// ErrRing tells that keys cannot be used together: one is missing, given twice, or of another database.
+	// ErrRing reports that keys cannot be used together: one is missing, given twice, or of another database.
 	ErrRing = errors.New("keys do not fit together")
 )
 
@@ -142,8 +142,8 @@ func (r *Ring) open(dst, envelope, aad []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// IsCurrent tells whether envelope names the primary key; if not, it is worth sealing again. It does not
-// tell whether the envelope opens.
+// IsCurrent reports whether envelope names the primary key; if not, it is worth sealing again. It does not
+// report whether the envelope opens.
 func (r *Ring) IsCurrent(envelope []byte) bool {
 	return len(envelope) >= Overhead && envelope[0] == envelopeVersion && KeyID(envelope[1:headerSize]) == r.primary
 }

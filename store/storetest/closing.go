@@ -100,7 +100,7 @@ func testCancelledUnderLoad(t *testing.T, s store.Store) {
 			case errors.Is(err, store.ErrUnknown):
 			case errors.Is(err, context.DeadlineExceeded):
 				cancelled.Add(1)
-				// Whoever was told so may try again, and must find nothing in the way.
+				// Anyone who was told so may try again, and must find nothing in the way.
 				if err := s.Apply(background, on(absent, put(name, "again"))); err != nil {
 					t.Errorf("Apply after a cancelled one: %v", err)
 				}

@@ -12,7 +12,7 @@
 //		})
 //	}
 //
-// Each test opens a store of its own, which must be empty, and closes it. The suite cannot tell whether an
+// Each test opens a store of its own, which must be empty, and closes it. The suite cannot report whether an
 // acknowledged change survives a power failure: the engine's own tests have to kill it and to look at its
 // system calls.
 package storetest

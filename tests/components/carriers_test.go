@@ -274,7 +274,7 @@ type backend struct {
 	url, key string
 }
 
-// call gives the status, the header and the JSON of the answer, which may have
+// call returns the status, the header and the JSON of the answer, which may have
 // none.
 func (b *backend) call(method, path string, in any, header ...string) (int, http.Header, map[string]any) {
 	b.t.Helper()

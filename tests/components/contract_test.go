@@ -22,7 +22,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
-// lint gives what a linter finds wrong with an OpenAPI document, by rule and
+// lint returns what a linter finds wrong with an OpenAPI document, by rule and
 // place. Rules named in except are not looked at.
 func lint(t *testing.T, document string, except ...string) []string {
 	t.Helper()

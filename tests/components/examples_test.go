@@ -87,7 +87,7 @@ func newTap(t *testing.T, application string) *tap {
 	return p
 }
 
-// take gives what came since the last call.
+// take returns what came since the last call.
 func (p *tap) take() []passed {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,7 +43,7 @@ var awkward = map[string]account{
 	"combining and invisible": {"A\u0301cme", "\u00e1lice"},
 }
 
-// scan gives the text of the one QR code on a picture, as a camera reads it.
+// scan returns the text of the one QR code on a picture, as a camera reads it.
 func scan(t *testing.T, png []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "qr.png")

@@ -18,7 +18,7 @@ import (
 )
 
 // sealed runs a program of tests/clients for which the gateway is s.Name, and
-// gives what it prints and how it ends.
+// returns what it prints and how it ends.
 func sealed(t *testing.T, g *gateway.Gateway, s gateway.Sealed, name string, in any, args ...string) (printed, complaints string, err error) {
 	t.Helper()
 	dir := clients(t)

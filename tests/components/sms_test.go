@@ -240,7 +240,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 	told.search(t, gather(t, g))
 }
 
-// testCaps asks for more than may be sent: by ann, who was sent two codes of late,
+// testCaps asks for more than may be sent: by ann, who was sent two codes recently,
 // to one number, to numbers that are not served, and in all. The Caddyfile of which
 // nobody may be sent any more is fewer.
 func testCaps(t *testing.T, c *carrier, ann *owner, person func(string) *owner, g *gateway.Gateway, fewer string) {

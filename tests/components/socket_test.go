@@ -96,7 +96,7 @@ func (s *socket) serve(conn net.Conn, page func(target string) string) {
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(document), document)
 }
 
-// take gives the POSTs that came since the last call.
+// take returns the POSTs that came since the last call.
 func (s *socket) take() []arrived {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *socket) take() []arrived {
 	return came
 }
 
-// one gives the only POST that came since the last call.
+// one returns the only POST that came since the last call.
 func (s *socket) one(t *testing.T) arrived {
 	t.Helper()
 	came := s.take()

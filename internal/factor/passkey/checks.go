@@ -26,7 +26,7 @@ func saysSo(d *protocol.CollectedClientData, kind protocol.CeremonyType, challen
 		!d.CrossOrigin && d.TopOrigin == ""
 }
 
-// vouches holds what the authenticator says about itself against what is demanded
+// vouches checks what the authenticator says about itself against what is demanded
 // of it: that the key belongs to this relying party, that a person was there and,
 // where that is required, was verified.
 func (f Factor) vouches(d *protocol.AuthenticatorData, rp string) bool {
@@ -41,7 +41,7 @@ func (f Factor) vouches(d *protocol.AuthenticatorData, rp string) bool {
 // minRSA is the shortest RSA key that is taken, in bits (NIST SP 800-131A).
 const minRSA = 2048
 
-// isAllowed tells whether a key is of one of the algorithms that were asked for.
+// isAllowed reports whether a key is of one of the algorithms that were asked for.
 // That it is a good one of its kind (a point on its curve) was checked when it was
 // parsed.
 func isAllowed(key any) bool {

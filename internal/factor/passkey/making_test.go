@@ -8,7 +8,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
-// create gives the options with which the enrollment of the id makes a passkey.
+// create returns the options with which the enrollment of the id makes a passkey.
 func create(f passkey.Factor, db *records.DB, a *records.Account, id, site string) (json.RawMessage, error) {
 	var e ceremony.Enrollment
 	err := f.Show(db, a, id, &records.Pending{Site: site}, &e)
@@ -24,7 +24,7 @@ func register(f passkey.Factor, db *records.DB, a *records.Account, id, site, an
 	return *made.Passkey, err
 }
 
-// ask gives the options with which a challenge asks for a passkey.
+// ask returns the options with which a challenge asks for a passkey.
 func ask(f passkey.Factor, db *records.DB, a *records.Account, challenge, site string) (json.RawMessage, error) {
 	asked, err := f.Ask(db, a, challenge, site)
 	return asked.Options, err

@@ -48,7 +48,7 @@ func (f Factor) Match(db *records.DB, a *records.Account, try ceremony.Attempt) 
 	return ceremony.Proof{Method: key.Methods(), Authenticator: used.ID}, nil
 }
 
-// isOurs tells whether the user handle that a discoverable passkey keeps is the
+// isOurs reports whether the user handle that a discoverable passkey keeps is the
 // account's. Others keep none and give none.
 func isOurs(ours [32]byte, given []byte) bool {
 	return len(given) == 0 || subtle.ConstantTimeCompare(ours[:], given) == 1

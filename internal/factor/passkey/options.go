@@ -22,7 +22,7 @@ const timeout = 5 * time.Minute
 // old TPM know only RS256.
 var algorithms = []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256}
 
-// Ask gives PublicKeyCredentialRequestOptions that name the account's passkeys
+// Ask returns PublicKeyCredentialRequestOptions that name the account's passkeys
 // for the site, so that the browser offers no other. It fails with
 // ceremony.ErrMethodNotAccepted where there are none.
 func (f Factor) Ask(db *records.DB, a *records.Account, challenge, site string) (ceremony.Asked, error) {
@@ -42,7 +42,7 @@ func (f Factor) Ask(db *records.DB, a *records.Account, challenge, site string) 
 	return ceremony.Asked{Options: options}, err
 }
 
-// create gives PublicKeyCredentialCreationOptions that exclude the account's
+// create returns PublicKeyCredentialCreationOptions that exclude the account's
 // passkeys for the site: an authenticator that has one makes no second. It fails
 // with ceremony.ErrMethodNotAccepted where the site can have no passkeys.
 func (f Factor) create(db *records.DB, a *records.Account, enrollment, site string) (json.RawMessage, error) {

@@ -46,7 +46,7 @@ type Factor struct {
 	// Name is what an authenticator calls the service. Empty: the relying
 	// party's domain.
 	Name string
-	// UserVerification tells whether the authenticator must check who uses it,
+	// UserVerification reports whether the authenticator must check who uses it,
 	// by PIN, finger or face: Required, Preferred or Discouraged. Anything else
 	// is Required.
 	UserVerification string
@@ -59,7 +59,7 @@ type Factor struct {
 // Method is grants.Passkey; a proof tells which kind it was.
 func (Factor) Method() grants.Methods { return grants.Passkey }
 
-// Serves tells whether passkeys can be made and used on the site.
+// Serves reports whether passkeys can be made and used on the site.
 func (f Factor) Serves(site string) bool {
 	_, ok := f.relyingParty(site)
 	return ok
@@ -89,7 +89,7 @@ func (f Factor) Finish(db *records.DB, a *records.Account, pending *records.Pend
 	return records.Authenticator{Passkey: &key}, ceremony.Proof{Method: key.Methods()}, nil
 }
 
-// Ready tells whether the account has a passkey that is good on the site.
+// Ready reports whether the account has a passkey that is good on the site.
 func (f Factor) Ready(a *records.Account, site string) bool {
 	rp, ok := f.relyingParty(site)
 	return ok && len(keysOf(a, rp)) > 0

@@ -336,7 +336,7 @@ func TestPasskeyWithClonedCounter(t *testing.T) {
 		if !tt.cloned {
 			continue
 		}
-		// The suspicion stays, and whoever is ahead goes on.
+		// The suspicion stays, and anyone who is ahead goes on.
 		d.Key.Counter = tt.stored + 1
 		if d.Key.Counter == 0 {
 			continue

@@ -59,7 +59,7 @@ func (f Factor) register(db *records.DB, a *records.Account, enrollment, site, a
 	}, nil
 }
 
-// hasCredential tells whether the account has the credential, for whatever site.
+// hasCredential reports whether the account has the credential, for whatever site.
 // Other accounts are not searched: a proof is held against
 // the passkeys of its own account only, so that the id of another's is worth
 // nothing.

@@ -230,7 +230,7 @@ func TestPasskeyRegistrationRefused(t *testing.T) {
 	}
 }
 
-// relabel gives the answer under the id of another credential.
+// relabel returns the answer under the id of another credential.
 func relabel(t *testing.T, answer string, id []byte) string {
 	t.Helper()
 	var whole map[string]any
@@ -319,7 +319,7 @@ func onlyRefuses(t *testing.T, err error) {
 	}
 }
 
-// responseOf gives one of the byte strings in a browser's answer.
+// responseOf returns one of the byte strings in a browser's answer.
 func responseOf(t testing.TB, answer, name string) []byte {
 	t.Helper()
 	var whole struct{ Response map[string]any }

@@ -24,7 +24,7 @@ type Numbers struct {
 // characters.
 const maxNumber = 40
 
-// Parse gives a number in E.164 form. The error is a ceremony.Field, which does
+// Parse returns a number in E.164 form. The error is a ceremony.Field, which does
 // not hold the number.
 func (n Numbers) Parse(text string) (string, error) {
 	if utf8.RuneCountInString(text) > maxNumber {

@@ -36,7 +36,7 @@ const (
 	maxKeyID     = 512 // bytes
 )
 
-// ErrNoKeys tells that the issuer's keys could not be fetched yet, or not for so
+// ErrNoKeys reports that the issuer's keys could not be fetched yet, or not for so
 // long that those known are not used any more.
 var ErrNoKeys = errors.New("the issuer's keys are not available")
 
@@ -89,7 +89,7 @@ func NewKeySet(o KeySetOptions) (*KeySet, error) {
 	}, nil
 }
 
-// CheckKeySetURL holds the URL of a key set against what it may be. Whoever can
+// CheckKeySetURL checks the URL of a key set against what it may be. Anyone who can
 // change the keys on their way is everybody, so plain HTTP is for the same machine
 // or a private network only.
 func CheckKeySetURL(s string) error {
@@ -114,7 +114,7 @@ func isNear(host string) bool {
 // Close closes idle connections.
 func (s *KeySet) Close() { s.client.Close() }
 
-// find gives the keys of that id, or all where the token names none. An id that is
+// find returns the keys of that id, or all where the token names none. An id that is
 // not known may be of a new key: the set is fetched and waited for, as often as
 // the rate allows.
 func (s *KeySet) find(ctx context.Context, id string, named bool) ([]Key, error) {
@@ -160,7 +160,7 @@ func ofID(keys []Key, id string, named bool) []Key {
 	return found
 }
 
-// held gives the keys, or nil where there are none or they are too old, and their
+// held returns the keys, or nil where there are none or they are too old, and their
 // age.
 func (s *KeySet) held() ([]Key, time.Duration) {
 	s.mu.Lock()
@@ -180,7 +180,7 @@ func (s *KeySet) current() (changes uint64, fresh bool) {
 	return s.changes, s.keys != nil && s.now().Sub(s.fetched) <= refreshAfter
 }
 
-// failing tells whether the last fetch has failed.
+// failing reports whether the last fetch has failed.
 func (s *KeySet) failing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,7 +250,7 @@ func (s *KeySet) get() ([]Key, error) {
 	return keys, nil
 }
 
-// parseKeySet gives the keys of a set that can be used; the others are passed over
+// parseKeySet returns the keys of a set that can be used; the others are passed over
 // (RFC 7517 section 5). It reads key by key, so that one that is broken does not
 // take the others along.
 func parseKeySet(document []byte) []Key {

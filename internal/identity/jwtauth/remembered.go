@@ -24,7 +24,7 @@ type verified struct {
 	keys   uint64    // the generation of the keys that it was verified with
 }
 
-// get gives the claims of a token that would be verified now with the same result.
+// get returns the claims of a token that would be verified now with the same result.
 func (m *remembered) get(digest [sha256.Size]byte, keys uint64, now time.Time) (Claims, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

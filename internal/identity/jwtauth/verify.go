@@ -49,7 +49,7 @@ func (v *Verifier) generation() (keys uint64, fresh bool) {
 	return v.o.KeySet.current()
 }
 
-// verify holds a token against the keys and its claims against the options, and
+// verify checks a token against the keys and its claims against the options, and
 // tells until when it is good.
 func (v *Verifier) verify(ctx context.Context, token string) (c Claims, expires time.Time, err error) {
 	said := jwt.MapClaims{}
@@ -67,7 +67,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (c Claims, expires 
 	return c, expiry.Add(v.o.Leeway), err
 }
 
-// keysFor gives the keys that may have made a token's signature. Each fits the
+// keysFor returns the keys that may have made a token's signature. Each fits the
 // token's algorithm, so that an RSA key is never taken for a shared secret.
 func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
 	if _, critical := t.Header["crit"]; critical {

@@ -2,7 +2,7 @@
 // sources and senders that have to.
 //
 // It promises that a question takes no longer, and its answer no more memory, than
-// was said; that no redirect is followed and no proxy from the environment is
+// was set; that no redirect is followed and no proxy from the environment is
 // used; that nothing is sent that the caller did not put into the request, but for
 // what HTTP/1.1 demands; and that its errors quote nothing of the answer. It does
 // not retry and does not cache.
@@ -20,14 +20,14 @@ import (
 )
 
 var (
-	// ErrTooLarge tells that the answer has more bytes than are accepted.
+	// ErrTooLarge reports that the answer has more bytes than are accepted.
 	ErrTooLarge = errors.New("the answer is too large")
-	// ErrTimeout tells that the whole answer did not come in time.
+	// ErrTimeout reports that the whole answer did not come in time.
 	ErrTimeout = errors.New("the answer did not come in time")
-	// ErrEncoded tells that the answer has a Content-Encoding, though none was
+	// ErrEncoded reports that the answer has a Content-Encoding, though none was
 	// asked for.
 	ErrEncoded = errors.New("the answer has a content encoding that was not asked for")
-	// ErrBroken tells that what came back is not HTTP, or ended early.
+	// ErrBroken reports that what came back is not HTTP, or ended early.
 	ErrBroken = errors.New("the answer is broken")
 )
 

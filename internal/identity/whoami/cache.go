@@ -58,7 +58,7 @@ type cache struct {
 // errUnanswered stands for an answer that did not come because of a panic.
 var errUnanswered = errors.New("asking the application who is signed in: no answer")
 
-// ask gives the answer to the question of that key, by ask where none holds. One
+// ask returns the answer to the question of that key, by ask where none holds. One
 // that another request has asked is waited for, where it was asked no longer ago
 // than answers hold.
 func (c *cache) ask(ctx context.Context, k key, ask func() (answer, error)) (answer, error) {
@@ -102,7 +102,7 @@ func (c *cache) put(q *question, ask func() (answer, error)) {
 	q.answer, q.err = ask()
 }
 
-// find gives the question of that key which holds now, or a new one that the
+// find returns the question of that key which holds now, or a new one that the
 // caller must put.
 func (c *cache) find(k key) (q *question, mine bool) {
 	now := c.now()
@@ -117,7 +117,7 @@ func (c *cache) find(k key) (q *question, mine bool) {
 	return q, true
 }
 
-// holds tells whether a request that came now may use the question's answer. A
+// holds reports whether a request that came now may use the question's answer. A
 // clock that was set back makes no answer hold longer.
 func (c *cache) holds(q *question, now time.Time) bool {
 	if now.Before(q.asked) {

@@ -80,7 +80,7 @@ type Options struct {
 	// owner may enter is tightened to that.
 	Dir string
 
-	// Mark is the path of the file that holds how far the database has come. It must not lie in Dir: whoever
+	// Mark is the path of the file that holds how far the database has come. It must not lie in Dir: anyone who
 	// puts back an older copy of the one would put back the other. Empty keeps none.
 	Mark string
 
@@ -203,7 +203,7 @@ func (s *Store) release() (err error) {
 	return errors.Join(err, s.dir.close())
 }
 
-// usable tells whether the database may be asked, and else why not.
+// usable reports whether the database may be asked, and else why not.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {
 		return store.ErrClosed

@@ -149,7 +149,7 @@ func (b *batch) take(r *request) {
 	b.results = append(b.results, err)
 }
 
-// roomFor tells whether there is space for a request; it is asked once for a batch.
+// roomFor reports whether there is space for a request; it is asked once for a batch.
 func (b *batch) roomFor(r *request) error {
 	i := 0
 	if r.taking {
@@ -162,7 +162,7 @@ func (b *batch) roomFor(r *request) error {
 	return *b.room[i]
 }
 
-// judge tells whether a request's conditions hold, and what it would change in Badger.
+// judge reports whether a request's conditions hold, and what it would change in Badger.
 func (b *batch) judge(r *request) (staged []*badger.Entry, size int, err error) {
 	if failure := b.s.failure.Load(); failure != nil {
 		return nil, 0, *failure

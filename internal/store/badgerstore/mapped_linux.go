@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// maxMapped is how much of the tables may stay mapped into memory, in bytes. Whoever
+// maxMapped is how much of the tables may stay mapped into memory, in bytes. Anyone who
 // reads all of them, as a start and the search for damage do, leaves all of them.
 const maxMapped = 128 << 20
 

@@ -91,7 +91,7 @@ func readMark(o Options) (*mark.Mark, error) {
 	return &m, nil
 }
 
-// missing tells whether there was a database where there is none.
+// missing reports whether there was a database where there is none.
 func missing(o Options, m *mark.Mark) error {
 	switch {
 	case m != nil && m.Sequence > 0:
@@ -146,7 +146,7 @@ func (s *Store) open(o Options, m *mark.Mark) (err error) {
 		s.marked = *m
 	}
 	s.marked.Sequence = max(s.marked.Sequence, o.AtLeast)
-	// Segments that may hold what is missing are kept for whoever looks into it.
+	// Segments that may hold what is missing are kept for anyone who looks into it.
 	s.wal, err = wal.Begin(logDir(o.Dir), s.birth.database, s.committed.Load(), fence.Kind == store.FenceRolledBack)
 	if err != nil {
 		return logError(err)

@@ -22,7 +22,7 @@ func (d *directory) freeSpace() (uint64, error) { return freeSpace(d.f) }
 // failed with.
 func (s *Store) Low() error { return s.room(false) }
 
-// room tells whether there is space for a change.
+// room reports whether there is space for a change.
 func (s *Store) room(taking bool) error {
 	free, err := s.free()
 	if err != nil {

@@ -22,7 +22,7 @@ type request struct {
 	done func(err error, more bool)
 }
 
-// The states of a request. Whoever leaves waiting first, its caller or the committer, decides.
+// The states of a request. Anyone who leaves waiting first, its caller or the committer, decides.
 const (
 	waiting   int32 = iota
 	taken           // by the committer, which will send an outcome
@@ -63,7 +63,7 @@ func (s *Store) submit(ctx context.Context, changes []change) error {
 	}
 }
 
-// Begin is Apply for a caller that does not wait: done is told the outcome, once, by whoever finds it out, and
+// Begin is Apply for a caller that does not wait: done is told the outcome, once, by anyone who finds it out, and
 // must not wait for anything. more says that further outcomes follow at once. It reports false, and has not
 // begun, where Apply is needed: a value is large, or too many changes wait already. withdraw takes a change
 // back that was not taken up yet, which done is told as [context.Canceled].

@@ -42,7 +42,7 @@ type generation struct {
 }
 
 // read tells what a reader found. Rows in several pieces are not kept, nor absent
-// ones: whoever asks for what is not there must not drive out what is.
+// ones: anyone who asks for what is not there must not drive out what is.
 func (v *versions) read(key []byte, r row, ts uint64) {
 	if r.kind != kindInline {
 		return

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An outbox writes frames in the order in which they are put. Whoever sends
+// An outbox writes frames in the order in which they are put. Anyone who sends
 // writes what all have put until then, in as few system calls as it fits in;
 // pieces that are larger than the buffer are not copied into it.
 type outbox struct {

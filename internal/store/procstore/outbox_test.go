@@ -24,7 +24,7 @@ func (p *slowPipe) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// What many put goes out in few writes, in order; whoever sends writes for others no
+// What many put goes out in few writes, in order; anyone who sends writes for others no
 // longer than one write takes.
 func TestOutboxSharesWrites(t *testing.T) {
 	pipe := &slowPipe{let: make(chan error)}

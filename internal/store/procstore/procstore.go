@@ -70,7 +70,7 @@ type Store struct {
 
 	// state is held shared to begin a call, and exclusively while the store
 	// goes out of use or comes back, until the functions that wanted to know
-	// have returned: whoever began a call before was admitted before, whoever
+	// have returned: anyone who began a call before was admitted before, anyone who
 	// comes later is refused.
 	state  sync.RWMutex
 	hung   bool // out of use since now's conn does not answer

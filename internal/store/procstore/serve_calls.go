@@ -93,7 +93,7 @@ func (s *server) finish(id uint64, r result, more bool) {
 	}
 }
 
-// put queues the answer to a call. It returns an error if that tells that the
+// put queues the answer to a call. It returns an error if the answer says that the
 // database failed.
 func (s *server) put(id uint64, r result) error {
 	r.committed = s.db.Committed()

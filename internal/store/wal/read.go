@@ -18,7 +18,7 @@ type Contents struct {
 	Start, Last uint64
 	// Torn reports whether the log ends in something that is no record: one
 	// that was being written, or that was damaged since. TornAt is the sequence
-	// that it names, which may be damaged itself. Whoever knows that it was
+	// that it names, which may be damaged itself. Anyone who knows that it was
 	// acknowledged can tell.
 	Torn   bool
 	TornAt uint64

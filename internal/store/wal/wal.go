@@ -54,11 +54,11 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// ErrNoSpace tells that there was no room for a record. Nothing was appended,
+// ErrNoSpace reports that there was no room for a record. Nothing was appended,
 // and the log can still be appended to.
 var ErrNoSpace = errors.New("no space for the log")
 
-// ErrDamaged tells that a log is not what was written.
+// ErrDamaged reports that a log is not what was written.
 var ErrDamaged = errors.New("log is damaged")
 
 // An ID tells the log of one database from those of all others.
