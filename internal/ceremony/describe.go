@@ -22,6 +22,9 @@ type Description struct {
 	// Elsewhere are the labels of those that it takes and that are not used, since
 	// the identity source does not give their address; see [ErrElsewhere].
 	Elsewhere []string
+	// Addable are those that it takes and that the subject, who has nothing that does,
+	// could add.
+	Addable grants.Methods
 	// Recent are the subject's authenticators that are new, for it to notice.
 	Recent []Authenticator
 	// AttemptsLeft counts the wrong answers that this browser may still give.
@@ -68,6 +71,12 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 		}
 		d.Methods, d.Asks = append(d.Methods, f.Method()), append(d.Asks, asked)
 	}
+	if len(d.Methods) == 0 && d.Enrolled && s.canAdd(db, &account.Value, &d.Challenge) {
+		d.Addable = s.Offers(p, d.Site)
+		if takes := d.Demand.Methods; takes != 0 {
+			d.Addable &= takes
+		}
+	}
 	d.Young = s.young(db, &account.Value, &d.Challenge)
 	d.Elsewhere = s.elsewhere(&account.Value, &d.Challenge)
 	for i := range account.Value.Authenticators {
@@ -81,4 +90,15 @@ func (s *Service) Describe(ctx context.Context, p Principal, id string) (Descrip
 	}
 	d.AttemptsLeft, d.Wait = b.left(), b.wait(s.now())
 	return d, nil
+}
+
+// canAdd reports whether the account has what adding an authenticator takes, for a
+// challenge of an action of the operator's.
+func (s *Service) canAdd(db *records.DB, a *records.Account, c *Challenge) bool {
+	if c.Operation != "" {
+		return false
+	}
+	adding := Challenge{Operation: AddOp, Site: c.Site, mailbox: c.mailbox}
+	fit := s.fit(db, a, &adding)
+	return slices.ContainsFunc(s.factors, func(f Factor) bool { return s.accepts(&adding, f.Method()) && f.Ready(&fit, c.Site) })
 }

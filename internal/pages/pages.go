@@ -129,6 +129,7 @@ var templates = func() map[string]func() *template.Template {
 				"left":    w.left,
 				"date":    w.date,
 				"timed":   w.timed,
+				"names":   w.methods,
 				"at":      func(t, now time.Time) moment { return moment{t, now} },
 				"groups":  func(s string) []string { return groups(s, 4) },
 				"otpauth": otpauth,

@@ -14,6 +14,7 @@ type Challenge struct {
 	OneTime      bool          // the proof is good for one request
 	Hold         time.Duration // how long the proof holds
 	Held         bool          // what the person sent is kept and sent on
+	Opens        string        // the action type that another window may have opened meanwhile; empty: none can
 	Left         time.Duration // until the challenge runs out; 0: not shown
 	Address      string        // where the proof leads to, to be read; empty: nowhere, or Show says it
 	Foreign      bool          // another site sent the person here
@@ -96,6 +97,7 @@ func codeDigits(said int) int { return cmp.Or(said, 6) }
 type Passed struct {
 	Page
 	Action string
+	Opens  string // the action type, where the proof answers other windows too; they are told
 	URL    string // a path on the site; empty: the person goes on in another window
 
 	Lead // where another site sent the person, the page leads on by a click only
@@ -143,6 +145,7 @@ func (Left) titleKey() string      { return "left.title" }
 func (c Challenge) hasError() bool { return c.Error != NoError || c.RetryAfter > 0 }
 
 func (Challenge) scripted() bool { return true }
+func (p Passed) scripted() bool  { return p.Opens != "" }
 
 func (Passed) once() {}
 func (Left) once()   {}

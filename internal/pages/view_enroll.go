@@ -118,6 +118,7 @@ type RecoveryCodes struct {
 	Kind        string   // of that authenticator, a Method constant; empty: MethodTOTP
 	ContinueURL string
 	ContinueFor string // the action that waits; empty: the link leads to the security page
+	Opens       string // as in Passed
 	Lead               // of the link
 }
 

@@ -17,6 +17,7 @@ type Message struct {
 	RetryAfter time.Duration // with TooManyAttempts, Busy and TooManyForms
 	Label      string        // with NotYet: what it is about
 	Until      time.Time     // with NotYet: when it is over; zero: not said
+	Takes      []string      // with MustAdd: Method constants
 	NextURL    string        // empty: only words
 }
 
@@ -45,6 +46,7 @@ const (
 	TooManyAttempts  MessageKind = "message.too_many_attempts"
 	Disabled         MessageKind = "message.disabled"      // attempts used up: an operator must help
 	NoMethod         MessageKind = "message.no_method"     // nothing the person has does for the action
+	MustAdd          MessageKind = "message.must_add"      // as NoMethod, but the person can add what does
 	TooMany          MessageKind = "message.too_many"      // as many authenticators as one may have
 	TooNew           MessageKind = "message.too_new"       // authenticator younger than a day (S14)
 	NotYet           MessageKind = "message.young"         // all that would do is too new (S24)

@@ -33,20 +33,19 @@ type FieldError string
 // What can be wrong with an answer.
 const (
 	NoError         FieldError = ""
-	WrongCode       FieldError = "error.wrong_code"       // not accepted: wrong, used or too old
-	WrongClock      FieldError = "error.wrong_clock"      // right, but for another time: see Enroll.ClockOff
-	WrongRecovery   FieldError = "error.wrong_recovery"   // recovery code not accepted
-	WrongSMS        FieldError = "error.wrong_sms"        // code sent by message not accepted
-	WrongPasskey    FieldError = "error.wrong_passkey"    // passkey not accepted
-	MalformedCode   FieldError = "error.malformed_code"   // not of the form of a code: not counted
-	WrongInvite     FieldError = "error.wrong_invite"     // invite unknown, used or expired
-	MissingInvite   FieldError = "error.missing_invite"   // policy asks for one
-	BadLabel        FieldError = "error.bad_label"        // name too long or with control characters
-	BadPhone        FieldError = "error.bad_phone"        // not a number that can be called
-	PhoneNotAllowed FieldError = "error.phone_refused"    // a number, but nothing is sent there
-	NotSent         FieldError = "error.not_sent"         // the sender failed: nothing was used up
-	TooManySends    FieldError = "error.too_many_sends"   // messages sent in the last minutes
-	TooManyPending  FieldError = "error.too_many_pending" // enrollments begun and not finished
+	WrongCode       FieldError = "error.wrong_code"     // not accepted: wrong, used or too old
+	WrongClock      FieldError = "error.wrong_clock"    // right, but for another time: see Enroll.ClockOff
+	WrongRecovery   FieldError = "error.wrong_recovery" // recovery code not accepted
+	WrongSMS        FieldError = "error.wrong_sms"      // code sent by message not accepted
+	WrongPasskey    FieldError = "error.wrong_passkey"  // passkey not accepted
+	MalformedCode   FieldError = "error.malformed_code" // not of the form of a code: not counted
+	WrongInvite     FieldError = "error.wrong_invite"   // invite unknown, used or expired
+	MissingInvite   FieldError = "error.missing_invite" // policy asks for one
+	BadLabel        FieldError = "error.bad_label"      // name too long or with control characters
+	BadPhone        FieldError = "error.bad_phone"      // not a number that can be called
+	PhoneNotAllowed FieldError = "error.phone_refused"  // a number, but nothing is sent there
+	NotSent         FieldError = "error.not_sent"       // the sender failed: nothing was used up
+	TooManySends    FieldError = "error.too_many_sends" // messages sent in the last minutes
 )
 
 // WrongAnswer is what is wrong with an answer of the method that is not accepted.

@@ -120,6 +120,21 @@ func foreign(c bidi.Class, rtl bool) bool {
 	return false
 }
 
+// methods are the names of ways to prove, as a list in a sentence.
+func (w *words) methods(names []string) string {
+	said := make([]string, len(names))
+	for i, name := range names {
+		said[i] = w.say("method." + name)
+	}
+	switch {
+	case w.solid:
+		return strings.Join(said, "、")
+	case w.rtl:
+		return strings.Join(said, "، ")
+	}
+	return strings.Join(said, ", ")
+}
+
 // count is the sentence for a key in the form that n of something needs.
 func (w *words) count(key string, n int, pairs ...any) string {
 	form := key + "." + w.plural(n)

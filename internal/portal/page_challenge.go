@@ -43,6 +43,11 @@ func (v *visit) challengePage(o outcome) error {
 	case len(d.Methods) == 0 && len(d.Elsewhere) > 0:
 		v.message(http.StatusForbidden, pages.Elsewhere, v.url(""))
 		return nil
+	case len(d.Methods) == 0 && d.Addable != 0:
+		v.render(http.StatusForbidden, pages.Message{
+			Page: v.page(), Kind: pages.MustAdd, Takes: namesOf(d.Addable), NextURL: v.enrollFor("enroll", d.ID),
+		})
+		return nil
 	case len(d.Methods) == 0:
 		v.message(http.StatusForbidden, pages.NoMethod, v.url(""))
 		return nil
@@ -57,6 +62,7 @@ func (v *visit) challengePage(o outcome) error {
 		AttemptsLeft: d.AttemptsLeft, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
 		SendURL: self + "/send", Left: d.Expires.Sub(v.portal.o.Now()),
 	}
+	view.Opens = opened(&d.Challenge)
 	view.Address, view.Foreign, view.From = leadsTo(&d.Challenge), d.Foreign, siteName(d.From)
 	for _, a := range d.Recent {
 		view.Recent = append(view.Recent, pages.Recent{Label: a.Label, Added: a.CreatedAt})
@@ -174,11 +180,11 @@ func (v *visit) answerChallenge() error {
 func (v *visit) onward(c *ceremony.Challenge) error {
 	if c.ReturnTo == "" && fromBrowser(v.r) {
 		// A script opened this window and waits behind it.
-		v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: c.Label})
+		v.render(http.StatusOK, pages.Passed{Page: v.page(), Action: c.Label, Opens: opened(c)})
 		return nil
 	}
 	target := v.back(c.ReturnTo)
-	page := pages.Passed{Page: v.page(), Action: c.Label, URL: target, Lead: leadOf(c)}
+	page := pages.Passed{Page: v.page(), Action: c.Label, Opens: opened(c), URL: target, Lead: leadOf(c)}
 	switch {
 	case strings.HasPrefix(target, v.url("")):
 		return v.redirect(target)
@@ -196,12 +202,26 @@ func (v *visit) onward(c *ceremony.Challenge) error {
 // window waited while another one was passed. A proof that is good for one
 // request is never there already.
 func (v *visit) isOpen(c *ceremony.Challenge) bool {
-	if c.Demand.Use != grants.TimeBased || c.Operation != "" || len(c.Show) > 0 {
+	if !mayOpenOthers(c) {
 		return false
 	}
 	token, _ := cookies.Get(v.r.Header, v.grantCookie(c.Demand.Action.String()).On(v.site.Secure))
 	_, err := v.service().Check(v.r.Context(), &v.who, &c.Demand, [32]byte{}, token)
 	return err == nil
+}
+
+// mayOpenOthers reports whether a proof for the challenge answers others for the same
+// action too.
+func mayOpenOthers(c *ceremony.Challenge) bool {
+	return c.Demand.Use == grants.TimeBased && c.Operation == "" && len(c.Show) == 0
+}
+
+// opened names the action that the challenge's proof opened; see pages.Passed.
+func opened(c *ceremony.Challenge) string {
+	if !mayOpenOthers(c) {
+		return ""
+	}
+	return c.Demand.Action.String()
 }
 
 // cancelChallenge forgets the challenge, and leads back to where the person came

@@ -36,6 +36,12 @@ func (v *visit) waiting() (ceremony.Description, bool) {
 		return ceremony.Description{}, false
 	}
 	d, err := v.describe(id)
+	if errors.Is(err, ceremony.ErrExpired) {
+		// Setting something up takes longer than a challenge: it can be begun again.
+		var l ceremony.Lapsed
+		l, err = v.service().Lapsed(v.r.Context(), v.who, id)
+		d.Challenge = l.Challenge
+	}
 	return d, err == nil && d.Operation == ""
 }
 
@@ -66,7 +72,11 @@ var fresh = outcome{status: http.StatusOK}
 func (v *visit) mayAdd() (first, may bool, err error) {
 	err = v.service().MayEnroll(v.r.Context(), v.who)
 	if errors.Is(err, ceremony.ErrManageRequired) {
-		may, err = v.proved(ceremony.AddOp, "", "enroll")
+		path := "enroll"
+		if d, ok := v.waiting(); ok {
+			path += "?" + challengeField + "=" + d.ID
+		}
+		may, err = v.proved(ceremony.AddOp, "", path)
 		return false, may, err
 	}
 	return true, err == nil, err
@@ -192,12 +202,12 @@ func (v *visit) confirmEnroll() error {
 	if err != nil {
 		return err
 	}
-	next, action, lead := v.url(""), "", pages.Lead{}
+	next, action, lead, opens := v.url(""), "", pages.Lead{}, ""
 	switch {
 	case done.Won != nil:
 		v.keep(done.Won)
 		won := &done.Won.Challenge
-		next, action, lead = v.back(won.ReturnTo), won.Label, leadOf(won)
+		next, action, lead, opens = v.back(won.ReturnTo), won.Label, leadOf(won), opened(won)
 	case waits:
 		next, action = v.url("challenge/"+waiting.ID), waiting.Label
 	}
@@ -208,7 +218,7 @@ func (v *visit) confirmEnroll() error {
 		return v.redirect(v.done(pages.Added))
 	}
 	v.render(http.StatusOK, pages.RecoveryCodes{
-		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: done.Authenticator.Method.String(), ContinueURL: next, ContinueFor: action, Lead: lead,
+		Page: v.page(), Codes: done.RecoveryCodes, Enrolled: true, Kind: done.Authenticator.Method.String(), ContinueURL: next, ContinueFor: action, Lead: lead, Opens: opens,
 	})
 	return nil
 }

@@ -50,7 +50,7 @@ func challenges(f Fill, p pages.Page) []Sample {
 	return []Sample{
 		{"challenge", with(func(c *pages.Challenge) { c.Held, c.Left = true, 4*time.Minute })},
 		{"challenge-alone", with(func(c *pages.Challenge) {
-			c.Methods, c.OneTime, c.Hold, c.User, c.CancelURL = offered(pages.MethodTOTP), false, 10*time.Minute, "", ""
+			c.Methods, c.OneTime, c.Hold, c.User, c.CancelURL, c.Opens = offered(pages.MethodTOTP), false, 10*time.Minute, "", "", "REPORTS"
 		})},
 		{"challenge-wrong", with(func(c *pages.Challenge) { c.Error, c.AttemptsLeft = pages.WrongCode, 3 })},
 		{"challenge-waits", with(func(c *pages.Challenge) { c.RetryAfter = 4 * time.Minute })},
@@ -85,7 +85,7 @@ func challenges(f Fill, p pages.Page) []Sample {
 		{"challenge-elsewhere", with(func(c *pages.Challenge) { c.Elsewhere = []string{f.Label} })},
 		{"challenge-change", with(func(c *pages.Challenge) { c.Change, c.Action = pages.ChangeRemove, f.Label })},
 		{"challenge-branded", with(func(c *pages.Challenge) { c.Brand = brand(f.Label) })},
-		{"passed", pages.Passed{Page: p, Action: f.Action, URL: "/transfer"}},
+		{"passed", pages.Passed{Page: p, Action: f.Action, Opens: "TRANSFER", URL: "/transfer"}},
 		{"passed-foreign", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, From: f.Host, Address: "https://" + f.Host + "/transfer?to=" + f.Value}}},
 		{"passed-foreign-unknown", pages.Passed{Page: p, Action: f.Action, URL: "/transfer", Lead: pages.Lead{Foreign: true, Address: "https://" + f.Host + "/transfer"}}},
 		{"passed-elsewhere", pages.Passed{Page: p, Action: f.Action}},
@@ -127,7 +127,7 @@ func enrollments(f Fill, p pages.Page) []Sample {
 		FormURL: "/.step-up/enroll/abc/confirm", OtherURL: "/.step-up/enroll", CancelURL: "/.step-up/",
 	}
 	codes := pages.RecoveryCodes{
-		Page: p, Enrolled: true, ContinueURL: "/.step-up/challenge/abc", ContinueFor: f.Action,
+		Page: p, Enrolled: true, ContinueURL: "/.step-up/challenge/abc", ContinueFor: f.Action, Opens: "REPORTS",
 		Codes: strings.Fields("abcde-fghjk mnpqr-stuvw 23456-789ab cdefg-hjkmn pqrst-uvwxy z2345-6789a bcdef-ghjkm npqrs-tuvwx yz234-56789 abcde-fghjm"),
 	}
 	return []Sample{
@@ -220,6 +220,8 @@ func messages(f Fill, p pages.Page) []Sample {
 	for _, kind := range messageKinds {
 		m := pages.Message{Page: p, Kind: kind, NextURL: "/"}
 		switch kind {
+		case pages.MustAdd:
+			m.Takes = []string{pages.MethodPasskey, pages.MethodTOTP}
 		case pages.NotYet:
 			m.Label, m.Until = f.Label, Now.Add(23*time.Hour)
 		case pages.TooManyAttempts, pages.Busy, pages.TooManyForms:
@@ -236,5 +238,5 @@ func messages(f Fill, p pages.Page) []Sample {
 var messageKinds = []pages.MessageKind{
 	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.Busy, pages.TooManyForms, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
-	pages.NoMethod, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.Elsewhere, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
+	pages.NoMethod, pages.MustAdd, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.Elsewhere, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
 }

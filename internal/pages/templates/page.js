@@ -53,6 +53,16 @@
 		tick()
 	})
 
+	// For data-opens data-opened
+	// One proof answers every window that asks for the same.
+	const windows = window.BroadcastChannel && new BroadcastChannel('step-up')
+	if (windows) {
+		all('[data-opened]').forEach(e => windows.postMessage(e.dataset.opened))
+		all('[data-opens]').forEach(e => windows.addEventListener('message', told => {
+			if (told.data === e.dataset.opens) location.replace(e.dataset.self)
+		}))
+	}
+
 	// For data-passkey data-if-passkey
 	// Passkeys (WebAuthn Level 3, section 5.1). The credential goes into the form.
 	const passkeys = window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON && navigator.credentials
