@@ -30,12 +30,12 @@ var house = [][]string{
 	{"internal/ceremony/ceremonytest"},
 	{"internal/factor"},
 	{"internal/ceremony"},
-	{"internal/apikeys", "internal/quota"},
+	{"internal/apikeys", "internal/invite", "internal/quota"},
 	{"internal/identity/whoami", "internal/sender"},
 	{"internal/records", "internal/cookies", "internal/coverage"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "store", "config", "totp", "internal/typed"},
-	{"internal/color", "internal/cause", "internal/digest", "internal/inbound", "internal/invite", "internal/nearest"},
+	{"internal/color", "internal/cause", "internal/digest", "internal/inbound", "internal/nearest"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

@@ -14,6 +14,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/mail"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/recovery"
@@ -53,6 +54,7 @@ type App struct {
 	sender  Sender // nil where no texts are sent
 	mailer  Sender // nil where no codes are mailed
 	brand   *pages.Brand
+	hosts   coverage.Hosts
 	sites   []*Handler // in the order they were provisioned
 	apis    []*API
 	userIDs map[string]string // how user ids are compared, by tenant; see compares
@@ -169,10 +171,10 @@ func (a *App) factors(said config.App, codes totp.Params) []ceremony.Factor {
 // texts sends codes to phones, or none where no sender is configured.
 func (a *App) texts(issuer string) sms.Factor {
 	if a.SMS == nil {
-		return sms.New(sentcode.Codes{}, sms.Numbers{})
+		return sms.New(sentcode.Codes{}, sms.Numbers{}, nil)
 	}
 	said := a.SMS.WithDefaults()
-	return sms.New(a.codes(issuer, a.sender, said.SentCodes), sms.Numbers{Country: said.Country, Countries: said.Countries})
+	return sms.New(a.codes(issuer, a.sender, said.SentCodes), sms.Numbers{Country: said.Country, Countries: said.Countries}, a.hosts.Names)
 }
 
 // mails sends codes to mail addresses, or none where that is not configured.

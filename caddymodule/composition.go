@@ -15,12 +15,14 @@ import (
 // the first step_up of the server is loaded. What is wrong is refused; a way around
 // a step_up is warned of, and what a client may not say to the application is
 // deleted on it too.
-func (h *Handler) checkComposition(ctx caddy.Context) error {
+func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || frontOf(server) != nil {
 		return nil // no server, or judged already
 	}
-	c, err := coverage.Follow(routesOf(server.Routes))
+	routes := routesOf(server.Routes)
+	app.hosts.Add(routes)
+	c, err := coverage.Follow(routes)
 	if err != nil {
 		return err
 	}

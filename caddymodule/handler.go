@@ -82,14 +82,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.check(); err != nil {
 		return err
 	}
-	if err := h.checkComposition(ctx); err != nil {
-		return err
-	}
 	module, err := ctx.App("step_up")
 	if err != nil {
 		return err
 	}
 	app := module.(*App)
+	if err := h.checkComposition(ctx, app); err != nil {
+		return err
+	}
 	if err := h.loadIdentity(ctx); err != nil {
 		return err
 	}

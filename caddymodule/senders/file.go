@@ -3,6 +3,7 @@ package senders
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,8 +23,8 @@ func init() {
 // whoever reads the file has everybody's codes. It is never a default.
 type File struct {
 	// Path of the file, to which lines of JSON with time, to and text are
-	// appended. It is made with mode 0600; one that others can read is
-	// refused. Placeholders such as {env.HOME} are replaced. Required.
+	// appended. It is made with mode 0600; one that others can read, that belongs
+	// to another user, or that is a symbolic link is refused. Placeholders such as {env.HOME} are replaced. Required.
 	Path string `json:"path"`
 
 	file *sender.File
@@ -55,6 +56,9 @@ func (f *File) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("reading path of the file sender: %w", err)
 	}
 	if path != "" {
+		if stat, err := os.Lstat(path); err == nil && stat.Mode()&os.ModeSymlink != 0 {
+			return fmt.Errorf("the file sender does not follow the symbolic link %s: name the file itself", path)
+		}
 		if path, err = realpath.Of(path); err != nil {
 			return err
 		}

@@ -44,6 +44,9 @@ type Principal struct {
 	// Email is the mail address that whoever identified the subject vouches for; empty
 	// where none is known. Codes go there, and nowhere that the subject writes.
 	Email string
+	// Lang is the BCP 47 tag of the language that the subject reads; empty where it
+	// is not known. Messages are written in it. It decides nothing.
+	Lang string
 	// Session is a fingerprint of the identity source's session; zero where
 	// that is not known.
 	Session [32]byte

@@ -86,7 +86,9 @@ type Message struct {
 	Code string
 	// Label is what it is for; empty: to confirm an enrollment.
 	Label string
-	Site  string
+	// Lang is the BCP 47 tag of the reader's language; empty where it is not known.
+	Lang string
+	Site string
 }
 
 // Asked is what a challenge asks with. What does not go with the kind is zero.

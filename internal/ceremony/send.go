@@ -104,7 +104,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	if err != nil {
 		return c, d, Sent{}, err
 	}
-	if err := d.Deliver(ctx, to, Message{Code: code, Label: labelOf(&c), Site: c.Site}); err != nil {
+	if err := d.Deliver(ctx, to, Message{Code: code, Label: labelOf(&c), Lang: p.Lang, Site: c.Site}); err != nil {
 		return c, d, Sent{}, notSent(ctx)
 	}
 	return c, d, sent, nil
@@ -233,6 +233,7 @@ func (s *Service) sendFirst(ctx context.Context, db *records.DB, p Principal, en
 			return "", nil, ErrElsewhere
 		}
 		next.Dest.Codes, to, m.Site = nil, recipient(p, d, &next.Dest), next.Site
+		m.Lang = p.Lang
 		m.Code = d.Remember(db, &next.Dest, enrollment, now)
 		put, err := db.Pendings.Update(pending, next, next.Expires.Add(tidyAfter))
 		return to, []store.Op{put}, err

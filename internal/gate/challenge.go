@@ -95,7 +95,7 @@ func (v *visit) challengeProgram(c ceremony.Challenge, page, api string) {
 		Code:   problem.StepUpRequired,
 		Detail: "This needs a fresh proof of who you are. Pass the challenge, then send the request again.",
 		Challenge: problem.Challenge{
-			ID: c.ID, ActionType: d.Action.String(), GrantType: d.Use.String(), MaxAge: d.TTL, Methods: methodNames(d.Methods),
+			ID: c.ID, ActionType: d.Action.String(), Label: c.Label, GrantType: d.Use.String(), MaxAge: d.TTL, Methods: methodNames(d.Methods),
 			VerifyURL: page, APIURL: api, Expires: c.Expires,
 		},
 	})

@@ -279,6 +279,7 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"rename.hint":   "من 1 إلى 64 حرفًا.",
 	"rename.submit": "حفظ",
 
+	"dialog.text": "للمتابعة، أكّد أنك أنت. ستُفتح لذلك نافذة منفصلة.",
 	"frame.title": "أكّد هويتك",
 	"frame.text":  "يتطلب هذا الجزء من الموقع تحقّقًا ثانيًا. ويُطلب خارج هذا الإطار، في النافذة كاملة.",
 	"frame.open":  "المتابعة هناك",

@@ -253,6 +253,7 @@ var german = &words{lang: "de", name: "Deutsch", plural: oneOther, dateWidth: 2,
 	"rename.hint":   "1 bis 64 Zeichen.",
 	"rename.submit": "Speichern",
 
+	"dialog.text": "Um fortzufahren, bestätigen Sie bitte, dass Sie es sind. Dafür öffnet sich ein eigenes Fenster.",
 	"frame.title": "Bestätigen Sie, dass Sie es sind",
 	"frame.text":  "Dieser Teil der Website braucht eine zweite Bestätigung. Danach wird außerhalb dieses Rahmens gefragt, im ganzen Fenster.",
 	"frame.open":  "Dort weitermachen",

@@ -262,6 +262,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"rename.hint":   "1 to 64 characters.",
 	"rename.submit": "Save",
 
+	"dialog.text": "To continue, confirm it’s you. A separate window opens for that.",
 	"frame.title": "Confirm it’s you",
 	"frame.text":  "This part of the site needs a second proof. It is asked for outside this frame, in the whole window.",
 	"frame.open":  "Continue there",

@@ -251,6 +251,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"rename.hint":   "De 1 a 64 caracteres.",
 	"rename.submit": "Guardar",
 
+	"dialog.text": "Para continuar, confirme que es usted. Se abrirá una ventana aparte.",
 	"frame.title": "Confirme que es usted",
 	"frame.text":  "Esta parte del sitio requiere una segunda verificación. Se pide fuera de este marco, en la ventana completa.",
 	"frame.open":  "Continuar allí",

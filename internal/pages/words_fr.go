@@ -253,6 +253,7 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"rename.hint":   "De 1 à 64 caractères.",
 	"rename.submit": "Enregistrer",
 
+	"dialog.text": "Pour continuer, confirmez votre identité. Une fenêtre distincte s’ouvrira.",
 	"frame.title": "Confirmez votre identité",
 	"frame.text":  "Cette partie du site demande une deuxième vérification. Elle se fait hors de ce cadre, dans toute la fenêtre.",
 	"frame.open":  "Y aller",

@@ -245,6 +245,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"rename.hint":   "1～64文字。",
 	"rename.submit": "保存",
 
+	"dialog.text": "続けるには、ご本人であることを確認してください。別のウィンドウが開きます。",
 	"frame.title": "ご本人であることの確認",
 	"frame.text":  "サイトのこの部分には、追加の本人確認が必要です。確認は、この枠の外のウィンドウ全体で行います。",
 	"frame.open":  "ウィンドウ全体で続ける",

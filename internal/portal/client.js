@@ -7,6 +7,8 @@
 (() => {
   'use strict'
   const realFetch = window.fetch, RealXHR = window.XMLHttpRequest
+  // The gateway fills these in: the sentences by language, the name and colors.
+  const words = /*words*/{}, brand = /*brand*/{}
   const asking = new Map() // by action type: resolves to whether it was passed
 
   const refused = (status, type) => status === 401 && /^application\/problem\+json\b/i.test(type || '')
@@ -17,7 +19,7 @@
       const p = JSON.parse(text)
       const [page, api, from] = [p.verify_url, p.api_url, ''].map(u => new URL(u, base || location.href))
       return p.code === 'insufficient_user_authentication' && [page, api, from].every(u => u.origin === location.origin) &&
-        { action: String(p.action_type), once: p.grant_type === 'ONE_TIME_USE', page: page.href, api: api.href }
+        { action: String(p.action_type), label: String(p.action_label || p.action_type), once: p.grant_type === 'ONE_TIME_USE', page: page.href, api: api.href }
     } catch { return null }
   }
 
@@ -52,13 +54,24 @@
       e.style.cssText = css
       return to.appendChild(e)
     }
-    const box = add(document.body, 'dialog', '', 'max-width:26rem;padding:1.5rem;font:1rem/1.5 sans-serif')
-    box.setAttribute('aria-labelledby', add(box, 'h2', 'Confirm it’s you', 'margin:0', { id: 'step-up-title' }).id)
-    const what = c.action.replace(/[._-]+/g, ' ').toLowerCase()
-    add(box, 'p', `“${what}” needs a fresh proof, in a window of its own.`, '')
+    const lang = [document.documentElement.lang, ...navigator.languages].map(l => l.slice(0, 2).toLowerCase()).find(l => words[l]) || 'en'
+    const say = words[lang]
+    // By day and by night; the first of two is for browsers without light-dark().
+    const both = (name, day, night) => `${name}:${day};${name}:light-dark(${day},${night});`
+    const text = both('color', '#1b1f24', '#e6eaef'), soft = both('color', '#57606a', '#a0aab5')
+    const press = 'display:inline-block;margin:0;padding:.5625rem 1.25rem;border:1px solid;border-radius:.375rem;font:600 1rem/1.5 system-ui,sans-serif;text-decoration:none;cursor:pointer;'
+    const box = add(document.body, 'dialog', '', 'color-scheme:light dark;box-sizing:border-box;width:26rem;max-width:calc(100vw - 2rem);margin:auto;padding:1.5rem;border-radius:.75rem;' +
+      'font:1rem/1.5 system-ui,sans-serif;text-align:start;overflow-wrap:anywhere;' + text + both('background', '#fff', '#171b21') + both('border', '1px solid #7b8591', '1px solid #76818e'), { lang, dir: say.dir })
+    const head = add(box, 'p', '', 'margin:0 0 1rem;font-size:.875rem;' + soft)
+    if (brand.name) add(head, 'bdi', brand.name, 'font-weight:600;margin-inline-end:.5rem;' + text)
+    add(head, 'bdi', location.host, '', { dir: 'ltr' })
+    box.setAttribute('aria-labelledby', add(box, 'h2', say.title, 'margin:0 0 .5rem;font:700 1.25rem/1.3 system-ui,sans-serif;' + text, { id: 'step-up-title' }).id)
+    add(box, 'p', say.text, 'margin:0 0 .75rem;' + text)
+    add(box, 'p', c.label, 'margin:0 0 1.25rem;padding:.625rem 1rem;border-radius:.25rem;font-size:1.125rem;font-weight:700;' + text + both('background', '#f2f5f9', '#1f252d'), { dir: 'auto' })
+    const buttons = add(box, 'p', '', 'display:flex;flex-wrap:wrap;gap:.75rem;margin:0')
     // A link: a browser that opens no windows for us still opens a tab.
-    const open = add(box, 'a', 'Confirm', 'margin-right:1.5rem', { href: c.page, target: '_blank', autofocus: true })
-    add(box, 'button', 'Cancel', 'font:inherit', { type: 'button', onclick: () => box.close() })
+    const open = add(buttons, 'a', say.confirm, press + both('color', ...brand.on) + both('background', ...brand.accent) + both('border-color', ...brand.accent), { href: c.page, target: '_blank', autofocus: true })
+    add(buttons, 'button', say.cancel, press + text + 'background:transparent;' + both('border-color', '#7b8591', '#76818e'), { type: 'button', onclick: () => box.close() })
 
     return new Promise(resolve => {
       let timer, passed = false

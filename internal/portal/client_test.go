@@ -9,10 +9,19 @@ import (
 // The script is for everybody, small, kept by browsers only until it changes, and
 // for the site's own pages only.
 func TestClientScript(t *testing.T) {
-	if n := len(clientScript); n >= 6<<10 {
+	s := newSite(t)
+	script, clientTag := newClient("Acme Intranet", nil).script, newClient("Acme Intranet", nil).tag
+	if n := len(script); n >= 11<<10 {
 		t.Errorf("the script has %d bytes", n)
 	}
-	s := newSite(t)
+	for _, want := range []string{`"Acme Intranet"`, `"de":{`, "Confirm it’s you", `["#1a56c4","#8db7ff"]`} {
+		if !strings.Contains(string(script), want) {
+			t.Errorf("the script lacks %s", want)
+		}
+	}
+	if strings.Contains(string(script), "/*words*/") || strings.Contains(string(script), "/*brand*/") {
+		t.Error("the script lacks its words or its brand")
+	}
 	get := func(method, path, tag string) *http.Response {
 		t.Helper()
 		r, err := http.NewRequest(method, s.url+path, nil)

@@ -25,7 +25,7 @@ func newPhoneSite(t *testing.T, change ...func(*ceremony.Settings, *Options, *ca
 func withPhones(s *site, o *ceremony.Options) {
 	o.Factors = []ceremony.Factor{
 		totpapp.Factor{Issuer: o.Settings.Issuer, Params: o.Settings.TOTP},
-		sms.New(s.codes(o.Settings.Issuer), sms.Numbers{Country: "DE", Countries: []string{"DE"}}),
+		sms.New(s.codes(o.Settings.Issuer), sms.Numbers{Country: "DE", Countries: []string{"DE"}}, nil),
 		recovery.Factor{},
 	}
 }

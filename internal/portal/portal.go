@@ -84,6 +84,7 @@ type Portal struct {
 	o      Options
 	cross  *http.CrossOriginProtection
 	routes []route
+	client servedScript
 }
 
 // New makes a portal.
@@ -95,7 +96,7 @@ func New(o Options) (*Portal, error) {
 		o.Asks = func(*http.Request, ceremony.Principal, string, string) bool { return false }
 	}
 	p := &Portal{o: o, cross: http.NewCrossOriginProtection()}
-	p.routes = routes()
+	p.routes, p.client = routes(), newClient(o.Issuer, o.Brand)
 	return p, nil
 }
 
@@ -118,7 +119,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve, ids, allowed := p.find(v.api, r.Method, path)
 	switch {
 	case under && !v.api && path == "client.js" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && (v.site.Secure || p.o.PlainHTTP):
-		serveClient(w, r)
+		p.client.serve(w, r)
 		return
 	case !under || len(allowed) == 0:
 		v.refuse(problem.NotFound)
@@ -147,7 +148,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.fail(identityError(err))
 		return
 	}
-	v.who, v.who.Site = who, v.site.Origin
+	v.who, v.who.Site, v.who.Lang = who, v.site.Origin, v.language()
 	v.rememberBrowser()
 	v.ids = ids
 	if err := serve(v); err != nil {

@@ -109,6 +109,7 @@ type Problem struct {
 type Challenge struct {
 	ID         string
 	ActionType string
+	Label      string        // the operator's name for the action, for people; may be empty
 	GrantType  string        // ONE_TIME_USE or TIME_BASED
 	MaxAge     time.Duration // how old the proof may be
 	Methods    []string      // accepted means of proof
@@ -129,6 +130,7 @@ type body struct {
 	EnrollURL    string     `json:"enroll_url,omitempty"`
 	AvailableAt  *time.Time `json:"available_at,omitempty"`
 	ActionType   string     `json:"action_type,omitempty"`
+	ActionLabel  string     `json:"action_label,omitempty"`
 	GrantType    string     `json:"grant_type,omitempty"`
 	MaxAge       *int64     `json:"max_age,omitempty"`
 	Methods      []string   `json:"methods,omitempty"`
@@ -153,7 +155,7 @@ func Write(w http.ResponseWriter, p Problem) {
 	case StepUpRequired:
 		c := p.Challenge
 		age, expires := int64(c.MaxAge/time.Second), c.Expires.UTC().Truncate(time.Second)
-		b.ActionType, b.GrantType, b.MaxAge, b.Methods = c.ActionType, c.GrantType, &age, c.Methods
+		b.ActionType, b.ActionLabel, b.GrantType, b.MaxAge, b.Methods = c.ActionType, c.Label, c.GrantType, &age, c.Methods
 		b.ChallengeID, b.VerifyURL, b.APIURL, b.ExpiresAt = c.ID, c.VerifyURL, c.APIURL, &expires
 		h.Set("WWW-Authenticate", authenticate(c))
 	case Forbidden:

@@ -25,12 +25,12 @@ type File struct {
 
 // NewFile makes a sender that appends to the file at path, with the clock now. The
 // file is made with mode 0600 when the first text is sent; one that is there
-// already, and is no file or open to others, is refused.
+// already, and is a link, no file, another user's or open to others, is refused.
 func NewFile(path string, now func() time.Time) (*File, error) {
 	if path == "" {
 		return nil, errors.New("the file sender must be told its file: write `sender file /var/tmp/sms.jsonl`")
 	}
-	stat, err := os.Stat(path)
+	stat, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return &File{path: path, now: now}, nil
 	}
@@ -43,15 +43,15 @@ func NewFile(path string, now func() time.Time) (*File, error) {
 	return &File{path: path, now: now}, nil
 }
 
-// private refuses what others than the owner can read.
+// private refuses what is not a file of this process's user alone.
 func private(stat os.FileInfo) error {
 	switch {
 	case !stat.Mode().IsRegular():
-		return errors.New("it is no regular file")
+		return errors.New("it is not a regular file: name one, and no symbolic link")
 	case runtime.GOOS != "windows" && stat.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("it has mode %#o, so that others can read the codes: make it 0600", stat.Mode().Perm())
 	}
-	return nil
+	return owned(stat)
 }
 
 // Send appends a line.
@@ -81,7 +81,7 @@ func (f *File) Send(ctx context.Context, to, text string) error {
 }
 
 func (f *File) append(line []byte) (err error) {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|asItIs, 0o600)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,11 @@ func TestS13FileOfOthers(t *testing.T) {
 			return os.WriteFile(path, nil, 0o644)
 		},
 		"open to the group": func() error { return os.Chmod(path, 0o640) },
+		"a symbolic link": func() error {
+			other := filepath.Join(dir, "other")
+			return errors.Join(os.WriteFile(other, nil, 0o600), os.Symlink(other, path))
+		},
+		"a pipe": func() error { return pipe(path) },
 		"a directory": func() error {
 			return os.Mkdir(path, 0o700)
 		},
@@ -97,6 +103,9 @@ func TestS13FileOfOthers(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 		noLeak(t, f.Send(t.Context(), number, text))
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "other")); err != nil || len(text) > 0 {
+		t.Errorf("the link was followed: %q %v", text, err)
 	}
 	if _, err := NewFile("", fixed); err == nil {
 		t.Error("no path is accepted")

@@ -513,7 +513,7 @@ func (j *journey) operator() {
 	j.proves(p, "VIEW", "totp", j.code(p.Code(j.t)))
 	run("revoke", "dora")
 	run("reset", "dora")
-	invite := regexp.MustCompile(`sui_[A-Za-z0-9_-]+`).FindString(run("invite", "dora", "--json"))
+	invite := regexp.MustCompile(`([0-9A-Z]{4}-){5}[0-9A-Z]{4}`).FindString(run("invite", "dora", "--json"))
 	j.add("invite", invite)
 	_, _ = p.API("POST", "/totp", map[string]string{"invite": j.add("invite", "sui_bm90LWFuLWludml0ZS1vZi1vdXJz")}, nil)
 	j.enroll(p, invite)

@@ -69,7 +69,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 
 	// By XMLHttpRequest, with the keyboard alone; each deletion is proved.
 	c.Toggle("Delete Buy milk")
-	c.Sees("Confirm it’s you", "“delete note” needs a fresh proof")
+	c.Sees("Confirm it’s you", "Delete a note")
 	c.StartsOn("Confirm")
 	c.Type(kb.Enter)
 	passes()
@@ -80,10 +80,10 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 		"Escape": func() { c.Type(kb.Escape) }, "Cancel": func() { c.Toggle("Cancel") },
 	} {
 		c.Toggle("Delete Call Bob")
-		c.Sees("“delete note” needs a fresh proof")
+		c.Sees("Delete a note")
 		cancel()
 		c.Sees("Not deleted: 401")
-		if c.SeesNot("fresh proof"); !strings.Contains(c.Text(), "Call Bob") {
+		if c.SeesNot("A separate window opens"); !strings.Contains(c.Text(), "Call Bob") {
 			t.Errorf("%s: the note is gone", name)
 		}
 		c.Go(c.site + "/")
@@ -96,11 +96,11 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 		c.Type(kb.Enter)
 	}
 	adds("Read")
-	c.Sees("“change notes” needs a fresh proof")
+	c.Sees("Change notes")
 	c.Toggle("Cancel")
 	c.Sees("Not added: 401")
 	adds("Read")
-	c.Sees("“change notes” needs a fresh proof")
+	c.Sees("Change notes")
 	c.Toggle("Confirm")
 	passes()
 	c.Sees("Added Read")
@@ -136,7 +136,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 	time.Sleep(10 * time.Second) // until another code may be sent
 	c.Go(c.site + "/")
 	c.Toggle("Delete Call Bob")
-	c.Sees("“delete note” needs a fresh proof")
+	c.Sees("Delete a note")
 	c.Toggle("Confirm")
 	w := c.Popup("/.step-up/challenge/")
 	w.Click("Get a code by text message instead")
@@ -153,7 +153,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 	c.Sees("The authenticator is added.")
 	c.Go(c.site + "/")
 	c.Toggle("Delete Water the plants")
-	c.Sees("“delete note” needs a fresh proof")
+	c.Sees("Delete a note")
 	c.StartsOn("Confirm")
 	c.Type(kb.Enter)
 	w = c.Popup("/.step-up/challenge/")

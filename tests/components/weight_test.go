@@ -5,6 +5,7 @@ package components
 import (
 	"testing"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/portal"
 	"github.com/stepup-gateway/caddy-stepup/tests/weight/scales"
 )
 
@@ -18,6 +19,14 @@ func TestPagesAreLight(t *testing.T) {
 		if p.Requests != 1 {
 			t.Errorf("%s comes in %d requests", p.Name, p.Requests)
 		}
+	}
+}
+
+// TestClientScriptIsLight: what an application loads beside its own scripts is
+// smaller still, with the words of all languages.
+func TestClientScriptIsLight(t *testing.T) {
+	if n := len(portal.ClientScript("Old Bank", nil)); n >= scales.MaxPage/2 {
+		t.Errorf("client.js has %d bytes", n)
 	}
 }
 

@@ -27,7 +27,7 @@ type phones struct {
 }
 
 func (p *phones) factor(issuer string) sms.Factor {
-	return sms.New(p.Codes(issuer), sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}})
+	return sms.New(p.Codes(issuer), sms.Numbers{Country: "DE", Countries: []string{"DE", "AT"}}, func(host string) bool { return host == "app.test" })
 }
 
 // Codes are codes that go to the phones, and to whatever else has an address. The

@@ -58,7 +58,7 @@ func (Factor) Hint(address string) string {
 // Deliver sends a message. It names no site: a site that takes every Host would have
 // the mail lead wherever somebody with the password wants.
 func (f Factor) Deliver(ctx context.Context, to string, m ceremony.Message) error {
-	return f.Send(ctx, to, f.Sentence(m)+"\n\nIf you did not ask for it, do not enter it anywhere, and change your password: somebody may be signed in as you.")
+	return f.Send(ctx, to, f.Sentence(m)+"\n\n"+sentcode.Unasked(m))
 }
 
 var _ ceremony.Deliverer = Factor{}

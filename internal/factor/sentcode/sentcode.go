@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -60,17 +59,6 @@ func (Codes) Show(*records.DB, *records.Account, string, *records.Pending, *cere
 // Ask tells the length of the codes.
 func (Codes) Ask(*records.DB, *records.Account, string, string) (ceremony.Asked, error) {
 	return ceremony.Asked{Digits: Digits}, nil
-}
-
-// Sentence tells its reader the code of m, and what it is for.
-func (c Codes) Sentence(m ceremony.Message) string {
-	var b strings.Builder
-	b.WriteString(m.Code + " is your code")
-	if m.Label != "" {
-		b.WriteString(" for " + m.Label)
-	}
-	b.WriteString(" (" + c.Issuer + "). Nobody from us will ever ask you for it.")
-	return b.String()
 }
 
 // Remember makes a new code the one that answers the challenge, of those that go to

@@ -21,13 +21,15 @@ import (
 type Factor struct {
 	sentcode.Codes
 	numbers Numbers
+	names   func(host string) bool
 }
 
 // New makes a Factor that sends to the numbers. The Kind of the codes is grants.SMS,
-// whatever it says.
-func New(codes sentcode.Codes, numbers Numbers) Factor {
+// whatever it says. names reports whether the operator named the host, and not whoever
+// sent the request; nil: none.
+func New(codes sentcode.Codes, numbers Numbers, names func(host string) bool) Factor {
 	codes.Kind = grants.SMS
-	return Factor{codes, numbers}
+	return Factor{codes, numbers, names}
 }
 
 // Begin reads the phone's number.
@@ -44,11 +46,16 @@ func (f Factor) Begin(in ceremony.Setup, pending *records.Pending) (err error) {
 func (Factor) Hint(number string) string { return number[max(0, len(number)-4):] }
 
 // Deliver sends a message. Its last line lets a phone's browser fill the code in on
-// the site it is for, and on no other (WICG, Origin-bound one-time codes).
+// the site it is for, and on no other (WICG, Origin-bound one-time codes). A site that
+// takes every Host has no such line: a phone would offer the code to whatever site
+// somebody with the password named.
 func (f Factor) Deliver(ctx context.Context, to string, m ceremony.Message) error {
 	text := f.Sentence(m)
 	if host, ok := strings.CutPrefix(m.Site, "https://"); ok {
 		host, _, _ = strings.Cut(host, ":")
+		if f.names == nil || !f.names(host) {
+			return f.Send(ctx, to, text)
+		}
 		text += "\n\n@" + host + " #" + m.Code
 	}
 	return f.Send(ctx, to, text)

@@ -1,11 +1,13 @@
 package sms_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sms"
 )
 
@@ -39,6 +41,25 @@ func TestParse(t *testing.T) {
 		}
 		if err != nil && len(text) > 3 && strings.Contains(err.Error(), text) {
 			t.Errorf("the error holds the number: %v", err)
+		}
+	}
+}
+
+// The line by which phones fill a code in names a host of the operator's only: on a
+// site for every Host somebody with the password chooses it.
+func TestLineForAutofillNamesTheOperatorsHosts(t *testing.T) {
+	var text string
+	codes := sentcode.Codes{Issuer: "Acme", Send: func(_ context.Context, _, sent string) error { text = sent; return nil }}
+	f := sms.New(codes, sms.Numbers{}, func(host string) bool { return host == "bank.example" })
+	for site, line := range map[string]string{
+		"https://bank.example": "\n\n@bank.example #481632", "https://bank.example:8443": "\n\n@bank.example #481632",
+		"https://evil.example": "", "http://bank.example": "", "": "",
+	} {
+		if err := f.Deliver(t.Context(), "+4915123456789", ceremony.Message{Code: "481632", Site: site}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimPrefix(text, "481632 is your code (Acme). Nobody from us will ever ask you for it."); got != line {
+			t.Errorf("%s: %q, want %q", site, got, line)
 		}
 	}
 }

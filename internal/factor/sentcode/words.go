@@ -1,0 +1,70 @@
+package sentcode
+
+import (
+	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+)
+
+// sentences are what messages say in one language.
+type sentences struct {
+	forAction string // a code for {label}
+	alone     string // a code that confirms an enrollment
+	unasked   string // for somebody who did not ask for it
+}
+
+// words are the sentences by language, as pages have them.
+var words = map[string]sentences{
+	"en": {
+		"{code} is your code for {label} ({issuer}). Nobody from us will ever ask you for it.",
+		"{code} is your code ({issuer}). Nobody from us will ever ask you for it.",
+		"If you did not ask for it, do not enter it anywhere, and change your password: somebody may be signed in as you.",
+	},
+	"de": {
+		"{code} ist Ihr Code für {label} ({issuer}). Wir fragen Sie niemals danach.",
+		"{code} ist Ihr Code ({issuer}). Wir fragen Sie niemals danach.",
+		"Wenn Sie ihn nicht angefordert haben, geben Sie ihn nirgends ein und ändern Sie Ihr Passwort: Möglicherweise ist jemand in Ihrem Namen angemeldet.",
+	},
+	"es": {
+		"{code} es su código para {label} ({issuer}). Nunca se lo pediremos.",
+		"{code} es su código ({issuer}). Nunca se lo pediremos.",
+		"Si no lo ha solicitado, no lo introduzca en ningún sitio y cambie su contraseña: es posible que alguien haya iniciado sesión en su nombre.",
+	},
+	"fr": {
+		"{code} est votre code pour {label} ({issuer}). Nous ne vous le demanderons jamais.",
+		"{code} est votre code ({issuer}). Nous ne vous le demanderons jamais.",
+		"Si vous ne l’avez pas demandé, ne le saisissez nulle part et changez votre mot de passe : quelqu’un est peut-être connecté à votre place.",
+	},
+	"ja": {
+		"{code} は「{label}」の確認コードです（{issuer}）。当方からこのコードをお尋ねすることはありません。",
+		"{code} は確認コードです（{issuer}）。当方からこのコードをお尋ねすることはありません。",
+		"お心当たりがない場合は、どこにも入力せず、パスワードを変更してください。第三者がログインしている可能性があります。",
+	},
+	"ar": {
+		"{code} هو رمزك لـ ⁨{label}⁩ (⁨{issuer}⁩). لن نطلبه منك أبدًا.",
+		"{code} هو رمزك (⁨{issuer}⁩). لن نطلبه منك أبدًا.",
+		"إذا لم تطلبه، فلا تُدخله في أي مكان وغيّر كلمة المرور: فقد يكون شخص ما قد سجّل الدخول باسمك.",
+	},
+}
+
+// in are the sentences of a language, English for one that is not there.
+func in(lang string) sentences {
+	primary, _, _ := strings.Cut(strings.ToLower(lang), "-")
+	if w, ok := words[primary]; ok {
+		return w
+	}
+	return words["en"]
+}
+
+// Sentence tells its reader the code of m, and what it is for.
+func (c Codes) Sentence(m ceremony.Message) string {
+	text := in(m.Lang).alone
+	if m.Label != "" {
+		text = in(m.Lang).forAction
+	}
+	// All at once: a label that looks like a place is left as it is.
+	return strings.NewReplacer("{code}", m.Code, "{label}", m.Label, "{issuer}", c.Issuer).Replace(text)
+}
+
+// Unasked tells the reader of m what to do who did not ask for it.
+func Unasked(m ceremony.Message) string { return in(m.Lang).unasked }
