@@ -48,6 +48,14 @@ type App struct {
 	// and refused elsewhere.
 	EmailSenderRaw json.RawMessage `json:"email_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
 
+	// DirectoriesRaw are directories of users by tenant, each a module of the
+	// namespace step_up.directories. The API for servers enrolls, and the commands
+	// invite and reset, only users of the tenant's directory. People who signed in at
+	// the identity source are not looked up. Default: none; every name is believed.
+	DirectoriesRaw map[string]json.RawMessage `json:"directories,omitempty" caddy:"namespace=step_up.directories inline_key=directory"`
+
+	directories map[string]Directory // by tenant
+
 	db      *database.Shared // nil until Provision acquired it
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
@@ -89,6 +97,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if a.mailer, err = a.loadGuest(ctx, "EmailSenderRaw", a.EmailSenderRaw, "email", toAddresses); err != nil {
 			return err
 		}
+	}
+	if err := a.loadDirectories(ctx); err != nil {
+		return err
 	}
 	e, err := a.loadEngine(ctx)
 	if err != nil {
@@ -148,11 +159,12 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.HeldInFlight = said.Limits.Held.InFlight
 	settings.HeldPerMinute = said.Limits.Held.PerMinute
 	return ceremony.New(ceremony.Options{
-		DB:       a.db.Get,
-		Settings: settings,
-		Factors:  a.factors(said, settings.TOTP),
-		Now:      time.Now,
-		Audit:    a.audit,
+		DB:        a.db.Get,
+		Settings:  settings,
+		Factors:   a.factors(said, settings.TOTP),
+		Now:       time.Now,
+		Audit:     a.audit,
+		Directory: a.listed,
 	})
 }
 
@@ -212,6 +224,7 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // and handlers open it themselves.
 func (a *App) Start() error {
 	a.warnUnaddressed()
+	a.warnUnasked()
 	// While the first configuration of a process starts, none is active.
 	return a.db.Start(caddy.ActiveContext().Context == nil)
 }

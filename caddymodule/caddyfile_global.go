@@ -81,10 +81,14 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			accent "#RRGGBB"
 //			link   TEXT URL
 //		}
+//		directory [TENANT] {
+//			file PATH | http URL …
+//		}
 //		allow_plain_http
 //	}
 //
-// The block sms is shown above readSMS, email above readEmail. Everything may be left out; what each
+// The block sms is shown above readSMS, email above readEmail, directory above
+// readDirectory; the last may be repeated. Everything may be left out; what each
 // setting means, and what it is when left out, stands at the fields of config.App.
 // Each is said at most once. Secrets belong here and not into a site block, where
 // Caddy takes {file.NAME} for a shorthand of something else.
@@ -94,8 +98,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("the global option step_up takes a block, not %q", d.Val())
 	}
 	err := block.Block{
-		Name:  "step_up",
-		Order: []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "allow_plain_http"},
+		Name:    "step_up",
+		Order:   []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "directory", "allow_plain_http"},
+		Repeats: "directory",
 		Settings: map[string]block.Setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := block.Word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -133,6 +138,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"email":            a.readEmail,
 			"passkeys":         a.readPasskeys,
 			"brand":            a.readBrand,
+			"directory":        a.readDirectory,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
 	}.Read(d)

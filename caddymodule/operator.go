@@ -1,11 +1,14 @@
 package caddymodule
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/directories"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -21,6 +24,11 @@ func (o operator) Condition() database.Condition            { return o.app.db.Co
 func (o operator) SiteTenants() []string                    { return o.app.siteTenants() }
 func (o operator) APITenants() []string                     { return o.app.apiTenants() }
 func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }
+
+// Lookup asks the directory of the user's tenant.
+func (o operator) Lookup(ctx context.Context, who grants.Subject) (directories.Answer, bool, error) {
+	return o.app.lookup(ctx, who, true)
+}
 
 // Actions lists what the rules of all sites ask for.
 func (o operator) Actions() []string {

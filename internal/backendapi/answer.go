@@ -112,6 +112,8 @@ var refusals = map[cause.Word]refusal{
 	cause.EnrollmentDenied:    {status: http.StatusForbidden, code: "enrollment_denied", detail: "Enrollment is not open here."},
 	cause.ManageRequired:      {status: http.StatusForbidden, code: "forbidden", detail: "A fresh step-up is needed for this change."},
 	cause.Limit:               {status: http.StatusForbidden, code: "limit_reached", detail: "The user has as many of these as allowed."},
+	cause.UnknownUser:         {status: http.StatusNotFound, code: "user_not_found", detail: "There is no such user."},
+	cause.DirectoryFailed:     {status: http.StatusServiceUnavailable, code: "unavailable", detail: "Whether there is such a user cannot be told now. Try again later.", retryAfter: soon},
 	cause.NotSent:             {status: http.StatusBadGateway, code: "sms_not_sent", detail: "The code could not be sent. Nothing was used up: try again."},
 	cause.NoSMS:               {status: http.StatusServiceUnavailable, code: "sms_not_available", detail: "Codes are not sent to phones here."},
 }

@@ -22,7 +22,8 @@ import (
 // status.
 type contract struct {
 	*world
-	given map[string]map[int]bool
+	identify func(*Options)
+	given    map[string]map[int]bool
 }
 
 // drive sends a request to the operation and wants the status.
@@ -60,7 +61,7 @@ type example struct {
 // is given.
 func TestEveryDocumentedAnswerIsGiven(t *testing.T) {
 	_, identify := withPeople()
-	c := &contract{world: newWorld(t, identify), given: make(map[string]map[int]bool)}
+	c := &contract{world: newWorld(t, identify), identify: identify, given: make(map[string]map[int]bool)}
 	c.succeed()
 	c.refuse()
 
@@ -185,6 +186,13 @@ func (c *contract) refuse() {
 		c.drive(410, "PUT /users/{user_id}/secrets/{secret_id}/enroll", ask{path: secretPath(user, first), key: key, body: `{"token":"123456"}`})
 		c.drive(410, "PUT /users/{user_id}/secrets/{secret_id}", ask{path: plainSecretPath(user, first), key: key, body: `{"token":"123456"}`})
 	}
+	c.List(nil, "alice")
+	c.serve(c.identify)
+	c.drive(404, "POST /v1/mfa/enroll", ask{path: enrollPath, key: key, body: enrollBody("alcie")})
+	c.drive(404, "POST /users/{user_id}/secrets", ask{path: secretsPath("alcie"), key: key, body: `{"type":"mfa"}`})
+	c.drive(404, "POST /v1/users/me/mfa/totp", ask{path: mePath, key: key, header: http.Header{"X-Tenant-Id": {ceremonytest.Tenant}, "X-User": {"erica"}}})
+	c.List(nil)
+	c.serve(c.identify)
 	for _, user := range []string{"%20"} {
 		c.drive(400, "GET /api/backend/v1/user/{user_id}/mfa", ask{path: userPath + user + "/mfa", key: key})
 		c.drive(400, "POST /api/backend/v1/user/{user_id}/disable_2fa", ask{path: userPath + user + "/disable_2fa", key: key})

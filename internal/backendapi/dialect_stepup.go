@@ -68,88 +68,6 @@ var (
 	errIncorrectMFA  = &refusal{status: http.StatusBadRequest, code: "incorrect_mfa_code", detail: "The code is wrong or was used before."}
 )
 
-// phone is one of a user's phones.
-type phone struct {
-	Suffix string `json:"mfa_phone_number_suffix"`
-	ID     string `json:"mfa_phone_id"`
-}
-
-// fetchMFA tells what a user is enrolled with, as far as the API has words for it:
-// passkeys and recovery codes are for browsers, and who has those alone has here
-// nothing that a server could ask for.
-func (c *call) fetchMFA() error {
-	type setup struct {
-		Type   string  `json:"type"`
-		Phones []phone `json:"phone_numbers,omitempty"`
-	}
-	var body struct {
-		Setup *setup `json:"mfa_setup"`
-	}
-	p, err := c.actFor("user_id", c.ids[0])
-	if err != nil {
-		return err
-	}
-	u, err := c.known(p)
-	if err != nil {
-		return err
-	}
-	if hasKind(&u, grants.TOTP) {
-		body.Setup = &setup{Type: "Totp"}
-	} else if hasKind(&u, grants.SMS) {
-		body.Setup = &setup{Type: "Phone", Phones: phonesOf(&u)}
-	}
-	return c.answer(http.StatusOK, body)
-}
-
-// known gives a user that ever enrolled: the gateway knows no others. Clients read
-// 404 as "no such user" where the user is in the path.
-func (c *call) known(p ceremony.Principal) (ceremony.User, error) {
-	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
-	if errors.Is(err, ceremony.ErrNotFound) {
-		return u, &refusal{status: http.StatusNotFound, code: errUserNotFound.code, detail: errUserNotFound.detail}
-	}
-	return u, err
-}
-
-func hasKind(u *ceremony.User, kind grants.Methods) bool {
-	for i := range u.Authenticators {
-		if u.Authenticators[i].Method == kind {
-			return true
-		}
-	}
-	return false
-}
-
-func phonesOf(u *ceremony.User) []phone {
-	var phones []phone
-	for i := range u.Authenticators {
-		if a := &u.Authenticators[i]; a.Method == grants.SMS {
-			phones = append(phones, phone{ID: phoneUUID(u.Subject, a.ID), Suffix: a.Suffix})
-		}
-	}
-	return phones
-}
-
-// phoneUUID is the alias of a phone for clients that know only UUIDs.
-func phoneUUID(who grants.Subject, id string) string {
-	return uuid.NewSHA1(ceremony.TenantUUID(who.Tenant), []byte("phone:"+id)).String()
-}
-
-// disable2FA takes everything from a user that was ever enrolled.
-func (c *call) disable2FA() error {
-	p, err := c.actFor("user_id", c.ids[0])
-	if err != nil {
-		return err
-	}
-	if _, err := c.known(p); err != nil {
-		return err
-	}
-	if err := c.api.o.Service.ResetBy(c.r.Context(), p); err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, struct{}{})
-}
-
 // asked is the demand that a call's fields make.
 func (c *call) asked(f *fields, methods grants.Methods) grants.Demand {
 	return grants.Demand{Action: f.action("action_type"), Use: f.grantType("grant_type"), TTL: f.seconds("valid_for_seconds"), Methods: methods}
@@ -176,21 +94,9 @@ func (c *call) verifyTOTP() error {
 	case errors.Is(err, ceremony.ErrInvalidCode):
 		return errIncorrectMFA
 	case err != nil:
-		return ofUser(err)
+		return c.ofUser(p, err)
 	}
 	return c.answerGrant(&won)
-}
-
-// ofUser tells in the API's words what a user lacks.
-func ofUser(err error) error {
-	switch {
-	case errors.Is(err, ceremony.ErrNotFound):
-		return errUserNotFound
-	case errors.Is(err, ceremony.ErrNotEnrolled), errors.Is(err, ceremony.ErrMethodNotAccepted),
-		errors.Is(err, ceremony.ErrAuthenticatorTooNew): // the API has no word for it
-		return errMFANotEnabled
-	}
-	return err
 }
 
 func (c *call) answerGrant(won *ceremony.Won) error {
@@ -233,7 +139,7 @@ func (c *call) sendPhoneCode() error {
 		if errors.Is(err, ceremony.ErrNotFound) {
 			return wrongField("mfa_phone_id", "phone_not_found") // removed since
 		}
-		return ofUser(err)
+		return c.ofUser(p, err)
 	}
 	return c.answer(http.StatusOK, struct {
 		ID string `json:"challenge_id"`
@@ -247,7 +153,7 @@ const maxPhoneID = 64
 func (c *call) phone(p ceremony.Principal, named string) (string, error) {
 	u, err := c.api.o.Service.User(c.r.Context(), p.Subject)
 	if err != nil {
-		return "", ofUser(err)
+		return "", c.ofUser(p, err)
 	}
 	if !hasKind(&u, grants.SMS) {
 		return "", errMFANotEnabled
@@ -283,12 +189,12 @@ func (c *call) verifyPhoneCode() error {
 		return err
 	}
 	if _, err := c.api.o.Service.User(c.r.Context(), p.Subject); err != nil {
-		return ofUser(err)
+		return c.ofUser(p, err)
 	}
 	challenge = ceremony.ChallengeID(challenge)
 	d, err := c.api.o.Service.Describe(c.r.Context(), p, challenge)
 	if err != nil {
-		return ofChallenge(err)
+		return c.ofChallenge(p, err)
 	}
 	// Another key may have begun it, for an action type that is not this one's.
 	if !c.key.Mints(d.Demand.Action.String()) {
@@ -296,13 +202,13 @@ func (c *call) verifyPhoneCode() error {
 	}
 	won, err := c.api.o.Service.Verify(c.r.Context(), p, challenge, ceremony.Answer{Method: grants.SMS, Code: code})
 	if err != nil {
-		return ofChallenge(err)
+		return c.ofChallenge(p, err)
 	}
 	return c.answerGrant(&won)
 }
 
 // ofChallenge tells in the API's words why a challenge was not passed.
-func ofChallenge(err error) error {
+func (c *call) ofChallenge(p ceremony.Principal, err error) error {
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
 		return wrongField("challenge_id", "challenge_not_found")
@@ -311,7 +217,7 @@ func ofChallenge(err error) error {
 	case errors.Is(err, ceremony.ErrInvalidCode):
 		return wrongField("code", "incorrect_code")
 	}
-	return ofUser(err)
+	return c.ofUser(p, err)
 }
 
 // maxGrant is longer than every grant's token.

@@ -17,6 +17,7 @@ const (
 	Busy                Word = "busy"                  // too many requests are being held
 	Cloned              Word = "cloned"                // the counter of the passkey went backwards: it may have been copied
 	CodesBarred         Word = "codes_barred"          // the recovery codes may have been used before the database was restored
+	DirectoryFailed     Word = "directory_failed"      // the directory of users gave no answer
 	Disabled            Word = "disabled"              // the attempts are used up until an operator unlocks the user
 	Elsewhere           Word = "address_elsewhere"     // the identity source gives another mail address than the one that was confirmed
 	Enrolled            Word = "enrolled"              // an authenticator is enrolled already
@@ -41,6 +42,7 @@ const (
 	StoreError          Word = "store_error"           // the database failed
 	TooManyAttempts     Word = "too_many_attempts"     // too many wrong answers: this one was not looked at
 	TooManySends        Word = "too_many_sends"        // too many codes were sent
+	UnknownUser         Word = "unknown_user"          // the directory has no such user
 	Voided              Word = "voided"                // the authenticators changed since the enrollment began
 	WeakOrigin          Word = "weak_origin"           // an authenticator that goes back to a recovery code or a code that was sent removes no older ones
 )

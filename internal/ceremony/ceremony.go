@@ -154,6 +154,9 @@ type Options struct {
 	Now      func() time.Time
 	// Audit receives one event for each decision that matters.
 	Audit func(context.Context, Event)
+	// Directory returns what the directory of the subject's tenant says of it. Nil
+	// means that no tenant has one.
+	Directory func(context.Context, grants.Subject) (Listing, error)
 }
 
 // MaxUserID is the longest user id, in bytes.
@@ -181,11 +184,12 @@ func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB,
 type Service struct {
 	*apikeys.Ring
 
-	open    func(context.Context) (*records.DB, error)
-	set     Settings
-	factors []Factor
-	now     func() time.Time
-	audit   func(context.Context, Event)
+	open      func(context.Context) (*records.DB, error)
+	set       Settings
+	factors   []Factor
+	now       func() time.Time
+	audit     func(context.Context, Event)
+	directory func(context.Context, grants.Subject) (Listing, error) // nil: there is none
 }
 
 // New makes a Service. All Options are needed.
@@ -207,7 +211,7 @@ func New(o Options) (*Service, error) {
 	if s := o.Settings; s.HeldInFlight <= 0 || s.HeldPerMinute <= 0 {
 		return nil, errors.New("ceremony: the bounds of held requests are missing")
 	}
-	s := &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit}
+	s := &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, directory: o.Directory}
 	s.Ring = s.ringOver(o.DB)
 	return s, nil
 }

@@ -77,6 +77,9 @@ func (s *Service) confirm(ctx context.Context, p Principal, id, code string, als
 }
 
 func (s *Service) finish(ctx context.Context, p Principal, id, code string, also also) (done Confirmed, method grants.Methods, err error) {
+	if err := s.checkListed(ctx, p); err != nil {
+		return Confirmed{}, 0, err
+	}
 	db, err := s.openFor(ctx, p.Subject)
 	if err != nil {
 		return Confirmed{}, 0, err

@@ -69,6 +69,9 @@ func (s *Service) Enroll(ctx context.Context, p Principal, in Setup, leave Leave
 }
 
 func (s *Service) enroll(ctx context.Context, p Principal, in Setup, leave Leave) (Enrollment, error) {
+	if err := s.checkListed(ctx, p); err != nil {
+		return Enrollment{}, err
+	}
 	kind, f := grants.KindOf(in.Kind), s.factor(in.Kind)
 	if f == nil || kind.Type == "" {
 		return Enrollment{}, ErrMethodNotAccepted

@@ -1,9 +1,12 @@
 package adminapi
 
 import (
+	"context"
 	"net/http"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/directories"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 )
@@ -25,6 +28,9 @@ type Gateway interface {
 	APITenants() []string
 	// Form returns a user id in the form in which its tenant keeps it.
 	Form(tenant, user string) (string, error)
+	// Lookup asks the directory of the user's tenant, also for a name that may have
+	// been meant. Without a directory asked is false.
+	Lookup(ctx context.Context, who grants.Subject) (answer directories.Answer, asked bool, err error)
 	// Actions lists the action types that rules ask for, sorted and each once.
 	Actions() []string
 	// Coverage returns what the sites of a tenant have seen.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
-	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
 // Who names a user in a request.
@@ -132,19 +130,7 @@ func known(ctx context.Context, g Gateway, in Who) (ceremony.User, error) {
 	if !errors.Is(err, ceremony.ErrNotFound) {
 		return u, err
 	}
-	var others []string
-	some, _, err := g.Service().Users(ctx, who.Tenant, nil, 1000)
-	if err != nil {
-		return ceremony.User{}, err
-	}
-	for _, u := range some {
-		others = append(others, u.Subject.User)
-	}
-	near := ""
-	if meant := nearest.Of(who.User, others); meant != "" {
-		near = fmt.Sprintf(": did you mean %q?", meant)
-	}
-	return ceremony.User{}, notFound("nobody called %q ever enrolled in the tenant %s%s", who.User, who.Tenant, near)
+	return ceremony.User{}, unknown(ctx, g, who)
 }
 
 // Done is the answer to a change: the user in the form in which it is kept.
@@ -161,11 +147,21 @@ type ResetRequest struct {
 }
 
 func reset(ctx context.Context, g Gateway, in ResetRequest) (Done, error) {
-	to := changeKnown
-	if in.New {
-		to = change
+	do := func(who grants.Subject) error { return g.Service().Reset(ctx, who) }
+	who, err := subject(ctx, g, in.Who)
+	if err != nil {
+		return Done{}, err
 	}
-	return to(ctx, g, in.Who, func(who grants.Subject) error { return g.Service().Reset(ctx, who) })
+	if _, err := g.Service().User(ctx, who); !errors.Is(err, ceremony.ErrNotFound) {
+		return changeKnown(ctx, g, in.Who, do) // also one who left the directory
+	}
+	switch listed, err := isListed(ctx, g, who); {
+	case err != nil:
+		return Done{}, err
+	case listed || in.New:
+		return change(ctx, g, in.Who, do)
+	}
+	return changeKnown(ctx, g, in.Who, do)
 }
 
 func unlock(ctx context.Context, g Gateway, in Who) (Done, error) {
@@ -209,6 +205,9 @@ func invite(ctx context.Context, g Gateway, in InviteRequest) (Done, error) {
 		return Done{}, refused("an invite holds for at most 30 days")
 	}
 	return change(ctx, g, in.Who, func(who grants.Subject) error {
+		if _, err := isListed(ctx, g, who); err != nil {
+			return err
+		}
 		return g.Service().Invite(ctx, who, hash, in.ExpiresAt)
 	})
 }

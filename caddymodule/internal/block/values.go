@@ -23,6 +23,12 @@ func Guest(d *caddyfile.Dispenser, namespace, inlineKey, example string) (json.R
 	if err := Word(d, &name, example); err != nil {
 		return nil, err
 	}
+	return GuestHere(d, namespace, inlineKey)
+}
+
+// GuestHere is [Guest] where the dispenser stands on the module's name.
+func GuestHere(d *caddyfile.Dispenser, namespace, inlineKey string) (json.RawMessage, error) {
+	name := d.Val()
 	if !registered(namespace, name) {
 		return nil, d.Errf("%s", Unknown(namespace, name))
 	}
@@ -35,7 +41,7 @@ func Guest(d *caddyfile.Dispenser, namespace, inlineKey, example string) (json.R
 
 // guests are what the modules of the namespaces are called.
 var guests = map[string]string{
-	"step_up.identity": "identity source", "step_up.senders": "sender", "step_up.stores": "store engine", "http.matchers": "matcher",
+	"step_up.identity": "identity source", "step_up.senders": "sender", "step_up.stores": "store engine", "step_up.directories": "directory", "http.matchers": "matcher",
 }
 
 // Unknown is the sentence about a module that this build does not have.
@@ -57,12 +63,21 @@ func registered(namespace, name string) bool {
 // beside the inline key. A name that is misspelled gets a better sentence than
 // Caddy's.
 func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, namespace, inlineKey string) (any, error) {
+	if err := CheckKnown(raw, namespace, inlineKey); err != nil {
+		return nil, err
+	}
+	return ctx.LoadModule(owner, field)
+}
+
+// CheckKnown refuses the JSON of a guest that names a module which this build does
+// not have.
+func CheckKnown(raw json.RawMessage, namespace, inlineKey string) error {
 	var members map[string]json.RawMessage
 	var name string
 	if json.Unmarshal(raw, &members) == nil && json.Unmarshal(members[inlineKey], &name) == nil && name != "" && !registered(namespace, name) {
-		return nil, errors.New(Unknown(namespace, name))
+		return errors.New(Unknown(namespace, name))
 	}
-	return ctx.LoadModule(owner, field)
+	return nil
 }
 
 // Number reads a whole number.

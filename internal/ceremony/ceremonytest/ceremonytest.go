@@ -70,18 +70,18 @@ type World struct {
 	*ceremony.Service
 	DB    *records.DB
 	Clock *Clock
-	// Dir is where the database's files are, Mark their mark, Key what seals
-	// them.
+	// Dir has the database's files, Mark is their mark, Key seals them.
 	Dir, Mark string
 	Key       seal.Key
 
-	t        testing.TB
-	store    store.Store
-	settings ceremony.Settings
-	mu       sync.Mutex
-	events   []ceremony.Event
-	phones   phones
-	also     []ceremony.Factor
+	t         testing.TB
+	store     store.Store
+	settings  ceremony.Settings
+	mu        sync.Mutex
+	events    []ceremony.Event
+	phones    phones
+	also      []ceremony.Factor
+	directory func(context.Context, grants.Subject) (ceremony.Listing, error)
 }
 
 // New makes a service over an empty database. Unlike the defaults everybody may
@@ -182,7 +182,8 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 		Settings: w.settings,
 		Factors: slices.Concat([]ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Issuer: w.settings.Issuer, Params: w.settings.TOTP},
 			w.phones.factor(w.settings.Issuer), recovery.Factor{}}, w.also),
-		Now: w.Clock.Now,
+		Now:       w.Clock.Now,
+		Directory: w.directory,
 		Audit: func(_ context.Context, e ceremony.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
