@@ -64,6 +64,11 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-1: All requests require an Authorization header containing your
+//     Bearer Token.
+//   - 000-11: Bearer Token is missing or invalid
 func TestEachDialectTellsABadKeyInItsOwnWay(t *testing.T) {
 	w := newWorld(t)
 	got := w.post(verifyGrantPath, "suk_wrong", `{}`)

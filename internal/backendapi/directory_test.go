@@ -13,6 +13,10 @@ import (
 )
 
 // Document 000: "user_not_found | 404 | The specified user_id not found".
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-12: The specified user_id not found
 func TestUnknownUsersAreNotEnrolled(t *testing.T) {
 	_, identify := withPeople()
 	w := newWorld(t, identify)

@@ -72,6 +72,18 @@ func (w *world) isError(a answer, status int, code string) {
 
 // The examples of 000_06d2a26b38c0307f.txt with ids, codes and tokens that are
 // good here; what else they say is as it stands there.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-2: Enrolls a user in TOTP-based multi-factor authentication.
+//   - 000-3: Unique identifier for this enrollment
+//   - 000-4: OTP Auth URI for authenticator apps
+//   - 000-6: Verifies a TOTP code submitted by the user.
+//   - 000-7: Enrollment ID returned at enroll step
+//   - 000-8: 6-digit code from your authenticator
+//   - 000-9: true if verification succeeded
+//   - 000-13: TOTP code is incorrect or expired
+//   - 000-16: Enable backup codes via POST /v1/mfa/backup.
 func TestDocument000(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
@@ -136,6 +148,9 @@ func TestQuickstartSessionTokenIsAGrant(t *testing.T) {
 	w.want(w.post(verifyGrantPath, key, grantBody(sessionAction, "alice", second)), 400)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-14: No enrollment matches that ID
 func TestQuickstartRefusals(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
@@ -187,6 +202,9 @@ func TestQuickstartVerifiesTheOneAuthenticator(t *testing.T) {
 	w.want(w.post(verifyPath, key, verifyBody(id, w.NextCode(secret))), 200)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-10: Session token issued on success
 func TestQuickstartScopes(t *testing.T) {
 	w := newWorld(t)
 	tenant := ceremonytest.Tenant
@@ -229,6 +247,9 @@ func TestQuickstartScopes(t *testing.T) {
 	w.want(w.post(backupPath, full, backupBody("alice")), 200)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-5: URL to the scannable QR code image
 func TestQRImage(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()

@@ -66,6 +66,25 @@ func (w *world) leading(zeros int, h http.Header, user string) (id, code string,
 // The requests and answers of 002_18cb5440bdcdf428.txt, with a token, a secret and
 // a code that are good here. The document has no sections; what is quoted follows
 // the sentences that it is quoted after. Our copy of it lost the braces.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 002-2: Once authenticated you can now create an mfa secret.
+//   - 002-3: Upon success, the system will return the newly created secret
+//     containing the MFA information needed to register a compatible MFA
+//     device.
+//   - 002-4: At this point while MFA has been initialized for the account
+//     it is not activated yet.
+//   - 002-5: Use the provided otpauth_url and secret to register the user’s
+//     MFA device.
+//   - 002-6: send a PUT request to the /users/:userId/secrets/:secretId
+//     endpoint containing the code to complete the MFA enrollment.
+//   - 002-7: To finish enrollment the following request must be sent to the
+//     service.
+//   - 002-9: If the provided MFA code is correct the service will generate
+//     a set of backup codes that can be used to recover the account if
+//     future authentication requests fail.
+//   - 002-10: Now MFA has been activated on the account!
 func TestDocument002(t *testing.T) {
 	const user = "00000000-0000-0000-0000-000000000000"
 	_, identify := withPeople()
@@ -119,6 +138,10 @@ func TestDocument002(t *testing.T) {
 	}
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 002-11: All future password authentication attempts will require MFA
+//     validation.
 func TestSecretIsActiveAfterALiveCodeOnly(t *testing.T) {
 	w := newWorld(t)
 	h := as("Bearer " + w.fullKey())
@@ -139,6 +162,10 @@ func TestSecretIsActiveAfterALiveCodeOnly(t *testing.T) {
 
 // A code is digits, and those in front may be zeros: written, or lost on the way
 // through a client's numbers.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 002-8: "token": 021589,
 func TestSecretsTakeCodesAsTextAndAsNumbers(t *testing.T) {
 	w := newWorld(t)
 	key := as("Bearer " + w.fullKey())
@@ -259,6 +286,10 @@ func TestS18SecretsOfOthersAreNobodysMatter(t *testing.T) {
 	w.want(w.put(secretPath(uuid("alice"), id), alice, code), http.StatusOK)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 002-1: First, authenticate the user using an existing secret such as
+//     a password.
 func TestSecretsCredentials(t *testing.T) {
 	source, identify := withPeople()
 	w := newWorld(t, identify)

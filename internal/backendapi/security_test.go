@@ -66,6 +66,10 @@ func TestS01FailuresAreRefusals(t *testing.T) {
 	}
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-15: It must match the action_type that was used in either the
+//     Verify TOTP Challenge or Send SMS MFA Code APIs.
 func TestS02GrantIsGoodForItsUserAndActionOnly(t *testing.T) {
 	w := newWorld(t)
 	key, alice, bob := w.fullKey(), w.Enroll("alice"), w.Enroll("bob")
@@ -207,6 +211,10 @@ func TestS04CodeIsGoodOnce(t *testing.T) {
 
 // Servers that guess lock out each other, since guesses must not grow with the
 // number of keys, and never the person's browser.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 000-15: Review rate limits in the full API Reference.
 func TestS05BudgetIsOneForAllKeys(t *testing.T) {
 	w := newWorld(t)
 	key, other, alice := w.fullKey(), w.fullKey(), w.Enroll("alice")

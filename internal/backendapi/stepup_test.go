@@ -130,6 +130,22 @@ func (w *world) mustBe(a answer, status int, code string) {
 
 // The examples of 003_17f8de7ce8805a4c.txt with a code, a grant and ids that are
 // good here; what else they say is as it stands there.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-1: The Step-Up MFA APIs can be called from your backend using
+//     your PropelAuth API Key.
+//   - 003-3: Returns which type of MFA (TOTP or SMS) the user is enrolled
+//     in.
+//   - 003-4: Verifies a user's TOTP code and returns a step-up grant if
+//     successful.
+//   - 003-9: The code from the user's TOTP app. This is usually a 6-digit
+//     number.
+//   - 003-12: The ID of the phone retrieved from the Fetch User MFA Methods
+//     API.
+//   - 003-13: Verifies a user's MFA challenge and code created by the Send
+//     SMS MFA Code API.
+//   - 003-14: The code from the SMS. This is usually a 6-character string.
 func TestDocument003(t *testing.T) {
 	const user = "31c41c16-c281-44ae-9602-8a047e3bf33d"
 	w := newWorld(t)
@@ -217,6 +233,10 @@ func (w *world) manageByPhone(p ceremony.Principal, number string) string {
 	return won.Token.Text()
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-5: The user must have MFA enabled before this endpoint can be
+//     used.
 func TestStepUpRefusals(t *testing.T) {
 	w := newWorld(t)
 	key, alice := w.fullKey(), w.Enroll("alice")
@@ -284,6 +304,9 @@ func TestStepUpRefusals(t *testing.T) {
 	w.want(w.post(sendPath, key, sendBody("PAY", "bob", phone)), 200)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-10: Must equal either "ONE_TIME_USE" or "TIME_BASED".
 func TestStepUpFields(t *testing.T) {
 	w := newWorld(t)
 	key := w.fullKey()
@@ -338,6 +361,9 @@ func TestStepUpFields(t *testing.T) {
 	}
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-11: The number of seconds that the grant should be valid for.
 func TestStepUpGrantsHoldForAsLongAsAsked(t *testing.T) {
 	w := newWorld(t)
 	key, alice := w.fullKey(), w.Enroll("alice")
@@ -353,6 +379,10 @@ func TestStepUpGrantsHoldForAsLongAsAsked(t *testing.T) {
 }
 
 // Clients that type ids as UUIDs name anybody by the alias, on either side.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-8: The ID of the user.
 func TestStepUpUserIDsThatAreNoUUIDs(t *testing.T) {
 	w := newWorld(t)
 	key, alice := w.fullKey(), w.Enroll("alice@example.com")
@@ -421,6 +451,12 @@ func TestTokenVerificationMetadata(t *testing.T) {
 // Document 003: "Any string you want, such as `SENSITIVE_ACTION`. This is used to
 // identify the action that the user is trying to perform. It must match the
 // action_type that will be used when verifying the user's Step-Up Grant."
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 003-6: Any string you want, such as `SENSITIVE_ACTION`.
+//   - 003-7: It must match the action_type that will be used when verifying
+//     the user's Step-Up Grant .
 func TestActionTypesAreAnyString(t *testing.T) {
 	w := newWorld(t)
 	key, alice := w.fullKey(), w.Enroll("alice")

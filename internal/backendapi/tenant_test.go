@@ -40,6 +40,21 @@ func (w *world) wantTenantError(a answer, status int, code string) {
 
 // The request and the answers of 001_db288aaca8607a6d.txt, with a token and a
 // tenant that are good here.
+//
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 001-1: Begin TOTP enrollment (returns QR URI and secret)
+//   - 001-3: Returns 403 tenant_mismatch if the credential and header
+//     belong to different tenants.
+//   - 001-5: TOTP enrollment initiated
+//   - 001-6: id required string format: uuid secret required string qr_uri
+//     required string
+//   - 001-7: Unauthenticated
+//   - 001-8: Machine-readable error code (e.g. “not_found”,
+//     “tenant_mismatch”).
+//   - 001-9: Human-readable description of the error.
+//   - 001-11: Policy notices from determining Cedar rules, if applicable.
+//   - 001-12: TOTP already enrolled
 func TestDocument001(t *testing.T) {
 	_, identify := withPeople()
 	w := newWorld(t, identify)
@@ -95,6 +110,11 @@ func TestTenantEnrolmentIsConfirmedInTheOtherDialects(t *testing.T) {
 	w.want(verify(id, w.NextCode(app)), http.StatusOK)
 }
 
+// Statements of the documents, as docs/api.md numbers them:
+//
+//   - 001-2: Must match the tenant associated with the credential.
+//   - 001-4: required string format: uuid Tenant identifier.
+//   - 001-10: Optional additional context about the error.
 func TestTenantIsNamedRightly(t *testing.T) {
 	_, identify := withPeople()
 	w := newWorld(t, identify)
