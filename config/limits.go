@@ -102,9 +102,9 @@ type Attempts struct {
 	// OtherBrowsers is the budget of all others. 5 to 1000. Default: 60.
 	OtherBrowsers int `json:"other_browsers,omitempty"`
 
-	// API is the budget of each API key for each user, and of a user's own
-	// token: what a server guesses wrong locks nobody out of their browser.
-	// 5 to 1000. Default: 20.
+	// API is the budget of all API keys together for each user, and of a user's own
+	// token: what servers guess wrong locks nobody out of their browser. 5 to 1000.
+	// Default: 20.
 	API int `json:"api,omitempty"`
 }
 
