@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -138,4 +139,34 @@ type unreachable struct{ store.Store }
 
 func (unreachable) Get(context.Context, []byte) (store.Entry, error) {
 	return store.Entry{}, store.ErrUnavailable
+}
+
+// Roster is a directory of users. In a module of its own it is registered by
+// caddy.RegisterModule(Roster{}), and chosen by `directory { roster }`.
+type Roster struct {
+	names []string
+}
+
+func (Roster) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "step_up.directories.roster", New: func() caddy.Module { return new(Roster) }}
+}
+
+// Lookup compares every name. One that could not be read would be an error, by which
+// nobody is enrolled.
+func (r *Roster) Lookup(_ context.Context, user caddymodule.DirectoryUser) (caddymodule.DirectoryAnswer, error) {
+	return caddymodule.DirectoryAnswer{Found: slices.ContainsFunc(r.names, user.Same)}, nil
+}
+
+func ExampleDirectory() {
+	var directory caddymodule.Directory = &Roster{names: []string{"Alice", "Bob"}}
+	for _, id := range []string{"alice", "alcie"} {
+		// As the gateway asks for a tenant that compares ids without regard to case.
+		answer, err := directory.Lookup(context.Background(), caddymodule.DirectoryUser{
+			ID: id, Same: func(other string) bool { return strings.EqualFold(other, id) },
+		})
+		fmt.Println(id, answer.Found, err)
+	}
+	// Output:
+	// alice true <nil>
+	// alcie false <nil>
 }

@@ -96,7 +96,7 @@ func (s SessionToken) Validate() error {
 	return within("session_token", s.TTL, MinGrant, MaxGrant)
 }
 
-// CheckBaseURL holds the beginning of our own addresses against its form.
+// CheckBaseURL checks the beginning of our own addresses against its form.
 func CheckBaseURL(s string) error {
 	u, err := url.Parse(s)
 	switch {

@@ -76,7 +76,7 @@ func (b Brand) Validate() error {
 	return nil
 }
 
-// CheckBrandName holds the name at the top of the pages against its limits.
+// CheckBrandName checks the name at the top of the pages against its limits.
 func CheckBrandName(name string) error {
 	if strings.TrimSpace(name) == "" || len(name) > 64 || !printable(name) {
 		return errors.New(`brand name must be 1 to 64 bytes of printable text, such as "Acme Intranet"`)

@@ -162,7 +162,7 @@ func (a App) Methods() []string {
 	})
 }
 
-// CheckIssuer holds the name shown in authenticator apps against its limits.
+// CheckIssuer checks the name shown in authenticator apps against its limits.
 // The colon separates issuer and account in an otpauth URI, and apps cut there.
 func CheckIssuer(issuer string) error {
 	if issuer == "" || len(issuer) > 64 || !printable(issuer) || strings.Contains(issuer, ":") {
@@ -181,7 +181,7 @@ func CheckKey(key string) error {
 	return errors.New("key must be one placeholder such as {file./etc/step_up/key} or {env.STEP_UP_KEY}: a key written into the configuration can be read back through Caddy's admin endpoint; leave key out to have one generated into key_file")
 }
 
-// IsOutside tells whether s is one placeholder read from outside the configuration,
+// IsOutside reports whether s is one placeholder read from outside the configuration,
 // {env.NAME} or {file./path}, as a secret must be.
 func IsOutside(s string) bool {
 	name, ok := Placeholder(s)

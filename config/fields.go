@@ -50,7 +50,7 @@ type JSONMatch struct {
 	Not []string `json:"not,omitempty"`
 }
 
-// CheckForm holds what is asked of a form against its limits.
+// CheckForm checks what is asked of a form against its limits.
 func CheckForm(f FormMatch) error {
 	switch {
 	case strings.Trim(f.Name, " \t") != f.Name || f.Name == "" || len(f.Name) > MaxFieldText || !printable(f.Name):
@@ -61,7 +61,7 @@ func CheckForm(f FormMatch) error {
 	return checkBoth("form", f.Name, f.Values, f.Not)
 }
 
-// CheckJSON holds what is asked of a JSON body against its limits.
+// CheckJSON checks what is asked of a JSON body against its limits.
 func CheckJSON(j JSONMatch) error {
 	if err := checkPointer("json", j.Pointer); err != nil {
 		return err
@@ -147,7 +147,7 @@ func checkValues(setting, name string, values []string, same func(a, b string) b
 	return nil
 }
 
-// CheckShow holds the fields that a challenge shows against their limits.
+// CheckShow checks the fields that a challenge shows against their limits.
 func CheckShow(fields []string) error {
 	if len(fields) > MaxFields {
 		return fmt.Errorf("show takes at most %d fields", MaxFields)

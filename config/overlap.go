@@ -148,7 +148,7 @@ func sameDemand(a, b Rule) bool {
 	return a.Grant == b.Grant && a.TTL == b.TTL && sameWords(a.Methods, b.Methods) && sameWords(a.Accept, b.Accept)
 }
 
-// CheckShared holds the rules of two sites of one tenant against each other: a
+// CheckShared checks the rules of two sites of one tenant against each other: a
 // grant is its user's in both, and what one asks for may not depend on the site
 // that a server happens to mean.
 func CheckShared(earlier, later []Rule) error {

@@ -11,7 +11,7 @@ import (
 
 var actionForm = regexp.MustCompile(`\A[A-Za-z0-9_.-]{1,64}\z`)
 
-// CheckAction holds an action type against its form.
+// CheckAction checks an action type against its form.
 func CheckAction(action string) error {
 	if !actionForm.MatchString(action) {
 		return fmt.Errorf("action type %q must be 1 to 64 letters, digits, or _ . -, such as WITHDRAW_FUNDS", action)
@@ -22,7 +22,7 @@ func CheckAction(action string) error {
 	return nil
 }
 
-// CheckGrant holds a grant type and its lifetime against their limits.
+// CheckGrant checks a grant type and its lifetime against their limits.
 func CheckGrant(grant string, ttl Duration) error {
 	switch grant {
 	case GrantOneTime, GrantTimeBased:
@@ -33,7 +33,7 @@ func CheckGrant(grant string, ttl Duration) error {
 	return oneOf("grant", grant, GrantOneTime, GrantTimeBased)
 }
 
-// CheckMethods holds the ways to pass against the known ones.
+// CheckMethods checks the ways to pass against the known ones.
 func CheckMethods(said []string) error {
 	seen := make(map[string]bool, len(said))
 	for _, m := range said {
@@ -58,7 +58,7 @@ func (r Rule) CheckOffered(offered []string) error {
 		r.Action, strings.Join(r.Methods, ", "), strings.Join(offered, ", "))
 }
 
-// CheckAccept holds where else grants may come from against the known ones.
+// CheckAccept checks where else grants may come from against the known ones.
 func CheckAccept(origins []string) error {
 	for i, o := range origins {
 		if o != AcceptAPI {
@@ -71,7 +71,7 @@ func CheckAccept(origins []string) error {
 	return nil
 }
 
-// CheckMode holds what a rule does against the known words; none is enforce.
+// CheckMode checks what a rule does against the known words; none is enforce.
 func CheckMode(mode string) error {
 	if mode != "" && mode != ModeEnforce && mode != ModeObserve {
 		return oneOf("mode", mode, ModeEnforce, ModeObserve)

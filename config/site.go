@@ -83,7 +83,7 @@ func (s Site) WithDefaults() Site {
 	return s
 }
 
-// ObservesOnly tells that no rule asks for a proof: all of them only observe.
+// ObservesOnly reports whether no rule asks for a proof: all of them only observe.
 func (s Site) ObservesOnly() bool {
 	for _, r := range s.Rules {
 		if r.Mode != ModeObserve {
@@ -125,7 +125,7 @@ func (s Site) Validate() error {
 
 var tenantForm = regexp.MustCompile(`\A[A-Za-z0-9_.-]{1,64}\z`)
 
-// CheckTenant holds a tenant's name against its form.
+// CheckTenant checks a tenant's name against its form.
 func CheckTenant(name string) error {
 	if !tenantForm.MatchString(name) {
 		return fmt.Errorf("tenant %q must be 1 to 64 letters, digits, or _ . -", name)
@@ -133,7 +133,7 @@ func CheckTenant(name string) error {
 	return nil
 }
 
-// CheckUserID holds the comparison of user ids against the known ones.
+// CheckUserID checks the comparison of user ids against the known ones.
 func CheckUserID(mode string) error {
 	if mode != UserIDFolded && mode != UserIDExact {
 		return oneOf("user_id", mode, UserIDFolded, UserIDExact)
@@ -143,7 +143,7 @@ func CheckUserID(mode string) error {
 
 var methodForm = regexp.MustCompile(`\A[A-Z][A-Z0-9_-]{0,31}\z`)
 
-// CheckAllowMethods holds the names of further HTTP methods against their form.
+// CheckAllowMethods checks the names of further HTTP methods against their form.
 func CheckAllowMethods(methods []string) error {
 	if len(methods) > 32 {
 		return errors.New("allow_methods takes at most 32 methods")

@@ -32,7 +32,7 @@ var ErrBadToken = errors.New("not a grant token")
 // MaxTTL is the longest that any grant may hold.
 const MaxTTL = 24 * time.Hour
 
-// Use tells how often a grant may be used.
+// Use says how often a grant may be used.
 type Use uint8
 
 // The two uses. The zero value is no use at all and satisfies nothing.
@@ -52,7 +52,7 @@ func (u Use) String() string {
 	return "NONE"
 }
 
-// ParseUse reads the name that [Use.String] gives.
+// ParseUse reads the name that [Use.String] returns.
 func ParseUse(s string) (Use, error) {
 	switch s {
 	case "ONE_TIME_USE":
@@ -124,7 +124,7 @@ type Grant struct {
 }
 
 // Issue makes a grant that answers d and the token for it. The caller persists
-// the grant under token.ID() before it tells anybody the token.
+// the grant under token.ID() before it reveals the token.
 func Issue(d Demand, h Holder, b Binding, by Methods, now time.Time) (Grant, Token) {
 	var t Token
 	rand.Read(t.raw[:]) // never fails: crypto/rand ends the program instead
@@ -168,8 +168,8 @@ var (
 // other refusal, but for its cause.
 var ErrSpent error = &refusal{"spent"}
 
-// CauseOf tells why a check gave [ErrNoGrant]: a word for the audit log and
-// metrics, "absent" where there was no grant at all.
+// CauseOf returns why a check returned [ErrNoGrant]: a word for the audit log and
+// metrics, "absent" if there was no grant at all.
 func CauseOf(err error) string {
 	var r *refusal
 	if errors.As(err, &r) {

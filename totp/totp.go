@@ -69,10 +69,10 @@ type Params struct {
 	Skew int `json:"skew"`
 }
 
-// Default are the parameters that every authenticator app understands.
+// Default returns the parameters that every authenticator app understands.
 func Default() Params { return Params{Algorithm: SHA1, Digits: 6, Skew: 1} }
 
-// Validate tells what is wrong with the parameters.
+// Validate returns the first thing that is wrong with the parameters, or nil.
 func (p Params) Validate() error {
 	if _, err := p.Algorithm.hash(); err != nil {
 		return err
@@ -104,7 +104,7 @@ type Key struct {
 	Params
 }
 
-// NewKey makes a key with a fresh secret.
+// NewKey returns a key with a new random secret.
 func NewKey(p Params) (Key, error) {
 	if err := p.Validate(); err != nil {
 		return Key{}, err
@@ -120,7 +120,7 @@ func (k Key) String() string { return fmt.Sprintf("totp.Key(%s,%d)", k.Algorithm
 // GoString hides the secret from %#v.
 func (k Key) GoString() string { return k.String() }
 
-// Base32 is the secret as people type it: upper case, unpadded.
+// Base32 returns the secret as people type it: upper case, unpadded.
 func (k Key) Base32() string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(k.Secret)
 }
@@ -129,7 +129,7 @@ func (k Key) Base32() string {
 // never accepted, and so stands for "none yet".
 type Step uint64
 
-// At is the step that holds at t.
+// At returns the step that holds at t.
 func At(t time.Time) Step {
 	if t.Unix() < 0 {
 		return 0
@@ -184,7 +184,7 @@ func Match(k Key, code string, now time.Time, after Step) (Step, error) {
 	return matched, nil
 }
 
-// Code is the code of the step that holds at t: what an authenticator app
+// Code returns the code of the step that holds at t: what an authenticator app
 // shows.
 func Code(k Key, t time.Time) (string, error) {
 	hash, err := k.Algorithm.hash()

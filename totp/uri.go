@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// URI is the key as authenticator apps scan it: the otpauth scheme of the Key
+// URI returns the key as authenticator apps scan it: the otpauth scheme of the Key
 // Uri Format. The label is "issuer:account" with the same issuer repeated as a
 // parameter. Spaces are written %20, never +, and a colon inside either name
 // %3A, since apps read both differently otherwise.
