@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,4 +38,17 @@ func quoted(t *testing.T, s string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// An invite that nobody could use is not made.
+func TestInviteWhereNobodyEnrolls(t *testing.T) {
+	b := newBed(t)
+	b.Load(strings.Replace(b.config(keyFile, protectAdmin, ""), "enrollment first_use", "enrollment deny", 1))
+	c := newStepUpCommand()
+	c.SetArgs([]string{"invite", "alice", "--address", "localhost:" + b.AdminPort})
+	c.SetOut(io.Discard)
+	c.SetErr(io.Discard)
+	if err := c.Execute(); err == nil || !strings.Contains(err.Error(), "write `enrollment invite` first") {
+		t.Error(err)
+	}
 }

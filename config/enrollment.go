@@ -20,7 +20,9 @@ const (
 // Enrollment says who may enroll a first authenticator. It is checked when an
 // enrollment begins and again when it is confirmed.
 type Enrollment struct {
-	// Policy is first_use, invite or deny. Default: invite.
+	// Policy is first_use: everyone who is signed in may enroll; invite: only with
+	// the one-time code that `caddy step-up invite` makes; or deny: nobody.
+	// Default: invite.
 	Policy string `json:"policy,omitempty"`
 
 	// Until ends first_use; from then on an invite is asked for. A date such

@@ -169,7 +169,7 @@ func (r Rule) Validate() error {
 		return err
 	}
 	if !r.Any && len(r.On) == 0 && len(r.Match) == 0 && !r.Unsafe {
-		return fmt.Errorf("%s names no request: write paths after it, a match block, or * for every request of the site", r.Action)
+		return fmt.Errorf("%s names no request: write paths after it, `unsafe` or a match block in it, or * for every request of the site", r.Action)
 	}
 	if r.Any && len(r.On) > 0 {
 		return fmt.Errorf("%s says both every request (*) and a narrower matcher: keep one of them", r.Action)

@@ -38,11 +38,11 @@ func writeFence(w io.Writer, f adminapi.FenceAnswer) {
 	case "unsure":
 		fmt.Fprintf(w, "It cannot be told whether the database is an older copy: %s.\n", strings.TrimSuffix(f.Reason, "."))
 	default:
-		fmt.Fprintln(w, "The database is the latest that is known.")
+		fmt.Fprintln(w, "The database is the latest that is known: no older copy of it waits to be accepted.")
 	}
 	fmt.Fprintf(w, "Generation %d", f.Generation)
 	if f.Since != nil {
-		fmt.Fprintf(w, ", since %s: %s", f.Since.Local().Format(minute), strings.TrimSuffix(f.Cause, "."))
+		fmt.Fprintf(w, ", which began on %s because: %s", f.Since.Local().Format(minute), strings.TrimSuffix(f.Cause, "."))
 	}
 	fmt.Fprintln(w, ".")
 	if f.CodesAfter != nil {

@@ -108,7 +108,7 @@ with 'caddy step-up invite'.`,
 		in.Who = r.who(args[0])
 		return in
 	}, func(w io.Writer, done adminapi.Done) {
-		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enroll again: caddy step-up invite %s\n", plain(done.User), plain(done.User))
+		fmt.Fprintf(w, "%s has no authenticator any more, and needs an invite to enroll again: caddy step-up invite %s --tenant %s\n", plain(done.User), plain(done.User), plain(done.Tenant))
 	})
 }
 

@@ -190,6 +190,9 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 	if !expires.After(s.now()) {
 		return &Field{Name: "expires", Detail: "lies in the past"}
 	}
+	if s.set.Enrollment == Deny {
+		return ErrEnrollmentDenied // it would not be accepted
+	}
 	db, err := s.openFor(ctx, who)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func OpenWithKeyFile(ctx context.Context, s store.Store, path string) (db *DB, c
 	switch {
 	case err == nil && empty:
 		return nil, false, fmt.Errorf("%w, but there is its key in %s: restore the data from a backup made with that key; "+
-			"or, to start anew, move the key file away, and everybody enrolls again", ErrNoData, path)
+			"or, to start anew, move the key file away (and the store's mark, if it has one), and everybody enrolls again", ErrNoData, path)
 	case err == nil:
 		db, err = Open(ctx, s, key)
 		return db, false, err

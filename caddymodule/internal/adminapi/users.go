@@ -208,7 +208,12 @@ func invite(ctx context.Context, g Gateway, in InviteRequest) (Done, error) {
 		if _, err := isListed(ctx, g, who); err != nil {
 			return err
 		}
-		return g.Service().Invite(ctx, who, hash, in.ExpiresAt)
+		if err := g.Service().Invite(ctx, who, hash, in.ExpiresAt); errors.Is(err, ceremony.ErrEnrollmentDenied) {
+			return refused("the global options have `enrollment deny`, so no invite would be accepted: write `enrollment invite` first")
+		} else if err != nil {
+			return err
+		}
+		return nil
 	})
 }
 

@@ -96,7 +96,7 @@ func missing(o Options, m *mark.Mark) error {
 	switch {
 	case m != nil && m.Sequence > 0:
 		return fmt.Errorf("%w: %s is missing or empty, and by its mark in %s there was one with %d changes: mount the volume or restore a backup; "+
-			"or, to start anew, move the mark away, and everybody enrolls again", ErrMissing, o.Dir, o.Mark, m.Sequence)
+			"or, to start anew, move the mark and the key file away, and everybody enrolls again", ErrMissing, o.Dir, o.Mark, m.Sequence)
 	case o.AtLeast > 0:
 		return fmt.Errorf("%w: %s is missing or empty: put it back, or restart the gateway to start anew", ErrMissing, o.Dir)
 	}
