@@ -65,6 +65,9 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			methods METHOD...
 //			label   TEXT
 //			show    NAME | POINTER...
+//			show {
+//				NAME | POINTER LABEL
+//			}
 //			accept  api
 //			mode    enforce | observe
 //		}
@@ -224,6 +227,11 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 			},
 			"show": func(d *caddyfile.Dispenser) error {
 				if r.Show = d.RemainingArgs(); len(r.Show) == 0 {
+					if err := showBlock(d, &r); err != nil {
+						return err
+					}
+				}
+				if len(r.Show) == 0 {
 					return d.Err("show takes the fields that the person is to see before they confirm, such as `show amount payee`")
 				}
 				return block.Checked(d, config.CheckShow(r.Show))

@@ -48,6 +48,7 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 			Except:      r.Except,
 			Fields:      fields,
 			Show:        shown,
+			ShowLabels:  r.ShowLabels,
 			UsesMethod:  coverage.UsesMethod(r),
 			UsesHost:    coverage.UsesHost(r),
 			Observe:     r.Mode == config.ModeObserve,

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -169,6 +171,19 @@ func CheckShow(fields []string) error {
 	return nil
 }
 
+// CheckShowLabels checks that each label is one of a field that is shown.
+func CheckShowLabels(fields []string, labels map[string]string) error {
+	for _, f := range slices.Sorted(maps.Keys(labels)) {
+		if !slices.Contains(fields, f) {
+			return fmt.Errorf("show_labels has a label for %s, which show does not name", f)
+		}
+		if l := labels[f]; strings.TrimSpace(l) == "" || len(l) > MaxLabel || !printable(l) {
+			return fmt.Errorf("the label of %s in show must be 1 to %d bytes of printable text, such as `%s \"Amount\"`", f, MaxLabel, f)
+		}
+	}
+	return nil
+}
+
 // checkFields holds all that a rule asks of fields against its limits.
 func (r Rule) checkFields() error {
 	if len(r.Form) > MaxFields || len(r.JSON) > MaxFields {
@@ -199,5 +214,5 @@ func (r Rule) checkFields() error {
 			return err
 		}
 	}
-	return CheckShow(r.Show)
+	return cmp.Or(CheckShow(r.Show), CheckShowLabels(r.Show, r.ShowLabels))
 }

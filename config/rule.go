@@ -110,6 +110,10 @@ type Rule struct {
 	// be shown in full is refused. Default: none.
 	Show []string `json:"show,omitempty"`
 
+	// ShowLabels are what the challenge calls fields of Show, by their name or
+	// pointer, in place of it. Up to 100 bytes each. Default: the name.
+	ShowLabels map[string]string `json:"show_labels,omitempty"`
+
 	// Grant is one_time (the proof opens one request) or time_based (it opens
 	// the action for TTL).
 	Grant string `json:"grant"`

@@ -33,7 +33,7 @@ func TestCodeOfAnotherTimeIsToldAndNotAccepted(t *testing.T) {
 			t.Errorf("%s: %+v", off, clock)
 		}
 	}
-	// Once it is an authenticator nobody is told.
+	// Once it is an authenticator nobody is told of a time to come.
 	if _, err := w.Confirm(t.Context(), alice, e.ID, w.Code(e.Key), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -42,5 +42,18 @@ func TestCodeOfAnotherTimeIsToldAndNotAccepted(t *testing.T) {
 	var clock *ceremony.ClockOff
 	if !errors.Is(err, ceremony.ErrInvalidCode) || errors.As(err, &clock) {
 		t.Error(err)
+	}
+	// Of one that is past the owner is, once the attempt is counted and while the
+	// code was not used.
+	w.Clock.Advance(20 * time.Minute)
+	for off, told := range map[time.Duration]bool{-2 * time.Minute: true, -10 * time.Minute: true, -11 * time.Minute: false, 2 * time.Minute: false, -20 * time.Minute: false} {
+		code, _ := totp.Code(e.Key, w.Clock.Now().Add(off))
+		_, err := w.Verify(t.Context(), alice, w.Begin(alice, view).ID, ceremony.Answer{Method: e.Method, Code: code})
+		var clock *ceremony.ClockOff
+		var left *ceremony.WrongCode
+		if errors.As(err, &clock) != told || told && clock.By != off || !errors.As(err, &left) {
+			t.Errorf("%s at a challenge: %v %+v", off, err, clock)
+		}
+		w.Clock.Advance(time.Hour)
 	}
 }

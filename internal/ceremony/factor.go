@@ -129,8 +129,10 @@ type Proof struct {
 
 // ClockOff is [ErrInvalidCode] of a code that is right for another time: the
 // device's clock is off by By, before ours where that is above zero. The code is
-// not accepted. It is told for a pending enrollment only, whose secret is before
-// its owner's eyes; elsewhere it would tell a guesser more than "wrong".
+// not accepted. For a pending enrollment, whose secret is before its owner's eyes, it is
+// told either way; at a challenge, once the attempt is counted, only of a time that is
+// past: such a code is never good again, while of one to come a guesser would learn
+// when to send it.
 type ClockOff struct{ By time.Duration }
 
 func (e *ClockOff) Error() string   { return ErrInvalidCode.Error() }

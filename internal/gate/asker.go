@@ -13,9 +13,23 @@ import (
 // would rather have HTML than anything else and no script's header is one.
 func navigates(h http.Header) bool {
 	if mode := h["Sec-Fetch-Mode"]; len(mode) > 0 {
-		return len(mode) == 1 && mode[0] == "navigate"
+		// The destination of what is to be saved as a file is empty.
+		dest := h["Sec-Fetch-Dest"]
+		return len(mode) == 1 && mode[0] == "navigate" && (len(dest) != 1 || dest[0] != "empty")
 	}
-	return len(h["X-Requested-With"]) == 0 && prefersHTML(h["Accept"])
+	return !scripted(h) && prefersHTML(h["Accept"])
+}
+
+// scripted reports whether a script asks that puts pages into the one that is there:
+// jQuery and its kin, Turbo, Unpoly, htmx, Inertia, pjax. Browsers over plain HTTP say
+// nothing, and our page would stand inside the application's.
+func scripted(h http.Header) bool {
+	for _, name := range [...]string{"X-Requested-With", "Turbo-Frame", "X-Turbo-Request-Id", "X-Up-Version", "X-Up-Target", "Hx-Request", "X-Inertia", "X-Pjax"} {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // framed reports that the answer goes into a frame of another page.

@@ -71,6 +71,8 @@ type Rule struct {
 	// Show are the fields that the challenge shows to the person. A grant of such
 	// a rule is bound to that one request, so it is no good for any other.
 	Show []readings.Field
+	// ShowLabels are what the challenge calls them, by their names.
+	ShowLabels map[string]string
 	// UsesMethod reports that Match depends on the method. Method overrides are
 	// looked for only where some rule does, or is Unsafe.
 	UsesMethod bool

@@ -58,7 +58,7 @@ func (v *visit) bind() *refusal {
 	for _, s := range shown {
 		name, _ := visible(s.Name, maxShownName)
 		value, cut := visible(s.Value, maxShownValue)
-		v.shown = append(v.shown, ceremony.Shown{Name: name, Value: value, Cut: cut})
+		v.shown = append(v.shown, ceremony.Shown{Name: name, Label: v.rule.ShowLabels[s.Name], Value: value, Cut: cut})
 	}
 	v.request = v.bound.request
 	return nil

@@ -23,7 +23,7 @@ const urlencoded = "application/x-www-form-urlencoded"
 func showRules(d grants.Demand) func(*gate.Options) {
 	return func(o *gate.Options) {
 		o.Rules = []gate.Rule{
-			{Demand: d, Label: "Pay", Match: below("/pay"), Show: []readings.Field{form("amount"), form("payee"), pointer("/list/0")}},
+			{Demand: d, Label: "Pay", Match: below("/pay"), Show: []readings.Field{form("amount"), form("payee"), pointer("/list/0")}, ShowLabels: map[string]string{"amount": "Amount"}},
 			{Demand: admin, Match: below("/admin")},
 		}
 	}
@@ -64,7 +64,7 @@ func TestWhatYouApproveIsWhatYouSee(t *testing.T) {
 		a := ask("POST", "/pay?amount=1", body)
 		s.expect(a, 401, false)
 		grant, shown := s.prove(a, d, "")
-		if want := "[{amount 1 false} {amount 10 false} {payee bob false} {payee eve false}]"; fmt.Sprint(shown) != want {
+		if want := "[{amount Amount 1 false} {amount Amount 10 false} {payee  bob false} {payee  eve false}]"; fmt.Sprint(shown) != want {
 			t.Errorf("shown %v, want %s", shown, want)
 		}
 		for name, send := range map[string]func() answer{
@@ -120,7 +120,7 @@ func TestShownFormIsResumed(t *testing.T) {
 	s.expect(a, 303, false)
 	back := s.challengeOf(a, "alice", browser).ReturnTo
 	grant, shown := s.prove(a, pay, browser)
-	if want := `[{amount 7 false} {payee x false} {/list/0 {"to":"bob"} false}]`; fmt.Sprint(shown) != want {
+	if want := `[{amount Amount 7 false} {payee  x false} {/list/0  {"to":"bob"} false}]`; fmt.Sprint(shown) != want {
 		t.Errorf("shown %v, want %s", shown, want)
 	}
 	comeBack := []string{"Cookie", browser + "; " + grant, "Host", "app.test", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Dest", "document"}

@@ -193,13 +193,13 @@ func withoutScript(body string) string { return ourScript.ReplaceAllString(body,
 // TestPagesHaveThePartsOfTheScriptThatTheyUse: none is lost, and a page without a
 // use for one does not have it.
 func TestPagesHaveThePartsOfTheScriptThatTheyUse(t *testing.T) {
-	const everything = " data-digits data-seconds data-opens data-passkey data-once data-copy"
+	const everything = " data-digits data-seconds data-seen data-opens data-passkey data-once data-copy"
 	if all := pages.ScriptFor(everything); all != pages.CompactScript {
 		t.Errorf("all parts together are not the script:\n%s", all)
 	}
 	uses := map[string]string{
 		"data-digits": "dataset.digits", "data-seconds": "dataset.seconds", "data-passkey": "navigator.credentials.get", "data-if-passkey": "'first' in",
-		"data-opens": "dataset.opens", "data-opened": "postMessage", "data-once": "dataset.once", "data-copy": "clipboard", "data-download": "createObjectURL", "data-print": "print()", `id="language"`: "'language'",
+		"data-seen": "replaceState", "data-opens": "dataset.opens", "data-opened": "postMessage", "data-once": "dataset.once", "data-copy": "clipboard", "data-download": "createObjectURL", "data-print": "print()", `id="language"`: "'language'",
 	}
 	for _, s := range pagestest.Samples(pagestest.Everyday("en")) {
 		body := draw(s.View).Body.String()

@@ -27,9 +27,10 @@ type Challenge struct {
 	AttemptsLeft int           // below zero: not shown
 	RetryAfter   time.Duration // above zero: answers are refused until then
 	Error        FieldError
-	FormURL      string // POSTed to with "method" and "code"
-	CancelURL    string // POSTed to
-	CancelTo     string // where the person came from; a hidden field of the form of CancelURL
+	ClockOff     time.Duration // with LateCode: how long ago the code was shown
+	FormURL      string        // POSTed to with "method" and "code"
+	CancelURL    string        // POSTed to
+	CancelTo     string        // where the person came from; a hidden field of the form of CancelURL
 
 	// PasskeyOptions is what navigator.credentials.get takes, as JSON (WebAuthn
 	// Level 3, PublicKeyCredentialRequestOptionsJSON). Needed where the passkey
@@ -46,6 +47,7 @@ type Challenge struct {
 // what it means, so it shows it as it is.
 type Shown struct {
 	Name  string
+	Label string // what the operator calls it; empty: Name
 	Value string
 	Cut   bool // Value is only the beginning
 }

@@ -34,6 +34,7 @@ const (
 	Ambiguous        MessageKind = "message.ambiguous"      // an address that can be read in more than one way
 	CrossSite        MessageKind = "message.cross_site"     // a form sent from elsewhere
 	StaleForm        MessageKind = "message.stale_form"     // token of another browser or of before
+	NoCookies        MessageKind = "message.no_cookies"     // the browser sent none back
 	NotADocument     MessageKind = "message.not_a_document" // page asked for by a script, image or frame
 	MethodNotAllowed MessageKind = "message.method_not_allowed"
 	TooLarge         MessageKind = "message.too_large"

@@ -35,6 +35,7 @@ const (
 	NoError         FieldError = ""
 	WrongCode       FieldError = "error.wrong_code"     // not accepted: wrong, used or too old
 	WrongClock      FieldError = "error.wrong_clock"    // right, but for another time: see Enroll.ClockOff
+	LateCode        FieldError = "error.late_code"      // shown minutes ago: see Challenge.ClockOff
 	WrongRecovery   FieldError = "error.wrong_recovery" // recovery code not accepted
 	WrongSMS        FieldError = "error.wrong_sms"      // code sent by message not accepted
 	WrongPasskey    FieldError = "error.wrong_passkey"  // passkey not accepted

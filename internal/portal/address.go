@@ -39,17 +39,18 @@ func siteName(origin string) string {
 	return ""
 }
 
-// Of a part of an address that is longer than maxPart characters, the beginning
-// and the end are shown.
+// An address is shown whole. Of one that is longer than maxWhole bytes, parts that
+// are longer than maxPart characters, which are tokens and not what anybody reads,
+// lack their middle.
 const (
-	maxPart   = 64
-	partStart = 40
-	partEnd   = 20
+	maxWhole  = 2 << 10
+	maxPart   = 256
+	partStart = 200
+	partEnd   = 50
 )
 
 // readable is a path and query as a person reads it. Every segment, name and value
-// is there: only inside one of them is anything left out, so that no padding
-// hides another. What is spelled with escapes in the place of letters, digits
+// is there, so that no padding hides another. What is spelled with escapes in the place of letters, digits
 // and marks is shown by those; whatever would change how the address is read
 // (delimiters, spaces, controls) stays escaped.
 func readable(target string) string {
@@ -59,7 +60,7 @@ func readable(target string) string {
 		if i < len(target) && !strings.ContainsRune("/?&=;#", rune(target[i])) {
 			continue
 		}
-		b.WriteString(part(target[start:i]))
+		b.WriteString(part(target[start:i], len(target) > maxWhole))
 		if i < len(target) {
 			b.WriteByte(target[i])
 		}
@@ -70,9 +71,9 @@ func readable(target string) string {
 
 // part makes one part of an address readable. One with letters that run from
 // right to left is isolated, so that it does not reorder its neighbours.
-func part(s string) string {
+func part(s string, shorten bool) string {
 	runes := []rune(unescape(s))
-	if len(runes) > maxPart {
+	if shorten && len(runes) > maxPart {
 		short := append([]rune(nil), runes[:partStart]...)
 		short = append(short, '…')
 		runes = append(short, runes[len(runes)-partEnd:]...)

@@ -13,14 +13,15 @@ import (
 func TestReadable(t *testing.T) {
 	long := strings.Repeat("x", 500)
 	for target, want := range map[string]string{
-		"/transfer?to=mallory&amount=1000":                  "/transfer?to=mallory&amount=1000",
-		"/%74ransfer?%74o=%6d%61llory":                      "/transfer?to=mallory",
-		"/a%2fb%3f?x=%26y%3d1%20%0a+%00":                    "/a%2fb%3f?x=%26y%3d1%20%0a+%00",
-		"/caf%C3%A9?name=J%c3%bcrgen%E2%80%AE%ff":           "/café?name=Jürgen%E2%80%AE%ff",
-		"/?a=%E3%85%A4%EF%B8%8F%E2%80%8B":                   "/?a=%E3%85%A4%EF%B8%8F%E2%80%8B",
-		"/?to=%D9%85%D8%AD&amount=1":                        "/?to=\u2068مح\u2069&amount=1",
-		"/%?%4=%zz":                                         "/%?%4=%zz",
-		"/?a=" + long + "&to=mallory&b=" + long + "mallory": "/?a=" + long[:40] + "…" + long[:20] + "&to=mallory&b=" + long[:40] + "…" + long[:13] + "mallory",
+		"/transfer?to=mallory&amount=1000":                         "/transfer?to=mallory&amount=1000",
+		"/%74ransfer?%74o=%6d%61llory":                             "/transfer?to=mallory",
+		"/a%2fb%3f?x=%26y%3d1%20%0a+%00":                           "/a%2fb%3f?x=%26y%3d1%20%0a+%00",
+		"/caf%C3%A9?name=J%c3%bcrgen%E2%80%AE%ff":                  "/café?name=Jürgen%E2%80%AE%ff",
+		"/?a=%E3%85%A4%EF%B8%8F%E2%80%8B":                          "/?a=%E3%85%A4%EF%B8%8F%E2%80%8B",
+		"/?to=%D9%85%D8%AD&amount=1":                               "/?to=\u2068مح\u2069&amount=1",
+		"/%?%4=%zz":                                                "/%?%4=%zz",
+		"/?iban=DE89370400440532013000&memo=" + long:               "/?iban=DE89370400440532013000&memo=" + long,
+		"/?a=" + long + "&to=mallory&b=" + strings.Repeat(long, 4): "/?a=" + long[:200] + "…" + long[:50] + "&to=mallory&b=" + long[:200] + "…" + long[:50],
 	} {
 		if got := readable(target); got != want {
 			t.Errorf("%q is shown as\n%q, want\n%q", target, got, want)

@@ -24,6 +24,7 @@ type (
 	}
 	apiShown struct {
 		Name      string `json:"name"`
+		Label     string `json:"label,omitempty"`
 		Value     string `json:"value"`
 		Truncated bool   `json:"truncated"`
 	}
@@ -73,7 +74,7 @@ func (v *visit) apiBegin() error {
 func shapeChallenge(d ceremony.Description) apiChallengeState {
 	shown := make([]apiShown, 0, len(d.Show))
 	for _, s := range d.Show {
-		shown = append(shown, apiShown{Name: s.Name, Value: s.Value, Truncated: s.Cut})
+		shown = append(shown, apiShown{Name: s.Name, Label: s.Label, Value: s.Value, Truncated: s.Cut})
 	}
 	return apiChallengeState{
 		ChallengeID: d.ID, ActionType: d.Demand.Action.String(), GrantType: d.Demand.Use.String(),

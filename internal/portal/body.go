@@ -114,7 +114,7 @@ func decode(body []byte, object string, names []string) (map[string]string, erro
 		if known == "" {
 			// The name is the client's own and may be long or anything: it is not
 			// repeated.
-			return nil, invalid("", "there is a member that is not known here")
+			return nil, invalid("", "only "+strings.Join(names, ", ")+" are known here")
 		}
 		if _, twice := got[known]; twice {
 			return nil, invalid(known, "must not be repeated")
@@ -226,7 +226,7 @@ func withForm(serve func(*visit) error) func(*visit) error {
 			return err
 		}
 		if subtle.ConstantTimeCompare([]byte(v.form[pages.CSRFField]), []byte(v.csrf)) != 1 {
-			v.message(http.StatusForbidden, pages.StaleForm, v.reload())
+			v.message(http.StatusForbidden, v.staleForm(), v.reload())
 			return nil
 		}
 		return serve(v)
@@ -254,4 +254,12 @@ func (v *visit) reload() string {
 		return v.url(parent)
 	}
 	return v.url("")
+}
+
+// staleForm is why a form's token is not the browser's.
+func (v *visit) staleForm() pages.MessageKind {
+	if v.newcomer {
+		return pages.NoCookies
+	}
+	return pages.StaleForm
 }

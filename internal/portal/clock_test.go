@@ -16,7 +16,7 @@ func TestAWrongClockIsToldAndNotAccepted(t *testing.T) {
 	c.get(Prefix + "enroll")
 	shown := c.post(Prefix+"enroll", url.Values{"label": {"Phone"}}).to(t)
 	key := keyOf(t, secretOn(t, c.get(shown).body))
-	for off, want := range map[time.Duration]string{5 * time.Minute: "about 5 minutes", -90 * time.Second: "about 2 minutes", time.Hour: "was not accepted"} {
+	for off, want := range map[time.Duration]string{5 * time.Minute: "about 5 minutes", -90 * time.Second: "about 2 minutes", time.Hour: "didn’t work"} {
 		code, _ := totp.Code(key, s.clock.Now().Add(off))
 		page := c.post(shown+"/confirm", url.Values{"code": {code}}).wantPage(t, 422, "Error: Set up")
 		if !strings.Contains(page.body, want) || strings.Contains(page.body, "clock seems") != (off != time.Hour) {
@@ -34,5 +34,14 @@ func TestAWrongClockIsToldAndNotAccepted(t *testing.T) {
 	wrong := c.call("POST", "/challenges/"+c.begin(withdraw, "/")+"/verify", obj{"method": "totp", "code": code}).wantCode(t, 422, "invalid_code")
 	if wrong.str("detail") != "" {
 		t.Errorf("a guesser is told: %v", wrong.json)
+	}
+	// Of a code that is past its owner is told, at the challenge too.
+	s.clock.Add(20 * time.Minute)
+	path := Prefix + "challenge/" + c.begin(withdraw, "/")
+	c.get(path)
+	code, _ = totp.Code(p.key, s.clock.Now().Add(-3*time.Minute))
+	page := c.post(path, url.Values{"method": {"totp"}, "code": {code}}).wantPage(t, 422, "Error: Confirm")
+	if !strings.Contains(page.body, "about 3 minutes old") || !strings.Contains(page.body, `data-seen="`+path) {
+		t.Error(strip(page.body))
 	}
 }

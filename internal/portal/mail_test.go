@@ -69,7 +69,7 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 	}
 	s.clock.Add(11 * time.Minute)
 	challenge := Prefix + "challenge/" + c.begin(withdraw, "/transfer")
-	if ask := c.get(challenge).wantPage(t, 200, "Confirm it’s you"); !strings.Contains(ask.body, "A code is sent to") {
+	if ask := c.get(challenge).wantPage(t, 200, "Confirm it’s you"); !strings.Contains(ask.body, "We’ll send a code to") {
 		t.Errorf("asking: %s", strip(ask.body))
 	}
 	sent := c.get(c.post(challenge+"/send", nil).to(t)).wantPage(t, 200, "Confirm it’s you")

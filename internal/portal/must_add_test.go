@@ -37,7 +37,7 @@ func TestS24PersonIsOfferedWhatTheActionTakes(t *testing.T) {
 	}
 	// Nothing is offered to whoever cannot add, nor for their own settings.
 	only := grants.Demand{Action: grants.MustAction("HARD"), Use: grants.TimeBased, TTL: 5 * time.Minute, Methods: grants.Passkey}
-	c.get(Prefix+"challenge/"+c.begin(only, "/hard")).wantPage(t, 403, "You have no proof for this")
+	c.get(Prefix+"challenge/"+c.begin(only, "/hard")).wantPage(t, 403, "You cannot confirm this action")
 }
 
 // The detour of adding may take longer than the challenge: it still leads back.

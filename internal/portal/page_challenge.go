@@ -26,6 +26,10 @@ func (v *visit) challengePage(o outcome) error {
 	d, err := v.describe(v.id())
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
+		if v.newcomer {
+			v.message(http.StatusNotFound, pages.NoCookies, "")
+			return nil
+		}
 		// Mostly one that was passed or cancelled, seen again in the history.
 		v.message(http.StatusNotFound, pages.Expired, cmp.Or(v.cameFrom(), v.site.Base+"/"))
 		return nil
@@ -59,7 +63,7 @@ func (v *visit) challengePage(o outcome) error {
 	view := pages.Challenge{
 		Page: v.page(), Action: d.Label, Change: changeOf(d.Operation),
 		OneTime: d.Demand.Use == grants.OneTimeUse, Hold: d.Demand.TTL, Held: d.Held,
-		AttemptsLeft: d.AttemptsLeft, Error: o.wrong, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
+		AttemptsLeft: d.AttemptsLeft, Error: o.wrong, ClockOff: o.clockOff, FormURL: self, CancelURL: self + "/cancel", CancelTo: v.cameFrom(),
 		SendURL: self + "/send", Left: d.Expires.Sub(v.portal.o.Now()),
 	}
 	view.Opens = opened(&d.Challenge)
@@ -74,7 +78,7 @@ func (v *visit) challengePage(o outcome) error {
 	}
 	view.Elsewhere = d.Elsewhere
 	for _, s := range d.Show {
-		view.Show = append(view.Show, pages.Shown{Name: s.Name, Value: s.Value, Cut: s.Cut})
+		view.Show = append(view.Show, pages.Shown{Name: s.Name, Label: s.Label, Value: s.Value, Cut: s.Cut})
 	}
 	if view.Action == "" && view.Change == "" {
 		view.Action = d.Demand.Action.String()
@@ -154,7 +158,11 @@ func (v *visit) answerChallenge() error {
 	case errors.Is(err, ceremony.ErrOpen):
 		return v.onward(&won.Challenge)
 	case errors.Is(err, ceremony.ErrInvalidCode):
-		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.WrongAnswer(name)})
+		o := outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.WrongAnswer(name)}
+		if clock := (*ceremony.ClockOff)(nil); errors.As(err, &clock) {
+			o.wrong, o.clockOff = pages.LateCode, wholeMinutes(clock.By)
+		}
+		return v.challengePage(o)
 	case errors.Is(err, ceremony.ErrInvalid):
 		return v.challengePage(outcome{status: http.StatusUnprocessableEntity, kind: name, wrong: pages.MalformedCode})
 	case errors.Is(err, ceremony.ErrAuthenticatorTooNew):

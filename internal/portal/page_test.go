@@ -88,14 +88,14 @@ func TestPeoplePassAChallenge(t *testing.T) {
 	id := c.begin(withdraw, "/transfer")
 	path := Prefix + "challenge/" + id
 	page := c.get(path).wantPage(t, 200, "Confirm it’s you")
-	for _, want := range []string{"Withdraw funds", "Good for one use, within 2 minutes.", `autocomplete="one-time-code"`, `inputmode="numeric"`, "Use a recovery code instead"} {
+	for _, want := range []string{"Withdraw funds", "Works once, within 2 minutes.", `autocomplete="one-time-code"`, `inputmode="numeric"`, "Use a recovery code instead"} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
 	c.post(path, url.Values{"method": {"totp"}, "code": {"000000"}}).wantPage(t, 422, "Error: Confirm it’s you")
 	c.post(path, url.Values{"method": {"totp"}, "code": {""}}).wantPage(t, 422, "Error: Confirm it’s you")
-	c.post(path, url.Values{"method": {"sms"}, "code": {"123456"}}).wantPage(t, 422, "That could not be understood")
+	c.post(path, url.Values{"method": {"sms"}, "code": {"123456"}}).wantPage(t, 422, "Something’s missing")
 	if page := c.get(path+"?method=recovery_code").want(t, 200); strings.Contains(page.body, "one-time-code") {
 		t.Error("the recovery code's field is a TOTP field")
 	}
@@ -232,7 +232,7 @@ func TestRevokingNeedsNoProof(t *testing.T) {
 	if m == nil {
 		t.Fatal("no grant to end")
 	}
-	if after := c.get(c.post(m[1], nil).to(t)); strings.Contains(after.body, "/revoke") || !strings.Contains(after.body, "Ended.") {
+	if after := c.get(c.post(m[1], nil).to(t)); strings.Contains(after.body, "/revoke") || !strings.Contains(after.body, "Locked again.") {
 		t.Errorf("after revoking: %s", strip(after.body))
 	}
 	if crafted := c.get(Prefix+"?done=removed", "Sec-Fetch-Site", "cross-site"); strings.Contains(crafted.body, "is removed") {
@@ -303,7 +303,9 @@ func TestS10FormsComeFromTheSameBrowserAndSite(t *testing.T) {
 	// Without its cookie a browser is another one.
 	bare := s.browser("alice")
 	bare.csrf = c.csrf
+	bare.post(Prefix+"enroll", form(c.csrf)).wantPage(t, 403, "Cookies are needed")
 	bare.post(Prefix+"enroll", form(c.csrf)).wantPage(t, 403, "This form is out of date")
+	s.browser("alice").get(Prefix+"challenge/"+c.begin(withdraw, "/")).wantPage(t, 404, "Cookies are needed")
 	// Only what a form of ours sends is read.
 	c.send("POST", Prefix+"enroll", "text/plain", form(c.csrf).Encode()).want(t, 415)
 	c.send("POST", Prefix+"enroll", "application/x-www-form-urlencoded; charset=utf-16", form(c.csrf).Encode()).want(t, 415)
@@ -517,7 +519,7 @@ func TestS19FormsAreLimited(t *testing.T) {
 	s := newSite(t)
 	c := s.browser("alice")
 	c.get(Prefix + "enroll")
-	c.post(Prefix+"enroll", url.Values{"label": {strings.Repeat("x", maxBody)}}).wantPage(t, 413, "That was too much")
+	c.post(Prefix+"enroll", url.Values{"label": {strings.Repeat("x", maxBody)}}).wantPage(t, 413, "That’s too large")
 	c.post(Prefix+"enroll", url.Values{"label": {strings.Repeat("x", 65)}}).wantPage(t, 422, "Error: Set up")
 	c.post(Prefix+"enroll", url.Values{"label": {"a\x00b"}}).wantPage(t, 422, "Error: Set up")
 	c.post(Prefix+"enroll", url.Values{"label": {"a\xff"}}).want(t, 422)

@@ -27,7 +27,7 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 	if strings.Contains(page.body, `value="passkey"`) {
 		t.Error("passkeys are offered where there are none")
 	}
-	c.post(Prefix+"enroll", url.Values{"kind": {"passkey"}, "challenge": {id}}).wantPage(t, 422, "That could not be understood")
+	c.post(Prefix+"enroll", url.Values{"kind": {"passkey"}, "challenge": {id}}).wantPage(t, 422, "Something’s missing")
 	asked := c.post(Prefix+"enroll", url.Values{"kind": {"sms"}, "label": {"My mobile"}, "challenge": {id}}).wantPage(t, 200, "Set up your phone")
 	for _, want := range []string{`name="number"`, `name="label" value="My mobile"`, `name="challenge" value="` + id + `"`, `action="/.step-up/phone"`} {
 		if !strings.Contains(asked.body, want) {

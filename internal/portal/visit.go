@@ -21,6 +21,9 @@ type visit struct {
 	ids    []string // from the path
 	form   form     // with a POST from a page
 	csrf   string   // for the forms of a page; see formToken
+	// newcomer is set where the browser came without the cookie by which what it began
+	// is found again.
+	newcomer bool
 }
 
 // where is what the server says of where a request came in.
@@ -42,7 +45,8 @@ func (v *visit) url(path string) string { return v.site.Base + Prefix + path }
 // what it begins is found again by it and by no other. Programs get none: what
 // they begin is bound to the subject alone.
 func (v *visit) rememberBrowser() {
-	if v.who.Browser == [32]byte{} && (!v.api || fromBrowser(v.r)) {
+	v.newcomer = v.who.Browser == [32]byte{}
+	if v.newcomer && (!v.api || fromBrowser(v.r)) {
 		v.who.Browser = cookies.NewBrowser(v.w, v.site.Secure)
 	}
 }

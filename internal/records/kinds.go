@@ -283,6 +283,7 @@ type Challenge struct {
 // characters that do not show, and cut where it is long.
 type Shown struct {
 	Name  string `json:"name"`
+	Label string `json:"label,omitempty"` // what the operator calls the field
 	Value string `json:"value"`
 	Cut   bool   `json:"cut,omitempty"` // Value is only its beginning
 }

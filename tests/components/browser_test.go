@@ -206,7 +206,7 @@ func TestBankInBrowser(t *testing.T) {
 			// A transfer, proved with a recovery code.
 			c.Click("Transfer")
 			c.transfers("Bob", "12.50", "first, "+name)
-			c.Sees("Confirm it’s you", "Transfer money", "Good for one use")
+			c.Sees("Confirm it’s you", "Transfer money", "Works once")
 			c.Click("Use a recovery code instead")
 			c.Fill("Recovery code", c.codes[0])
 			c.Click("Confirm")
@@ -307,7 +307,7 @@ func TestBankInBrowser(t *testing.T) {
 		defer c.calm()
 		c.signIn("carol", "looking-glass")
 		c.setUp()
-		c.Sees("Your security settings", "Authenticator app", "10 codes left", "Nothing. A confirmed action is listed here")
+		c.Sees("Your security settings", "Authenticator app", "10 codes left", "Nothing right now.")
 
 		// A grant, listed and revoked.
 		c.Go(c.site + "/admin/")
@@ -316,9 +316,9 @@ func TestBankInBrowser(t *testing.T) {
 		c.Go(c.site + "/.step-up/")
 		c.Sees("Administration", "For 10 minutes more")
 		c.Click("End now: Administration")
-		c.Sees("Ended. The next time, a new proof is needed.")
+		c.Sees("Locked again. You’ll be asked next time.")
 		c.Go(c.site + "/admin/")
-		c.Sees("Confirm it’s you", "Administration", "Holds for 10 minutes")
+		c.Sees("Confirm it’s you", "Administration", "Valid for 10 minutes")
 
 		// A second authenticator.
 		c.Go(c.site + "/.step-up/")
@@ -363,7 +363,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Go(c.site + "/admin/")
 		c.Fill("Code from", second.Code(t))
 		c.Click("Confirm")
-		c.Sees("That code was not accepted.")
+		c.Sees("That code didn’t work.")
 
 	})
 
@@ -381,7 +381,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Sees("Make new recovery codes?")
 		c.Click("Make new codes")
 		c.saveCodes()
-		c.Sees("All earlier recovery codes are void.")
+		c.Sees("Your earlier recovery codes no longer work.")
 		c.keeps()
 		c.Click("I have saved them, continue")
 		c.Go(c.site + "/admin/")
@@ -456,10 +456,10 @@ func TestBankInBrowser(t *testing.T) {
 			c.Fill("Code from", c.app.WrongCode())
 			c.Click("Confirm")
 			if n < 4 {
-				c.Sees("That code was not accepted.")
+				c.Sees("That code didn’t work.")
 			}
 		}
-		c.Sees("Too many wrong answers.", "right answers are refused too")
+		c.Sees("Too many incorrect codes.", "even correct codes are refused")
 		if fields := c.Texts("main label"); len(fields) != 0 {
 			t.Errorf("the page still asks for %q", fields)
 		}
@@ -554,7 +554,7 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		// The grant is spent.
 		c.Go(elsewhere)
 		c.Click("Look at the customers")
-		c.Sees("Administration", "Good for one use")
+		c.Sees("Administration", "Works once")
 		c.proves()
 		c.Sees("sent you here")
 		c.Click("Continue")

@@ -244,7 +244,7 @@ func (v *traveller) travels() {
 
 	// By the app; the way back is the form that one came from.
 	v.pays("2.20", "by app")
-	v.Sees("Confirm it’s you", "Transfer money", "Good for one use")
+	v.Sees("Confirm it’s you", "Transfer money", "Works once")
 	v.StartsOn("Code from your authenticator app")
 	v.sane()
 	v.goes("Cancel")
@@ -287,7 +287,7 @@ func (v *traveller) travels() {
 
 	// By the second one, for ten minutes.
 	v.Go(v.site + "/admin/")
-	v.Sees("Administration", "Holds for 10 minutes")
+	v.Sees("Administration", "Valid for 10 minutes")
 	v.StartsOn(first)
 	v.sane()
 	again()
@@ -341,14 +341,14 @@ func (v *traveller) travels() {
 	again()
 	v.Sees("Make new recovery codes?")
 	v.goes("Make new codes")
-	v.Sees("All earlier recovery codes are void.")
+	v.Sees("Your earlier recovery codes no longer work.")
 	v.savesCodes()
 	v.Sees("10 codes left")
 
 	// What is open is ended.
-	v.Sees("Open right now", "Administration")
+	v.Sees("Unlocked right now", "Administration")
 	v.goes("End now: Administration")
-	v.Sees("Ended. The next time, a new proof is needed.")
+	v.Sees("Locked again. You’ll be asked next time.")
 	v.Go(v.site + "/admin/")
 	v.Sees("Confirm it’s you")
 	v.goes("Cancel")
@@ -383,7 +383,7 @@ func TestCancelLeadsOut(t *testing.T) {
 	c.signIn("carol", "looking-glass")
 	c.setUp()
 	c.Go(c.site + "/admin/")
-	c.Sees("Holds for 10 seconds")
+	c.Sees("Valid for 10 seconds")
 	c.proves()
 	c.Sees("Customers", "Freeze")
 	time.Sleep(11 * time.Second)

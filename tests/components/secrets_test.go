@@ -468,7 +468,7 @@ func (j *journey) browser() {
 	c.Go(c.site + "/wire/1")
 	c.Sees("Confirm it’s you")
 	c.Fill("Code from your authenticator app", j.code(c.app.WrongCode()))
-	c.Sees("That code was not accepted.")
+	c.Sees("That code didn’t work.")
 	c.Click("Use a recovery code instead")
 	c.Fill("Recovery code", c.codes[3])
 	c.Click("Confirm")

@@ -88,12 +88,19 @@ const maxAdminBody = 64 << 10
 // active returns the gateway of the configuration that runs now. The admin
 // endpoint outlives configurations, so it is looked up for each request.
 func active() (Gateway, error) {
-	module, err := caddy.ActiveContext().AppIfConfigured("step_up")
+	running := caddy.ActiveContext()
+	if running.Context == nil {
+		return nil, errStarting
+	}
+	module, err := running.AppIfConfigured("step_up")
 	if err != nil || module == nil {
 		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("step_up is not configured in the running Caddy")}
 	}
 	return module.(Operated).Operator(), nil
 }
+
+// errStarting is the answer while the first configuration of the process starts.
+var errStarting = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("the configuration is starting: try again in a second")}
 
 // post makes a route of a verb that takes a JSON body and gives a JSON answer.
 func post[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {

@@ -2,6 +2,7 @@
 package totpapp
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
@@ -119,9 +120,31 @@ func (f Factor) Match(_ *records.DB, a *records.Account, try ceremony.Attempt) (
 		}
 	}
 	if used == nil {
-		return ceremony.Proof{}, ceremony.ErrInvalidCode
+		return ceremony.Proof{}, f.late(a, try)
 	}
 	return ceremony.Proof{Method: grants.TOTP, Authenticator: used.ID}, nil
+}
+
+// late is the error for a code that is not accepted: a [ceremony.ClockOff] if an app
+// showed it in the last minutes and it was not used, since the device's clock is slow
+// then. Steps to come are not looked at: of a guess that is right for one a guesser
+// would learn when to send it.
+func (f Factor) late(a *records.Account, try ceremony.Attempt) error {
+	var found error
+	for i := range a.Authenticators {
+		t := a.Authenticators[i].TOTP
+		if t == nil {
+			continue
+		}
+		key := f.key(t)
+		key.Skew = 0
+		for off := totp.Period; off <= maxClockOff; off += totp.Period {
+			if _, err := totp.Match(key, try.Answer, try.Now.Add(-off), t.Last); err == nil && found == nil {
+				found = &ceremony.ClockOff{By: -off}
+			}
+		}
+	}
+	return cmp.Or(found, error(ceremony.ErrInvalidCode))
 }
 
 var _ ceremony.Factor = Factor{}

@@ -53,10 +53,11 @@ func challenges(f Fill, p pages.Page) []Sample {
 			c.Methods, c.OneTime, c.Hold, c.User, c.CancelURL, c.Opens = offered(pages.MethodTOTP), false, 10*time.Minute, "", "", "REPORTS"
 		})},
 		{"challenge-wrong", with(func(c *pages.Challenge) { c.Error, c.AttemptsLeft = pages.WrongCode, 3 })},
+		{"challenge-late", with(func(c *pages.Challenge) { c.Error, c.ClockOff, c.AttemptsLeft = pages.LateCode, 3*time.Minute, 4 })},
 		{"challenge-waits", with(func(c *pages.Challenge) { c.RetryAfter = 4 * time.Minute })},
 		{"challenge-shows", with(func(c *pages.Challenge) {
 			c.Held = true
-			c.Show = []pages.Shown{{Name: "amount", Value: f.Value}, {Name: f.ID, Value: f.Label}, {Name: "payee"}, {Name: "note", Value: strings.Repeat("for the roof ", 20), Cut: true}}
+			c.Show = []pages.Shown{{Name: "amount", Label: f.Action, Value: f.Value}, {Name: f.ID, Value: f.Label}, {Name: "payee"}, {Name: "note", Value: strings.Repeat("for the roof ", 20), Cut: true}}
 		})},
 		{"challenge-leads", with(func(c *pages.Challenge) {
 			c.Held, c.Address = true, "https://"+f.Host+"/transfer?to=mallory&amount=1000&memo="+strings.Repeat("roof", 30)
@@ -236,7 +237,7 @@ func messages(f Fill, p pages.Page) []Sample {
 }
 
 var messageKinds = []pages.MessageKind{
-	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NotADocument,
+	pages.NotFound, pages.Expired, pages.NoIdentity, pages.HTTPSRequired, pages.Ambiguous, pages.CrossSite, pages.StaleForm, pages.NoCookies, pages.NotADocument,
 	pages.MethodNotAllowed, pages.TooLarge, pages.NotShown, pages.Several, pages.NotHeld, pages.Busy, pages.TooManyForms, pages.BadRequest, pages.TooManyAttempts, pages.Disabled,
 	pages.NoMethod, pages.MustAdd, pages.TooMany, pages.TooNew, pages.NotYet, pages.WeakOrigin, pages.Elsewhere, pages.EnrollDenied, pages.Unavailable, pages.RolledBack,
 }

@@ -53,6 +53,10 @@
 		tick()
 	})
 
+	// For data-seen
+	// What a form was answered with is seen again without sending the form again.
+	all('[data-seen]').forEach(e => history.replaceState(null, '', e.dataset.seen))
+
 	// For data-opens data-opened
 	// One proof answers every window that asks for the same.
 	const windows = window.BroadcastChannel && new BroadcastChannel('step-up')
