@@ -107,7 +107,7 @@ func (s *Service) Begin(ctx context.Context, p Principal, ask Ask) (Challenge, e
 	}
 	for _, row := range mine {
 		// A server is about to send a code, which must not outlive the challenge.
-		if ask.Held == nil && p.Client == "" && sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
+		if ask.Held == nil && p.Client == "" && !row.Value.Passed && sameAsk(&row.Value, &want) && row.Value.Expires.Sub(now) > s.set.ChallengeTTL/5 {
 			return challengeOf(db, row)
 		}
 	}
@@ -237,7 +237,10 @@ func demandOf(v *records.Challenge) (d grants.Demand, err error) {
 // for one that ran out.
 func (s *Service) findChallenge(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
 	row, err := s.ownChallenge(ctx, db, p, id)
-	if err == nil && !s.now().Before(row.Value.Expires) {
+	switch {
+	case err == nil && row.Value.Passed:
+		return records.Row[records.Challenge]{}, ErrNotFound
+	case err == nil && !s.now().Before(row.Value.Expires):
 		return records.Row[records.Challenge]{}, ErrExpired
 	}
 	return row, err

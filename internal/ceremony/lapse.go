@@ -46,7 +46,7 @@ func (s *Service) Lapsed(ctx context.Context, p Principal, id string) (Lapsed, e
 
 func (s *Service) lapsed(ctx context.Context, db *records.DB, p Principal, id string) (records.Row[records.Challenge], error) {
 	row, err := s.ownChallenge(ctx, db, p, id)
-	if err == nil && s.now().Before(row.Value.Expires) {
+	if err == nil && (row.Value.Passed || s.now().Before(row.Value.Expires)) {
 		return records.Row[records.Challenge]{}, ErrNotFound
 	}
 	return row, err

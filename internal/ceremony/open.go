@@ -23,7 +23,11 @@ func (s *Service) isOpen(c *records.Challenge) bool { return s.now().Before(c.Op
 // the proof has opened is told so. Whatever passes a challenge applies them with
 // the grant, a proof as well as a first enrollment.
 func (s *Service) closing(ctx context.Context, db *records.DB, p Principal, passed records.Row[records.Challenge], won *Won) ([]store.Op, error) {
-	ops := []store.Op{db.Challenges.Delete(passed)}
+	end, err := s.end(db, p, passed, won)
+	if err != nil {
+		return nil, err
+	}
+	ops := []store.Op{end}
 	if passed.Value.Held && won.Grant.Use == grants.OneTimeUse {
 		link, err := s.link(ctx, db, won.Grant.Holder, ticketID(db, passed), won.ID)
 		if err != nil {
@@ -33,6 +37,34 @@ func (s *Service) closing(ctx context.Context, db *records.DB, p Principal, pass
 	}
 	opened, err := s.openOthers(ctx, db, p, passed, won)
 	return append(ops, opened...), err
+}
+
+// end is the op by which a challenge ends. One that several windows may show, since
+// each went to the same address, is known as passed, so that the others are sent on.
+func (s *Service) end(db *records.DB, p Principal, passed records.Row[records.Challenge], won *Won) (store.Op, error) {
+	c := passed.Value
+	if won.Grant.Use != grants.TimeBased || p.Client != "" || p.Browser == [32]byte{} || c.ReturnTo == "" || c.Held || len(c.Request) > 0 || c.Operation != "" {
+		return db.Challenges.Delete(passed), nil
+	}
+	c.Passed = true
+	return db.Challenges.Update(passed, c, c.Expires.Add(lapsedFor))
+}
+
+// Passed returns p's challenge that was passed and that several windows may show.
+// [ErrNotFound] for others.
+func (s *Service) Passed(ctx context.Context, p Principal, id string) (Challenge, error) {
+	db, err := s.openFor(ctx, p.Subject)
+	if err != nil {
+		return Challenge{}, err
+	}
+	row, err := s.ownChallenge(ctx, db, p, id)
+	if err == nil && !row.Value.Passed {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Challenge{}, err
+	}
+	return challengeOf(db, row)
 }
 
 // openOthers gives the ops by which the browser's other challenges know that the
@@ -50,7 +82,7 @@ func (s *Service) openOthers(ctx context.Context, db *records.DB, p Principal, p
 	var ops []store.Op
 	for _, row := range mine {
 		c := row.Value
-		if string(db.Challenges.ID(row)) == string(db.Challenges.ID(passed)) || c.Site != passed.Value.Site || len(c.Request) > 0 || c.Operation != "" || s.isOpen(&c) || !s.now().Before(c.Expires) {
+		if string(db.Challenges.ID(row)) == string(db.Challenges.ID(passed)) || c.Site != passed.Value.Site || len(c.Request) > 0 || c.Operation != "" || c.Passed || s.isOpen(&c) || !s.now().Before(c.Expires) {
 			continue
 		}
 		d, err := demandOf(&c)

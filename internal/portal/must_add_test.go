@@ -79,3 +79,25 @@ func TestPagesTellOtherWindows(t *testing.T) {
 		}
 	}
 }
+
+// Two windows show one challenge, since both went to the same address: after the
+// first has passed the second is sent on, for as long as the action is open.
+func TestWindowsOfOneChallengeAreSentOn(t *testing.T) {
+	s := newSite(t)
+	c := s.browser("alice")
+	p := c.enroll()
+	path := Prefix + "challenge/" + c.begin(reports, "/reports?page=2")
+	c.get(path)
+	c.post(path, url.Values{"method": {"totp"}, "code": {p.code(c)}}).onward(t)
+	for name, a := range map[string]answer{"seen": c.get(path), "answered": c.post(path, url.Values{"method": {"totp"}, "code": {"000000"}})} {
+		if to := a.onward(t); to != "/reports?page=2" {
+			t.Errorf("%s: sent to %s", name, to)
+		}
+	}
+	if begun := c.begin(reports, "/reports?page=2"); strings.HasSuffix(path, begun) {
+		t.Error("a challenge that is over is asked again")
+	}
+	s.clock.Add(11 * time.Minute)
+	c.get(path).wantPage(t, 404, "This has expired")
+	c.call("GET", "/challenges/"+strings.TrimPrefix(path, Prefix+"challenge/"), nil).wantCode(t, 404, "not_found")
+}

@@ -26,6 +26,9 @@ func (v *visit) challengePage(o outcome) error {
 	d, err := v.describe(v.id())
 	switch {
 	case errors.Is(err, ceremony.ErrNotFound):
+		if c, err := v.service().Passed(v.r.Context(), v.who, v.id()); err == nil && v.isOpen(&c) {
+			return v.onward(&c)
+		}
 		if v.newcomer {
 			v.message(http.StatusNotFound, pages.NoCookies, "")
 			return nil

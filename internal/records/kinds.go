@@ -272,6 +272,9 @@ type Challenge struct {
 	// OpenUntil reports that a proof for another challenge of the browser has opened
 	// the action until then: there is nothing left to ask.
 	OpenUntil time.Time `json:"open_until,omitzero"`
+	// Passed tells that the challenge is over, and known only so that its other
+	// windows are sent on.
+	Passed bool `json:"passed,omitempty"`
 	// Show is what the challenge's page shows of the request that Request is
 	// the digest of.
 	Show      []Shown   `json:"show,omitempty"`
