@@ -30,7 +30,7 @@ func (v *visit) challengePage(o outcome) error {
 			return v.onward(&c)
 		}
 		if v.newcomer {
-			v.message(http.StatusNotFound, pages.NoCookies, "")
+			v.message(http.StatusNotFound, pages.NoCookies, cmp.Or(v.cameFrom(), v.site.Base+"/"))
 			return nil
 		}
 		// Mostly one that was passed or cancelled, seen again in the history.
