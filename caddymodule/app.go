@@ -12,6 +12,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
@@ -54,6 +55,10 @@ type App struct {
 	// the identity source are not looked up. Default: none; every name is believed.
 	DirectoriesRaw map[string]json.RawMessage `json:"directories,omitempty" caddy:"namespace=step_up.directories inline_key=directory"`
 
+	// Source tells where these settings stand in a Caddyfile. The Caddyfile's
+	// adapter writes it, for messages. Default: unknown.
+	Source config.Source `json:"source,omitempty"`
+
 	directories map[string]Directory // by tenant
 
 	db      *database.Shared // nil until Provision acquired it
@@ -77,11 +82,15 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings and refers to the database, without opening it.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
+	return place.Place{Path: "apps.step_up", Source: a.Source}.Refused(a.provision(ctx))
+}
+
+func (a *App) provision(ctx caddy.Context) error {
 	if err := a.App.Validate(); err != nil {
 		return err
 	}
 	if err := a.loadBrand(); err != nil {
-		return err
+		return &config.PathError{Path: "brand", Err: err}
 	}
 	if err := metrics.Register(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -107,14 +116,31 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	keys, err := database.NewKeySource(a.Key, a.KeyFile, e.Location())
 	if err != nil {
-		return err
+		return &config.PathError{Path: a.keySetting(), Err: err}
 	}
 	if a.db, err = database.Acquire(e, keys, a.logger); err != nil {
-		return err
+		return &config.PathError{Path: "store", Err: err}
 	}
 	a.audit = auditTo(a.logger.Named("audit"))
 	a.service, err = a.newService()
 	return err
+}
+
+// stepUp returns the app, which is provisioned for the first handler that asks.
+func stepUp(ctx caddy.Context) (*App, error) {
+	module, err := ctx.App("step_up")
+	if err != nil {
+		return nil, place.Already(err) // Caddy keeps the text alone
+	}
+	return module.(*App), nil
+}
+
+// keySetting is the setting that says where the key is.
+func (a *App) keySetting() string {
+	if a.Key != "" {
+		return "key"
+	}
+	return "key_file"
 }
 
 func (a *App) loadEngine(ctx caddy.Context) (StoreEngine, error) {
@@ -125,13 +151,13 @@ func (a *App) loadEngine(ctx caddy.Context) (StoreEngine, error) {
 		}
 		return module.(StoreEngine), nil
 	}
-	module, err := block.Load(ctx, a, "StoreRaw", a.StoreRaw, "step_up.stores", "engine")
+	module, err := block.Load(ctx, a, "StoreRaw", a.StoreRaw, "step_up.stores", "engine", "store")
 	if err != nil {
-		return nil, fmt.Errorf("loading store: %w", err)
+		return nil, err
 	}
 	e, ok := module.(StoreEngine)
 	if !ok {
-		return nil, fmt.Errorf("loading store: %T is no store", module)
+		return nil, &config.PathError{Path: "store", Err: fmt.Errorf("%T is no store", module)}
 	}
 	return e, nil
 }

@@ -33,12 +33,14 @@ func parseAPI(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // means stands at the fields of config.API.
 func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	directive := d.Token()
+	directive, words := d.Token(), block.Lines{}
+	h.Source = config.Source{"": block.Line(directive)}
 	if d.NextArg() {
 		return d.Errf("step_up_api takes no matcher, and %q looks like one: what it does not see an application would answer; to mount it beside something else write `handle_path /mfa/* { step_up_api }`", d.Val())
 	}
 	err := block.Block{
 		Name:  "step_up_api",
+		Lines: words,
 		Order: []string{"base_url", "session_token", "identity", "tenant", "user_id"},
 		Settings: map[string]block.Setting{
 			"base_url": block.CheckedWord(&h.BaseURL, "https://internal.example.com:8443", config.CheckBaseURL),
@@ -60,7 +62,7 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return block.Checked(d, s.Validate())
 			},
 			"identity": func(d *caddyfile.Dispenser) error {
-				raw, err := block.Guest(d, "step_up.identity", "source", "header X-Auth-User")
+				raw, err := block.Guest(d, "step_up.identity", "source", "header X-Auth-User", h.Source, "identity")
 				h.IdentityRaw = raw
 				return err
 			},
@@ -71,7 +73,7 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return block.CheckedAt(directive, h.check())
+	return words.At(directive, h.check())
 }
 
 // Interface guard

@@ -24,11 +24,12 @@ import (
 func (h *Handler) readCredentials(d *caddyfile.Dispenser) error {
 	c := new(config.Credentials)
 	h.Credentials = c
-	directive := d.Token()
+	directive, lines := d.Token(), block.Lines{}
 	if d.NextArg() {
 		return d.Errf("credentials takes its settings in a block, not %q", d.Val())
 	}
 	err := block.Block{
+		Lines:   lines,
 		Name:    "credentials",
 		Repeats: "ignore deny",
 		Order:   []string{"cookie", "header", "query", "field", "ignore", "deny"},

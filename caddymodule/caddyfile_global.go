@@ -94,6 +94,8 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 // Caddy takes {file.NAME} for a shorthand of something else.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	directive, words := d.Token(), block.Lines{}
+	a.Source = config.Source{"": block.Line(directive)}
 	if d.NextArg() {
 		return d.Errf("the global option step_up takes a block, not %q", d.Val())
 	}
@@ -101,6 +103,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		Name:    "step_up",
 		Order:   []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "directory", "allow_plain_http"},
 		Repeats: "directory",
+		Lines:   words,
 		Settings: map[string]block.Setting{
 			"issuer": func(d *caddyfile.Dispenser) error {
 				if err := block.Word(d, &a.Issuer, `"Acme Intranet"`); err != nil {
@@ -109,7 +112,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return block.Checked(d, config.CheckIssuer(a.Issuer))
 			},
 			"store": func(d *caddyfile.Dispenser) error {
-				raw, err := block.Guest(d, "step_up.stores", "engine", "badger")
+				raw, err := block.Guest(d, "step_up.stores", "engine", "badger", a.Source, "store")
 				a.StoreRaw = raw
 				return err
 			},
@@ -145,7 +148,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return block.Checked(d, a.Validate())
+	for word, token := range words {
+		a.Source[word] = block.Line(token)
+	}
+	return words.At(directive, a.Validate())
 }
 
 func (a *App) readEnrollment(d *caddyfile.Dispenser) error {
@@ -293,7 +299,7 @@ func (a *App) readEmail(d *caddyfile.Dispenser) error {
 		Name:  "email",
 		Order: []string{"sender", "limits"},
 		Settings: map[string]block.Setting{
-			"sender": readSender(&a.EmailSenderRaw, "smtp mail.example.com:587"),
+			"sender": a.readSender(&a.EmailSenderRaw, "smtp mail.example.com:587", "email_sender"),
 			"limits": readSentLimits(a.Email, "email"),
 		},
 	}.Read(d)

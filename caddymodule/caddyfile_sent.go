@@ -10,9 +10,9 @@ import (
 )
 
 // readSender reads by what the codes of a setting are sent.
-func readSender(into *json.RawMessage, example string) block.Setting {
+func (a *App) readSender(into *json.RawMessage, example, path string) block.Setting {
 	return func(d *caddyfile.Dispenser) (err error) {
-		*into, err = block.Guest(d, "step_up.senders", "sender", example)
+		*into, err = block.Guest(d, "step_up.senders", "sender", example, a.Source, path)
 		return err
 	}
 }

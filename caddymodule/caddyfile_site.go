@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -29,14 +30,11 @@ func init() {
 // since those take a matcher in front of everything, and a narrowed step_up would
 // not see the requests for its own pages.
 func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	handler := &Handler{named: func(token caddyfile.Token) (config.Matchers, error) {
-		set, _, err := h.WithDispenser(caddyfile.NewDispenser([]caddyfile.Token{token})).MatcherToken()
-		if err != nil {
-			return nil, err
-		}
-		return config.Matchers(set), nil
-	}}
+	handler := &Handler{named: func(token caddyfile.Token) (config.Matchers, error) { return block.Named(h, token) }}
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if err := handler.checkBeside(h); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(nil, handler), nil
@@ -99,16 +97,19 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("step_up takes no matcher, and %q looks like one: it would hide the gateway's own pages; name what is protected after `protect` instead", d.Val())
 	}
-	var lines []caddyfile.Token // where each rule stands
+	var protects []caddyfile.Token // where each rule stands
+	h.Source = config.Source{"": block.Line(directive)}
+	words := block.Lines{}
 	err := block.Block{
 		Name:    "step_up",
 		Repeats: "protect",
+		Lines:   words,
 		Order:   []string{"tenant", "user_id", "identity", "credentials", "allow_methods", "allow_upgrades", "announce", "protect"},
 		Settings: map[string]block.Setting{
 			"tenant":  block.CheckedWord(&h.Tenant, "staff", config.CheckTenant),
 			"user_id": block.CheckedWord(&h.UserID, config.UserIDExact, config.CheckUserID),
 			"identity": func(d *caddyfile.Dispenser) error {
-				raw, err := block.Guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}")
+				raw, err := block.Guest(d, "step_up.identity", "source", "placeholder {http.auth.user.id}", h.Source, "identity")
 				h.IdentityRaw = raw
 				return err
 			},
@@ -132,7 +133,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return block.Checked(d, config.CheckAnnounce(h.Announce))
 			},
 			"protect": func(d *caddyfile.Dispenser) error {
-				lines = append(lines, d.Token())
+				h.Source[fmt.Sprintf("rules[%d]", len(protects))] = block.Line(d.Token())
+				protects = append(protects, d.Token())
 				return h.readRule(d)
 			},
 		},
@@ -142,16 +144,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if err := h.check(); err != nil {
 		if rule := (*config.RuleError)(nil); errors.As(err, &rule) {
-			return block.At(lines[rule.Rule], rule.Err)
+			return block.At(protects[rule.Rule], rule.Err)
 		}
-		return block.At(directive, err)
+		return words.At(directive, err)
 	}
 	return nil
 }
 
 // readRule reads one protect block.
 func (h *Handler) readRule(d *caddyfile.Dispenser) error {
-	protect := d.Token()
+	protect, words := d.Token(), block.Lines{}
 	var r config.Rule
 	if err := block.Word(d, &r.Action, "WITHDRAW_FUNDS /transfer"); err != nil {
 		return err
@@ -165,18 +167,13 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 	err := block.Block{
 		Name:    "protect",
 		Repeats: "match form json",
+		Lines:   words,
 		Order:   []string{"match", "unsafe", "except", "form", "json", "grant", "methods", "label", "show", "accept", "mode"},
 		Settings: map[string]block.Setting{
 			"match": func(d *caddyfile.Dispenser) error {
-				set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
-				if err != nil {
-					return err
-				}
-				if len(set) == 0 {
-					return d.Err("match is empty: name at least one matcher in it, such as `method POST`")
-				}
-				r.Match = append(r.Match, config.Matchers(set))
-				return nil
+				set, err := block.Match(d)
+				r.Match = append(r.Match, set)
+				return err
 			},
 			"unsafe": func(d *caddyfile.Dispenser) error {
 				r.Unsafe = true
@@ -279,7 +276,11 @@ func (h *Handler) readRule(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if err := r.Validate(); err != nil {
-		return block.At(protect, err)
+		return words.At(protect, err)
+	}
+	rule := fmt.Sprintf("rules[%d]", len(h.Rules))
+	for word, token := range words {
+		h.Source[rule+"."+word] = block.Line(token)
 	}
 	h.Rules = append(h.Rules, r)
 	return nil
@@ -324,7 +325,7 @@ func (h *Handler) readTokens(d *caddyfile.Dispenser, r *config.Rule) error {
 			}
 			set, err := h.named(d.Token())
 			if err != nil {
-				return d.WrapErr(err)
+				return err
 			}
 			if len(set) == 0 {
 				return d.Errf("protect %s: %s matches nothing in particular: define it with at least one matcher, or write *", r.Action, token)

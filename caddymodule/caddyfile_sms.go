@@ -36,7 +36,7 @@ func (a *App) readSMS(d *caddyfile.Dispenser) error {
 		Name:  "sms",
 		Order: []string{"sender", "country", "countries", "limits"},
 		Settings: map[string]block.Setting{
-			"sender": readSender(&a.SenderRaw, "webhook https://sms.example.com/send"),
+			"sender": a.readSender(&a.SenderRaw, "webhook https://sms.example.com/send", "sms_sender"),
 			"country": func(d *caddyfile.Dispenser) error {
 				if err := block.Word(d, &s.Country, "DE"); err != nil {
 					return err

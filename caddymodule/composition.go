@@ -2,12 +2,15 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
+	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 )
 
@@ -24,7 +27,7 @@ func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	app.hosts.Add(routes)
 	c, err := coverage.Follow(routes)
 	if err != nil {
-		return err
+		return h.misplaced(ctx, server, err)
 	}
 	for _, way := range c.Around() {
 		h.around = true
@@ -36,7 +39,7 @@ func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	}
 	ways, err := c.AroundByErrors(routesOf(server.Errors.Routes))
 	if err != nil {
-		return fmt.Errorf("in handle_errors: %w", err)
+		return h.misplaced(ctx, server, fmt.Errorf("in handle_errors: %w", err))
 	}
 	for _, way := range ways {
 		h.logger.Warn("handle_errors passes requests that were refused, by basic_auth for example, to the application with their method and path, and past step_up: answer them with `respond`, rewrite them to a page of errors, or put step_up before reverse_proxy there too",
@@ -45,6 +48,15 @@ func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	// It is provisioned after the server's routes.
 	server.Errors.Routes = append(caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{json.RawMessage(`{"handler":"step_up_scrub"}`)}}}, server.Errors.Routes...)
 	return nil
+}
+
+// misplaced gives a refusal the place of the step_up that it is about, which need
+// not be h.
+func (h *Handler) misplaced(ctx caddy.Context, server *caddyhttp.Server, err error) error {
+	if wrong := (*coverage.RouteError)(nil); errors.As(err, &wrong) {
+		return place.Place{Path: "apps.http.servers." + nameOf(ctx, server) + wrong.Path, Source: wrong.Source}.Refused(err)
+	}
+	return err
 }
 
 // routesOf reads a server's routes. Caddy has loaded the matchers, and the
@@ -105,4 +117,41 @@ func loaded(h caddyhttp.MiddlewareHandler) json.RawMessage {
 	}
 	raw, _ := json.Marshal(said)
 	return raw
+}
+
+// placeOf finds out where a handler stands, while it is provisioned: Caddy does not
+// tell, so the routes of the server are searched for the one with its settings.
+func placeOf(ctx caddy.Context, handler caddyhttp.MiddlewareHandler, source config.Source) place.Place {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || len(source) > 0 {
+		return place.Place{Source: source}
+	}
+	at := "apps.http.servers." + nameOf(ctx, server)
+	lists := map[string]caddyhttp.RouteList{".routes": server.Routes}
+	if front := frontOf(server); front != nil {
+		lists[".routes"] = front.routes
+	}
+	if server.Errors != nil {
+		lists[".errors.routes"] = server.Errors.Routes
+	}
+	for name, list := range lists {
+		if path := place.Find(routesOf(list), at+name, caddy.GetModuleName(handler), handler); path != "" {
+			return place.Place{Path: path}
+		}
+	}
+	return place.Place{Path: at}
+}
+
+// nameOf is a server's name in the configuration.
+func nameOf(ctx caddy.Context, server *caddyhttp.Server) string {
+	for _, module := range ctx.Modules() {
+		if app, ok := module.(*caddyhttp.App); ok {
+			for name, s := range app.Servers {
+				if s == server {
+					return name
+				}
+			}
+		}
+	}
+	return "?"
 }

@@ -89,7 +89,7 @@ func (a *App) readDirectory(d *caddyfile.Dispenser) error {
 			return d.Errf("directory takes one source, and %q is a second: keep one of them", d.Val())
 		}
 		var err error
-		if raw, err = block.GuestHere(d, "step_up.directories", "directory"); err != nil {
+		if raw, err = block.GuestHere(d, "step_up.directories", "directory", a.Source, "directories."+tenant); err != nil {
 			return err
 		}
 	}
@@ -107,10 +107,10 @@ func (a *App) readDirectory(d *caddyfile.Dispenser) error {
 func (a *App) loadDirectories(ctx caddy.Context) error {
 	for _, tenant := range slices.Sorted(maps.Keys(a.DirectoriesRaw)) {
 		if err := config.CheckTenant(tenant); err != nil {
-			return fmt.Errorf("directories: %w", err)
+			return &config.PathError{Path: "directories." + tenant, Err: fmt.Errorf("directory: %w", err)}
 		}
 		if err := block.CheckKnown(a.DirectoriesRaw[tenant], "step_up.directories", "directory"); err != nil {
-			return fmt.Errorf("loading directory of the tenant %s: %w", tenant, err)
+			return &config.PathError{Path: "directories." + tenant, Err: err}
 		}
 	}
 	if len(a.DirectoriesRaw) == 0 {
@@ -118,7 +118,7 @@ func (a *App) loadDirectories(ctx caddy.Context) error {
 	}
 	loaded, err := ctx.LoadModule(a, "DirectoriesRaw")
 	if err != nil {
-		return fmt.Errorf("loading directories: %w", err)
+		return &config.PathError{Path: "directories", Err: fmt.Errorf("loading directories: %w", err)}
 	}
 	a.directories = make(map[string]Directory)
 	for tenant, module := range loaded.(map[string]any) {

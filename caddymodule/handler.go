@@ -18,6 +18,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/lasting"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
@@ -38,10 +39,15 @@ type Handler struct {
 	// step_up.identity. Required.
 	IdentityRaw json.RawMessage `json:"identity,omitempty" caddy:"namespace=step_up.identity inline_key=source"`
 
+	// Source tells where these settings stand in a Caddyfile. The Caddyfile's
+	// adapter writes it, for messages. Default: unknown.
+	Source config.Source `json:"source,omitempty"`
+
 	// named gives the matcher set that the Caddyfile defines under an @name.
 	// It is set only while a Caddyfile is read.
 	named func(caddyfile.Token) (config.Matchers, error)
 
+	place    place.Place // where it stands in the configuration
 	tenant   string
 	source   string // IdentityRaw in a form that can be compared
 	identity IdentitySource
@@ -78,15 +84,19 @@ func (h *Handler) check() error {
 // Provision builds the site's gate.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.place = placeOf(ctx, h, h.Source)
+	return h.place.Refused(h.provision(ctx))
+}
+
+func (h *Handler) provision(ctx caddy.Context) error {
 	h.lasting = lasting.New(h.logger)
 	if err := h.check(); err != nil {
 		return err
 	}
-	module, err := ctx.App("step_up")
+	app, err := stepUp(ctx)
 	if err != nil {
 		return err
 	}
-	app := module.(*App)
 	if err := h.checkComposition(ctx, app); err != nil {
 		return err
 	}
@@ -122,13 +132,13 @@ func (h *Handler) loadIdentity(ctx caddy.Context) error {
 
 // identitySource loads the guest of a handler's field IdentityRaw.
 func identitySource(ctx caddy.Context, handler any, raw json.RawMessage) (IdentitySource, error) {
-	module, err := block.Load(ctx, handler, "IdentityRaw", raw, "step_up.identity", "source")
+	module, err := block.Load(ctx, handler, "IdentityRaw", raw, "step_up.identity", "source", "identity")
 	if err != nil {
-		return nil, fmt.Errorf("loading identity: %w", err)
+		return nil, err
 	}
 	source, ok := module.(IdentitySource)
 	if !ok {
-		return nil, fmt.Errorf("loading identity: %T is no identity source", module)
+		return nil, &config.PathError{Path: "identity", Err: fmt.Errorf("%T is no identity source", module)}
 	}
 	return source, nil
 }

@@ -34,6 +34,10 @@ type API struct {
 	// such tokens are not taken.
 	IdentityRaw json.RawMessage `json:"identity,omitempty" caddy:"namespace=step_up.identity inline_key=source"`
 
+	// Source tells where these settings stand in a Caddyfile. The Caddyfile's
+	// adapter writes it, for messages. Default: unknown.
+	Source config.Source `json:"source,omitempty"`
+
 	identity IdentitySource // nil where users' own tokens are not taken
 	form     func(user string) (string, error)
 	handler  http.Handler
@@ -68,14 +72,17 @@ func (h *API) check() error {
 // Provision builds the API.
 func (h *API) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	return placeOf(ctx, h, h.Source).Refused(h.provision(ctx))
+}
+
+func (h *API) provision(ctx caddy.Context) error {
 	if err := h.check(); err != nil {
 		return err
 	}
-	module, err := ctx.App("step_up")
+	app, err := stepUp(ctx)
 	if err != nil {
 		return err
 	}
-	app := module.(*App)
 	if err := app.joinAPI(h); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
@@ -22,10 +24,14 @@ import (
 func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[string]portal.Action, error) {
 	rules := make([]gate.Rule, 0, len(said))
 	actions := make(map[string]portal.Action, len(said))
-	load := func(name string, settings json.RawMessage) (any, error) {
-		return ctx.LoadModuleByID("http.matchers."+name, settings)
-	}
 	for i, r := range said {
+		load := func(name string, settings json.RawMessage) (any, error) {
+			matcher, err := loadMatcher(ctx, name, settings)
+			if err != nil {
+				return nil, &config.PathError{Path: r.PathOfMatcher(name), Err: err}
+			}
+			return matcher, nil
+		}
 		demand, err := demandOf(r)
 		if err != nil {
 			return nil, nil, &config.RuleError{Rule: i, Err: err}
@@ -59,6 +65,24 @@ func compileRules(ctx caddy.Context, said []config.Rule) ([]gate.Rule, map[strin
 		}
 	}
 	return rules, actions, nil
+}
+
+// loadMatcher loads one of Caddy's matchers. What is wrong with it stands without
+// Caddy's words around it.
+func loadMatcher(ctx caddy.Context, name string, settings json.RawMessage) (any, error) {
+	const namespace = "http.matchers"
+	if !block.Registered(namespace, name) {
+		return nil, errors.New(block.Unknown(namespace, name))
+	}
+	matcher, err := ctx.LoadModuleByID(namespace+"."+name, settings)
+	if err == nil {
+		return matcher, nil
+	}
+	_, sentence, found := strings.Cut(err.Error(), "provision "+namespace+"."+name+": ")
+	if !found {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s: write it as Caddy's matcher %s takes it", sentence, name)
 }
 
 func demandOf(r config.Rule) (d grants.Demand, err error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/senders"
+	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // Sender hands texts over for delivery. It is the interface of guest modules in the
@@ -91,16 +92,16 @@ func (a *App) loadSender(ctx caddy.Context) (Sender, error) {
 // loadGuest makes the sender of the field, which has to send to the recipients of the
 // setting that it belongs to.
 func (a *App) loadGuest(ctx caddy.Context, field string, raw json.RawMessage, setting string, to recipients) (Sender, error) {
-	module, err := block.Load(ctx, a, field, raw, "step_up.senders", "sender")
+	module, err := block.Load(ctx, a, field, raw, "step_up.senders", "sender", setting+"_sender")
 	if err != nil {
-		return nil, fmt.Errorf("loading %s sender: %w", setting, err)
+		return nil, err
 	}
 	s, ok := module.(Sender)
 	if !ok {
-		return nil, fmt.Errorf("loading %s sender: %T is no sender", setting, module)
+		return nil, &config.PathError{Path: setting + "_sender", Err: fmt.Errorf("%T is no sender", module)}
 	}
 	if err := checkRecipients(s, to); err != nil {
-		return nil, fmt.Errorf("loading %s sender: %w", setting, err)
+		return nil, &config.PathError{Path: setting + "_sender", Err: err}
 	}
 	return guarded{s}, nil
 }

@@ -1,9 +1,14 @@
 package caddymodule
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
@@ -101,4 +106,37 @@ func formOf(mode string) func(string) (string, error) {
 		return identity.Exact
 	}
 	return identity.Folded
+}
+
+// Much of what depends on the global options and on other sites can be checked while
+// the Caddyfile is read. It is checked again when the configuration loads, but then
+// Caddy's account of where it was at stands in front of the sentence.
+
+// sitesKey is where the sites read so far are kept while a Caddyfile is adapted.
+const sitesKey = "step_up.sites"
+
+// checkBeside checks a site against the global options and the sites before it.
+func (h *Handler) checkBeside(helper httpcaddyfile.Helper) error {
+	app := new(App)
+	if said, ok := helper.Option("step_up").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(said.Value, app); err != nil {
+			return err
+		}
+	}
+	before, _ := helper.State[sitesKey].(*App)
+	if before == nil {
+		before = new(App)
+		helper.State[sitesKey] = before
+	}
+	h.source = string(h.IdentityRaw)
+	err := before.join(h)
+	for i := 0; i < len(h.Rules) && err == nil; i++ {
+		if offered := h.Rules[i].CheckOffered(app.Methods()); offered != nil {
+			err = &config.RuleError{Rule: i, Err: offered}
+		}
+	}
+	if rule := (*config.RuleError)(nil); errors.As(err, &rule) {
+		return place.Place{Source: h.Source}.RefusedAt(rule.Err, config.PathOf(err))
+	}
+	return place.Place{Source: h.Source}.Refused(err)
 }

@@ -66,22 +66,22 @@ func (a API) WithDefaults() API {
 func (a API) Validate() error {
 	if a.BaseURL != "" {
 		if err := CheckBaseURL(a.BaseURL); err != nil {
-			return err
+			return at(err, "base_url")
 		}
 	}
 	if err := a.SessionToken.Validate(); err != nil {
-		return err
+		return at(err, "session_token")
 	}
 	if a.UserID != "" {
 		if err := CheckUserID(a.UserID); err != nil {
-			return err
+			return at(err, "user_id")
 		}
 		if a.Tenant == "" {
-			return errors.New("user_id says how a tenant's user ids are compared: add `tenant NAME`")
+			return at(errors.New("user_id says how a tenant's user ids are compared: add `tenant NAME`"), "user_id")
 		}
 	}
 	if a.Tenant != "" {
-		return CheckTenant(a.Tenant)
+		return at(CheckTenant(a.Tenant), "tenant")
 	}
 	return nil
 }

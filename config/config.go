@@ -107,40 +107,40 @@ func (a App) WithDefaults() App {
 // Validate returns the first thing that is wrong with a, as a sentence.
 func (a App) Validate() error {
 	if err := CheckIssuer(a.Issuer); a.Issuer != "" && err != nil {
-		return err
+		return at(err, "issuer")
 	}
 	if a.Key != "" {
 		if err := CheckKey(a.Key); err != nil {
-			return err
+			return at(err, "key")
 		}
 		if a.KeyFile != "" {
-			return errors.New("key and key_file exclude each other: keep the one that says where your key is")
+			return at(errors.New("key and key_file exclude each other: keep the one that says where your key is"), "key_file")
 		}
 	}
 	if err := a.Enrollment.Validate(); err != nil {
-		return err
+		return at(err, "enrollment")
 	}
 	if err := a.TOTP.Validate(); err != nil {
-		return err
+		return at(err, "totp")
 	}
 	if err := a.Passkeys.Validate(); err != nil {
-		return err
+		return at(err, "passkeys")
 	}
 	if err := a.Brand.Validate(); err != nil {
-		return err
+		return at(err, "brand")
 	}
 	if err := a.Limits.Validate(); err != nil {
-		return err
+		return at(err, "limits")
 	}
 	if a.Email != nil {
 		if err := a.Email.CheckLimits("email"); err != nil {
-			return err
+			return at(err, "email")
 		}
 	}
 	if a.SMS == nil {
 		return nil
 	}
-	return a.SMS.Validate()
+	return at(a.SMS.Validate(), "sms")
 }
 
 // The ways to pass a step-up.

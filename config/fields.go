@@ -198,21 +198,24 @@ func (r Rule) checkFields() error {
 		seen[key] = true
 		return nil
 	}
-	for _, f := range r.Form {
+	for i, f := range r.Form {
 		if err := CheckForm(f); err != nil {
-			return err
+			return at(err, "form[%d]", i)
 		}
 		if err := twice("form", f.Name); err != nil {
-			return err
+			return at(err, "form[%d]", i)
 		}
 	}
-	for _, j := range r.JSON {
+	for i, j := range r.JSON {
 		if err := CheckJSON(j); err != nil {
-			return err
+			return at(err, "json[%d]", i)
 		}
 		if err := twice("json", j.Pointer); err != nil {
-			return err
+			return at(err, "json[%d]", i)
 		}
 	}
-	return cmp.Or(CheckShow(r.Show), CheckShowLabels(r.Show, r.ShowLabels))
+	if err := CheckShow(r.Show); err != nil {
+		return at(err, "show")
+	}
+	return at(CheckShowLabels(r.Show, r.ShowLabels), "show_labels")
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -166,63 +167,77 @@ func (r Rule) withDefaults() Rule {
 	return r
 }
 
-// Validate returns the first thing that is wrong with r by itself, as a
-// sentence. What is wrong between rules is CheckRules' to find.
+// Validate returns the first thing that is wrong with r by itself, as a sentence.
+// What is wrong between rules is CheckRules' to find. The setting that is to blame is
+// in [PathOf] of the error.
 func (r Rule) Validate() error {
 	if err := CheckAction(r.Action); err != nil {
-		return err
+		return at(err, "action")
 	}
-	if !r.Any && len(r.On) == 0 && len(r.Match) == 0 && !r.Unsafe {
-		return fmt.Errorf("%s names no request: write paths after it, `unsafe` or a match block in it, or * for every request of the site", r.Action)
-	}
-	if r.Any && len(r.On) > 0 {
-		return fmt.Errorf("%s says both every request (*) and a narrower matcher: keep one of them", r.Action)
-	}
-	if slices.ContainsFunc(r.Match, func(m Matchers) bool { return len(m) == 0 }) {
-		return fmt.Errorf("%s has an empty match: name at least one matcher in it, such as `method POST`", r.Action)
-	}
-	for _, set := range append([]Matchers{r.On}, r.Match...) {
-		if err := set.check(); err != nil {
-			return fmt.Errorf("%s: %w", r.Action, err)
-		}
-	}
-	if len(r.UnsafeNot) > 0 && !r.Unsafe {
-		return fmt.Errorf("%s: unsafe_not names methods that unsafe leaves alone, and unsafe is not set", r.Action)
-	}
-	if err := CheckUnsafeNot(r.UnsafeNot); err != nil {
+	if err := r.checkEach(); err != nil {
 		return fmt.Errorf("%s: %w", r.Action, err)
 	}
-	if len(r.Except) > MaxPaths {
-		return fmt.Errorf("%s has more than %d exceptions", r.Action, MaxPaths)
+	return r.checkTogether()
+}
+
+// checkEach checks each setting by itself.
+func (r Rule) checkEach() error {
+	if err := r.On.check(); err != nil {
+		return at(err, "on")
 	}
-	for _, p := range r.Except {
-		if err := CheckPath(p); err != nil {
-			return fmt.Errorf("%s: except %w", r.Action, err)
+	for i, set := range r.Match {
+		if len(set) == 0 {
+			return at(errors.New("empty match: name at least one matcher in it, such as `method POST`"), "match[%d]", i)
 		}
-		if p == "/*" {
-			return fmt.Errorf("%s excepts every path, so it would protect nothing: name the paths that need no proof", r.Action)
+		if err := set.check(); err != nil {
+			return at(err, "match[%d]", i)
+		}
+	}
+	if err := CheckUnsafeNot(r.UnsafeNot); err != nil {
+		return at(err, "unsafe_not")
+	}
+	if len(r.Except) > MaxPaths {
+		return at(fmt.Errorf("except takes at most %d paths: write what they have in common with a star, such as /assets/*", MaxPaths), "except")
+	}
+	for i, p := range r.Except {
+		if err := CheckPath(p); err != nil {
+			return at(fmt.Errorf("except %w", err), "except[%d]", i)
 		}
 	}
 	if err := r.checkFields(); err != nil {
-		return fmt.Errorf("%s: %w", r.Action, err)
+		return err
 	}
 	if err := CheckGrant(r.Grant, r.TTL); err != nil {
-		return fmt.Errorf("%s: %w", r.Action, err)
+		return at(err, "grant")
 	}
 	if err := CheckMethods(r.Methods); err != nil {
-		return fmt.Errorf("%s: %w", r.Action, err)
+		return at(err, "methods")
 	}
 	if err := CheckAccept(r.Accept); err != nil {
-		return fmt.Errorf("%s: %w", r.Action, err)
-	}
-	if len(r.Accept) > 0 && len(r.Show) > 0 {
-		return fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know", r.Action)
+		return at(err, "accept")
 	}
 	if err := CheckMode(r.Mode); err != nil {
-		return fmt.Errorf("%s: %w", r.Action, err)
+		return at(err, "mode")
 	}
 	if len(r.Label) > MaxLabel || !printable(r.Label) {
-		return fmt.Errorf("%s: label must be at most %d bytes of printable text", r.Action, MaxLabel)
+		return at(fmt.Errorf("label must be at most %d bytes of printable text", MaxLabel), "label")
+	}
+	return nil
+}
+
+// checkTogether checks the settings against each other.
+func (r Rule) checkTogether() error {
+	switch {
+	case !r.Any && len(r.On) == 0 && len(r.Match) == 0 && !r.Unsafe:
+		return fmt.Errorf("%s names no request: write paths after it, `unsafe` or a match block in it, or * for every request of the site", r.Action)
+	case r.Any && len(r.On) > 0:
+		return at(fmt.Errorf("%s says both every request (*) and a narrower matcher: keep one of them", r.Action), "any")
+	case len(r.UnsafeNot) > 0 && !r.Unsafe:
+		return at(fmt.Errorf("%s: unsafe_not names methods that unsafe leaves alone, and unsafe is not set: write unsafe too", r.Action), "unsafe_not")
+	case slices.Contains(r.Except, "/*"):
+		return at(fmt.Errorf("%s excepts every path, so it would protect nothing: name the paths that need no proof", r.Action), "except[%d]", slices.Index(r.Except, "/*"))
+	case len(r.Accept) > 0 && len(r.Show) > 0:
+		return at(fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know", r.Action), "accept")
 	}
 	return nil
 }

@@ -54,8 +54,8 @@ func (r Rule) CheckOffered(offered []string) error {
 	if len(r.Methods) == 0 || slices.ContainsFunc(r.Methods, func(m string) bool { return slices.Contains(offered, m) }) {
 		return nil
 	}
-	return fmt.Errorf("%s takes only %s, which the global options do not offer, so nobody could pass: write one of %s, or configure what is missing",
-		r.Action, strings.Join(r.Methods, ", "), strings.Join(offered, ", "))
+	return at(fmt.Errorf("%s takes only %s, which the global options do not offer, so nobody could pass: write one of %s, or configure what is missing",
+		r.Action, strings.Join(r.Methods, ", "), strings.Join(offered, ", ")), "methods")
 }
 
 // CheckAccept checks where else grants may come from against the known ones.

@@ -98,27 +98,27 @@ func (s Site) ObservesOnly() bool {
 func (s Site) Validate() error {
 	if s.Tenant != "" {
 		if err := CheckTenant(s.Tenant); err != nil {
-			return err
+			return at(err, "tenant")
 		}
 	}
 	if s.UserID != "" {
 		if err := CheckUserID(s.UserID); err != nil {
-			return err
+			return at(err, "user_id")
 		}
 	}
 	if s.Credentials != nil {
 		if err := s.Credentials.Validate(); err != nil {
-			return err
+			return at(err, "credentials")
 		}
 	}
 	if err := CheckAllowMethods(s.AllowMethods); err != nil {
-		return err
+		return at(err, "allow_methods")
 	}
 	if err := CheckAllowUpgrades(s.AllowUpgrades); err != nil {
-		return err
+		return at(err, "allow_upgrades")
 	}
 	if err := CheckAnnounce(s.Announce); err != nil {
-		return err
+		return at(err, "announce")
 	}
 	return CheckRules(s.Rules)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/facts"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
@@ -130,11 +131,12 @@ func (JWT) CaddyModule() caddy.ModuleInfo {
 // fields of JWT.
 func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	directive := d.Token()
+	directive, lines := d.Token(), block.Lines{}
 	if d.NextArg() {
 		return d.Errf("jwt takes its settings in a block, not %q", d.Val())
 	}
 	err := block.Block{
+		Lines:   lines,
 		Name:    "jwt",
 		Repeats: "key",
 		Order:   []string{"cookie", "bearer", "key", "jwks", "algorithms", "issuer", "audience", "leeway", "user", "tenant", "session", "email"},
@@ -163,7 +165,7 @@ func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return block.CheckedAt(directive, j.check())
+	return lines.At(directive, j.check())
 }
 
 // checkTokenKey refuses everything that is not one placeholder. The value is not
@@ -242,9 +244,8 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 		return err
 	}
 	o := j.options()
-	repl := caddy.NewReplacer()
 	for _, setting := range j.Keys {
-		text, err := repl.ReplaceOrErr(setting, true, true)
+		text, err := secret.Resolve(setting)
 		if err != nil {
 			return fmt.Errorf("reading key %s: %w", setting, err)
 		}
@@ -255,7 +256,7 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 		o.Keys = append(o.Keys, key)
 	}
 	if j.JWKS != "" {
-		url, err := repl.ReplaceOrErr(j.JWKS, true, true)
+		url, err := secret.Resolve(j.JWKS)
 		if err != nil {
 			return fmt.Errorf("reading the URL of jwks: %w", err)
 		}

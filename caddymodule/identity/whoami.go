@@ -14,6 +14,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity/whoami"
@@ -146,11 +147,12 @@ func (Whoami) CaddyModule() caddy.ModuleInfo {
 // Whoami.
 func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	directive := d.Token()
+	directive, lines := d.Token(), block.Lines{}
 	if err := block.OneWord(d, &w.URL, "http://localhost:9000/api/me", "one URL"); err != nil {
 		return err
 	}
 	err := block.Block{
+		Lines:   lines,
 		Name:    "whoami",
 		Repeats: "send",
 		Order: []string{
@@ -178,7 +180,7 @@ func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	// With nothing replaced yet: what placeholders stand for is seen when the
 	// configuration loads.
 	if _, err := w.options(func(s string) (string, error) { return s, nil }); err != nil {
-		return block.At(directive, err)
+		return lines.At(directive, err)
 	}
 	return nil
 }
@@ -201,8 +203,7 @@ func (w *Whoami) readSend(d *caddyfile.Dispenser) error {
 // Provision makes the source. The application is not asked yet.
 func (w *Whoami) Provision(ctx caddy.Context) error {
 	logger := ctx.Logger()
-	repl := caddy.NewReplacer()
-	o, err := w.options(func(s string) (string, error) { return repl.ReplaceOrErr(s, true, true) })
+	o, err := w.options(secret.Resolve)
 	if err != nil {
 		return err
 	}

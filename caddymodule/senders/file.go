@@ -12,6 +12,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
 
@@ -51,7 +52,7 @@ func (f *File) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Provision looks at the file, and makes none.
 func (f *File) Provision(ctx caddy.Context) error {
-	path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
+	path, err := secret.Resolve(f.Path)
 	if err != nil {
 		return fmt.Errorf("reading path of the file sender: %w", err)
 	}

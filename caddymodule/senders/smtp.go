@@ -104,11 +104,12 @@ func (SMTP) CaddyModule() caddy.ModuleInfo {
 // under email to is {email}.
 func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	directive := d.Token()
+	directive, lines := d.Token(), block.Lines{}
 	if err := block.OneWord(d, &s.Server, "mail.example.com:587", "a host with a port"); err != nil {
 		return err
 	}
 	err := block.Block{
+		Lines: lines,
 		Name:  "smtp",
 		Order: []string{"from", "to", "subject", "auth", "tls", "ca_file", "timeout", "allow_plain_text"},
 		Settings: map[string]block.Setting{
@@ -130,7 +131,7 @@ func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return block.CheckedAt(directive, s.check())
+	return lines.At(directive, s.check())
 }
 
 // check returns what is wrong with the settings as they are written.

@@ -75,11 +75,12 @@ func (Webhook) CaddyModule() caddy.ModuleInfo {
 // Only the secret is required.
 func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	directive := d.Token()
+	directive, lines := d.Token(), block.Lines{}
 	if err := block.OneWord(d, &w.URL, "https://sms.example.com/send", "one URL"); err != nil {
 		return err
 	}
 	err := block.Block{
+		Lines: lines,
 		Name:  "webhook",
 		Order: []string{"secret", "timeout", "deadline", "allow_plain_http"},
 		Settings: map[string]block.Setting{
@@ -97,7 +98,7 @@ func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return block.CheckedAt(directive, w.check())
+	return lines.At(directive, w.check())
 }
 
 const exampleWebhookSecret = "{env.SMS_SECRET}"
@@ -154,12 +155,12 @@ func (w *Webhook) Provision(caddy.Context) error {
 		return err
 	}
 	o := w.options()
-	secret, err := secret.Read("secret", w.Secret)
+	shared, err := secret.Read("secret", w.Secret)
 	if err != nil {
 		return err
 	}
-	o.Secret = []byte(secret)
-	if o.URL, err = caddy.NewReplacer().ReplaceOrErr(w.URL, true, true); err != nil {
+	o.Secret = []byte(shared)
+	if o.URL, err = secret.Resolve(w.URL); err != nil {
 		return fmt.Errorf("reading the URL of the webhook: %w", err)
 	}
 	w.webhook, err = sender.NewWebhook(o)

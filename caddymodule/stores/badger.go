@@ -12,6 +12,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/procstore"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
@@ -90,7 +91,7 @@ func (b *Badger) directory() (string, error) {
 	if b.Dir == "" {
 		return realpath.Of(filepath.Join(caddy.AppDataDir(), "step_up"))
 	}
-	dir, err := caddy.NewReplacer().ReplaceOrErr(b.Dir, true, true)
+	dir, err := secret.Resolve(b.Dir)
 	if err != nil {
 		return "", fmt.Errorf("reading dir of the badger store: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 )
 
 // noMark is the mark setting that keeps none.
@@ -25,7 +26,7 @@ func (b *Badger) markFile() (string, error) {
 	case "":
 		return b.besideData()
 	}
-	given, err := caddy.NewReplacer().ReplaceOrErr(b.Mark, true, true)
+	given, err := secret.Resolve(b.Mark)
 	if err != nil {
 		return "", fmt.Errorf("reading mark of the badger store: %w", err)
 	}

@@ -47,7 +47,8 @@ func TestSettingsAreDescribed(t *testing.T) {
 			if strings.TrimSpace(s.text) == "" {
 				t.Errorf("%s: the field of %s has no comment", u.id, s.path)
 			}
-			if len(s.lines) == 0 {
+			// The adapter itself writes where settings stand.
+			if len(s.lines) == 0 && s.path != "source" {
 				t.Errorf("%s: no Caddyfile in caddymodule/testdata/caddyfile sets %s", u.id, s.path)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // What stands around a step_up decides whether it protects anything (S28). The
@@ -37,8 +39,22 @@ type place struct {
 	strips     []string // prefixes that were taken off the path
 	rewritten  bool
 	matched    []string // what was matched on the way
+	path       string   // in the server's JSON
 	depth      int
 }
+
+// RouteError is what is wrong with a step_up, in view of what stands around it.
+type RouteError struct {
+	Path   string        // of the step_up in the server's JSON, such as .routes[0].handle[1]
+	Source config.Source // its own
+	Err    error
+}
+
+// Error is the sentence alone.
+func (e *RouteError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the sentence.
+func (e *RouteError) Unwrap() error { return e.Err }
 
 // condition is a route's matchers on the way to a place. It has to take the
 // request, or, if other is true, to leave it.
@@ -76,7 +92,7 @@ type Composition struct {
 // a sentence for the operator.
 func Follow(routes []Route) (*Composition, error) {
 	c := new(Composition)
-	c.follow(routes, []world{{}}, place{})
+	c.follow(routes, []world{{}}, place{path: ".routes"})
 	return c, c.pagesMissing()
 }
 
@@ -104,7 +120,7 @@ func (c *Composition) Around() []WayAround {
 func (c *Composition) AroundByErrors(routes []Route) ([]WayAround, error) {
 	behind := c.dialsBehind()
 	var e Composition
-	e.follow(routes, []world{{}}, place{})
+	e.follow(routes, []world{{}}, place{path: ".errors.routes"})
 	if e.err != nil {
 		return nil, e.err
 	}
@@ -176,7 +192,7 @@ func (c *Composition) follow(routes []Route, worlds []world, at place) []world {
 			inner.matched = append(slices.Clone(at.matched), string(said))
 			next = append(next, in...)
 		}
-		for _, raw := range r.Handle {
+		for j, raw := range r.Handle {
 			var p part
 			if json.Unmarshal(raw, &p) != nil {
 				_ = json.Unmarshal(raw, &struct {
@@ -194,7 +210,9 @@ func (c *Composition) follow(routes []Route, worlds []world, at place) []world {
 				}
 				continue
 			}
-			if m = c.handle(p, m, inner); c.err != nil {
+			there := inner
+			there.path = fmt.Sprintf("%s[%d].handle[%d]", at.path, i, j)
+			if m = c.handle(p, m, there); c.err != nil {
 				return nil
 			}
 		}
@@ -212,6 +230,7 @@ func (c *Composition) handle(p part, worlds []world, at place) []world {
 	case p.Handler == "step_up":
 		return c.meet(p, worlds, at)
 	case p.Handler == "subroute":
+		at.path += ".routes"
 		return c.follow(p.Routes, worlds, at)
 	case !p.answers():
 		return worlds
@@ -238,8 +257,11 @@ func (c *Composition) meet(p part, worlds []world, at place) []world {
 		actions = append(actions, r.Action)
 	}
 	g := &gateway{name: "protect " + strings.Join(actions, ", ")}
+	refused := func(format string, args ...any) error {
+		return &RouteError{at.path, p.Source, fmt.Errorf(format, args...)}
+	}
 	if len(worlds) == 0 {
-		c.err = fmt.Errorf("step_up (%s) is reached by no request: a handler in front of it answers all of them, so that it protects nothing; put step_up before reverse_proxy and whatever else answers, and remove any `order step_up`", g.name)
+		c.err = refused("step_up (%s) is reached by no request: a handler in front of it answers all of them, so that it protects nothing; put step_up before reverse_proxy and whatever else answers, and remove any `order step_up`", g.name)
 		return nil
 	}
 	c.gateways = append(c.gateways, g)
@@ -250,7 +272,7 @@ func (c *Composition) meet(p part, worlds []world, at place) []world {
 	}
 	for _, w := range worlds {
 		if w.gate != nil {
-			c.err = fmt.Errorf("%s has two step_up for the same requests (%s, and %s): the second can never be passed; put all protect blocks into one step_up", where, w.gate.name, g.name)
+			c.err = refused("%s has two step_up for the same requests (%s, and %s): the second can never be passed; put all protect blocks into one step_up", where, w.gate.name, g.name)
 			return nil
 		}
 	}
@@ -259,7 +281,7 @@ func (c *Composition) meet(p part, worlds []world, at place) []world {
 		took := takes(cond.match, strings.Join(strips, "")+ownPage)
 		if cond.known && (!cond.other && took == never || cond.other && took == surely) {
 			said, _ := json.Marshal(cond.match)
-			g.noPages = fmt.Errorf("step_up (%s) of %s stands in a handle or route that does not get the requests for its own pages, /.step-up/*, because of the matchers %s: put step_up before the handle or route, and name there by paths what it protects, such as `protect ADMIN /admin/*`", g.name, where, said)
+			g.noPages = refused("step_up (%s) of %s stands in a handle or route that does not get the requests for its own pages, /.step-up/*, because of the matchers %s: put step_up before the handle or route, and name there by paths what it protects, such as `protect ADMIN /admin/*`", g.name, where, said)
 		}
 	}
 	out := make([]world, len(worlds))

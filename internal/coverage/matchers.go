@@ -45,7 +45,7 @@ func loadMatchers(load Loader, set config.Matchers) (matcherSet, error) {
 		}
 		module, err := load(name, raw)
 		if err != nil {
-			return nil, fmt.Errorf("loading matcher %s: %w", name, err)
+			return nil, fmt.Errorf("matcher %s: %w", name, err)
 		}
 		m, ok := module.(matcher)
 		if !ok {

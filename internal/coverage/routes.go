@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // Route is a route of Caddy's, in its JSON form, as far as compositions are judged
@@ -33,6 +35,7 @@ type part struct {
 	Rules          []struct {
 		Action string `json:"action"`
 	} `json:"rules"`
+	Source config.Source `json:"source"` // of a step_up
 }
 
 // answers reports whether the handler answers every request that it gets. A

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
@@ -24,6 +25,7 @@ type Block struct {
 	Settings map[string]Setting // by the word that begins the line
 	Repeats  string             // the settings that may be said again, a space between
 	Order    []string           // the words in the order a message lists them
+	Lines    Lines              // if not nil, gets where each word stands
 }
 
 // Read walks the block d is about to open. An unknown word, a word said twice,
@@ -44,6 +46,9 @@ func (b Block) Read(d *caddyfile.Dispenser) error {
 			return d.Errf("%s says %s twice: keep one of them", b.Name, word)
 		}
 		seen[word] = true
+		if b.Lines != nil {
+			b.Lines[word] = d.Token()
+		}
 		if err := read(d); err != nil {
 			return err
 		}
@@ -67,6 +72,41 @@ func At(token caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()
 	return d.WrapErr(err)
+}
+
+// Lines are where the settings of a block stand.
+type Lines map[string]caddyfile.Token
+
+// At gives err, if there is one, the file and line of the setting that it is about:
+// a refusal begins with the setting's name. One about no setting that was written
+// gets those of the directive.
+func (l Lines) At(directive caddyfile.Token, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, word := range subjects(err) {
+		if token, written := l[word]; written {
+			return At(token, err)
+		}
+	}
+	return At(directive, err)
+}
+
+// maxSubject is how many words of a sentence may name what it is about.
+const maxSubject = 8
+
+// subjects are the words that the setting which err is about may be called by, the
+// likeliest first.
+func subjects(err error) []string {
+	path, _, _ := strings.Cut(config.PathOf(err), "[")
+	words := []string{path}
+	for i, word := range strings.Fields(err.Error()) {
+		word = strings.Trim(word, "`:,;.\"")
+		if i < maxSubject && (i == 0 || word != "to") {
+			words = append(words, word)
+		}
+	}
+	return words
 }
 
 // CheckedWord is the setting of one word, which check accepts or refuses at its

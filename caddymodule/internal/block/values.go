@@ -16,27 +16,61 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 )
 
-// Guest reads `NAME …`, a module of the given namespace, into its JSON form
-// with its name beside it.
-func Guest(d *caddyfile.Dispenser, namespace, inlineKey, example string) (json.RawMessage, error) {
+// Guest reads `NAME …`, a module of the given namespace, into its JSON form with
+// its name beside it. Where its settings stand is written to source, under the path
+// of the word that d stands on.
+func Guest(d *caddyfile.Dispenser, namespace, inlineKey, example string, source config.Source, path string) (json.RawMessage, error) {
+	source[path] = Line(d.Token())
 	var name string
 	if err := Word(d, &name, example); err != nil {
 		return nil, err
 	}
-	return GuestHere(d, namespace, inlineKey)
+	return GuestHere(d, namespace, inlineKey, source, path)
 }
 
 // GuestHere is [Guest] where the dispenser stands on the module's name.
-func GuestHere(d *caddyfile.Dispenser, namespace, inlineKey string) (json.RawMessage, error) {
+func GuestHere(d *caddyfile.Dispenser, namespace, inlineKey string, source config.Source, path string) (json.RawMessage, error) {
 	name := d.Val()
-	if !registered(namespace, name) {
+	source[path] = Line(d.Token())
+	if !Registered(namespace, name) {
 		return nil, d.Errf("%s", Unknown(namespace, name))
 	}
-	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	info, err := caddy.GetModule(namespace + "." + name)
 	if err != nil {
+		return nil, d.WrapErr(err)
+	}
+	module := info.New()
+	reads, ok := module.(caddyfile.Unmarshaler)
+	if !ok {
+		return nil, d.Errf("%s %s cannot be configured in a Caddyfile: configure it in JSON", guests[namespace], name)
+	}
+	tokens := d.NextSegment()
+	if err := reads.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
 		return nil, err
 	}
+	for word, token := range WordsOf(tokens) {
+		source[path+"."+word] = Line(token)
+	}
 	return caddyconfig.JSONModuleObject(module, inlineKey, name, nil), nil
+}
+
+// Line is where a token stands, as FILE:LINE.
+func Line(token caddyfile.Token) string { return fmt.Sprintf("%s:%d", token.File, token.Line) }
+
+// WordsOf are the words that begin the lines of the block in a segment.
+func WordsOf(tokens []caddyfile.Token) Lines {
+	lines, depth := Lines{}, 0
+	for i, t := range tokens {
+		switch {
+		case t.Text == "{" && !t.Quoted():
+			depth++
+		case t.Text == "}" && !t.Quoted():
+			depth--
+		case depth == 1 && (t.Line != tokens[i-1].Line || t.File != tokens[i-1].File):
+			lines[t.Text] = t
+		}
+	}
+	return lines
 }
 
 // guests are what the modules of the namespaces are called.
@@ -54,19 +88,10 @@ func Unknown(namespace, name string) string {
 	return fmt.Sprintf("unknown %s %q: %s", guests[namespace], name, nearest.OneOf(name, all))
 }
 
-func registered(namespace, name string) bool {
+// Registered reports whether this build has a module of the namespace.
+func Registered(namespace, name string) bool {
 	_, err := caddy.GetModule(namespace + "." + name)
 	return err == nil
-}
-
-// Load makes the guest of an owner's field, whose JSON is raw and names the module
-// beside the inline key. A name that is misspelled gets a better sentence than
-// Caddy's.
-func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, namespace, inlineKey string) (any, error) {
-	if err := CheckKnown(raw, namespace, inlineKey); err != nil {
-		return nil, err
-	}
-	return ctx.LoadModule(owner, field)
 }
 
 // CheckKnown refuses the JSON of a guest that names a module which this build does
@@ -74,10 +99,39 @@ func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, names
 func CheckKnown(raw json.RawMessage, namespace, inlineKey string) error {
 	var members map[string]json.RawMessage
 	var name string
-	if json.Unmarshal(raw, &members) == nil && json.Unmarshal(members[inlineKey], &name) == nil && name != "" && !registered(namespace, name) {
+	if json.Unmarshal(raw, &members) == nil && json.Unmarshal(members[inlineKey], &name) == nil && name != "" && !Registered(namespace, name) {
 		return errors.New(Unknown(namespace, name))
 	}
 	return nil
+}
+
+// Load makes the guest of an owner's field, whose JSON is raw and names the module
+// beside the inline key. A name that is misspelled gets a better sentence than
+// Caddy's, and what the module refuses stands without Caddy's words around it. The
+// error has the path of the setting in the owner's JSON, where the guest is at path.
+func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, namespace, inlineKey, path string) (any, error) {
+	var members map[string]json.RawMessage
+	var name string
+	if err := CheckKnown(raw, namespace, inlineKey); err != nil {
+		return nil, &config.PathError{Path: path + "." + inlineKey, Err: err}
+	}
+	_ = json.Unmarshal(raw, &members) // a module that cannot read it says so
+	_ = json.Unmarshal(members[inlineKey], &name)
+	module, err := ctx.LoadModule(owner, field)
+	if err == nil {
+		return module, nil
+	}
+	if _, sentence, found := strings.Cut(err.Error(), "provision "+namespace+"."+name+": "); found {
+		err = errors.New(sentence)
+	}
+	for _, word := range subjects(err) {
+		for _, member := range []string{word, word + "s"} {
+			if _, written := members[member]; written {
+				return nil, &config.PathError{Path: path + "." + member, Err: err}
+			}
+		}
+	}
+	return nil, &config.PathError{Path: path, Err: err}
 }
 
 // Number reads a whole number.

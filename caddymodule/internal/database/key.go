@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/store"
@@ -25,8 +26,7 @@ type KeySource struct {
 // that a missing variable or file is told when the configuration loads.
 func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 	if setting != "" {
-		// ReplaceAll would make "" of a missing variable, silently.
-		text, err := caddy.NewReplacer().ReplaceOrErr(setting, true, true)
+		text, err := secret.Resolve(setting)
 		if err != nil {
 			return KeySource{}, fmt.Errorf("reading key %s: %w", setting, err)
 		}

@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
 // Read resolves a setting that names a secret, and returns the secret without
 // the line end that files have.
 func Read(setting, value string) (string, error) {
-	secret, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	secret, err := Resolve(value)
 	if err != nil {
 		return "", fmt.Errorf("reading %s %s: %w", setting, value, err)
 	}
