@@ -61,6 +61,7 @@ type App struct {
 
 	directories map[string]Directory // by tenant
 
+	ctx     caddy.Context    // of the configuration
 	db      *database.Shared // nil until Provision acquired it
 	service *ceremony.Service
 	audit   func(context.Context, ceremony.Event)
@@ -81,7 +82,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the settings and refers to the database, without opening it.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.ctx, a.logger = ctx, ctx.Logger()
 	return place.Place{Path: "apps.step_up", Source: a.Source}.Refused(a.provision(ctx))
 }
 

@@ -15,7 +15,7 @@ func TestCaddyfileExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBed(t)
-	b.Load(strings.NewReplacer("localhost:8080", "localhost:{{port}}", "localhost:9080", "localhost:{{admin}}", "http://:8081", "http://127.0.0.1:{{port}}", "{\n\tbind localhost\n\tstep_up_api\n", "{\n\tstep_up_api\n", "step-up-demo", "{{dir}}").Replace(string(text)))
+	b.Load(strings.NewReplacer("localhost:8080", "localhost:{{port}}", "localhost:9080", "localhost:{{admin}}", "http://:8081", "http://127.0.0.1:{{port}}", "{\n\tbind localhost\n\tstep_up_api\n", "{\n\tstep_up_api\n", "{$STEP_UP_DEMO:/var/tmp/step-up-demo}", "{{dir}}").Replace(string(text)))
 	ask := func(method, path string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequest(method, b.URL+path, nil)

@@ -11,9 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// siteFor returns the handler that the running configuration leads r to.
-func siteFor(r *http.Request) (*Handler, error) {
-	module, err := caddy.ActiveContext().AppIfConfigured("http")
+// siteFor returns the handler that a's configuration leads r to.
+func (a *App) siteFor(r *http.Request) (*Handler, error) {
+	module, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
 	}

@@ -42,9 +42,9 @@ func (o operator) Actions() []string {
 	return slices.Compact(all)
 }
 
-// Site follows the routes of the running configuration as far as the handler.
+// Site follows the routes of the configuration as far as the handler.
 func (o operator) Site(r *http.Request) (adminapi.Site, error) {
-	h, err := siteFor(r)
+	h, err := o.app.siteFor(r)
 	if err != nil {
 		return adminapi.Site{}, err
 	}

@@ -54,7 +54,7 @@ func load(t *testing.T, name string, replace ...string) bed {
 			t.Fatalf("%s is not in %s/Caddyfile", replace[i], name)
 		}
 	}
-	replace = append(replace, "localhost:8080", "localhost:{{port}}", "step-up-demo", "{{dir}}")
+	replace = append(replace, "localhost:8080", "localhost:{{port}}", "{$STEP_UP_DEMO:/var/tmp/step-up-demo}", "{{dir}}")
 	b.Load(strings.NewReplacer(replace...).Replace(string(text)))
 	return b
 }

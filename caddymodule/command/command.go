@@ -26,10 +26,10 @@ func init() {
 		Short: "Looks after the users of the step-up gateway",
 		Long: `
 Looks after the users of the step-up gateway that runs in Caddy: who is enrolled,
-what to do when a phone is lost, what the rules say about a request, which requests
+what to do when a phone is lost, whether a configuration is sound, what the rules say about a request, which requests
 they do not cover, and which servers have a key to the API.
 
-All commands but keygen, init, cookie and version talk to the running Caddy through its admin
+All commands but check with a file, keygen, init, cookie and version talk to the running Caddy through its admin
 endpoint, which they find like 'caddy reload' does: by --address, else in the
 configuration given by --config, else at the default address.`,
 		CobraFunc: Add,
@@ -40,7 +40,7 @@ configuration given by --config, else at the default address.`,
 func Add(c *cobra.Command) {
 	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
+		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
 }
 
 // group makes c, which only has subcommands, refuse what is none of them: cobra

@@ -25,7 +25,7 @@ func TestCaddyfile(t *testing.T) {
 	app := httptest.NewServer(spa.New())
 	defer app.Close()
 	b := caddytestbed.New(t)
-	b.Load(strings.NewReplacer("localhost:9000", strings.TrimPrefix(app.URL, "http://"), ":8080", ":{{port}}", "step-up-demo", "{{dir}}").Replace(spa.Caddyfile))
+	b.Load(strings.NewReplacer("localhost:9000", strings.TrimPrefix(app.URL, "http://"), ":8080", ":{{port}}", "{$STEP_UP_DEMO:/var/tmp/step-up-demo}", "{{dir}}").Replace(spa.Caddyfile))
 	jar := map[string]*http.Cookie{}
 	call := func(method, path, body string) (int, map[string]any, string) {
 		t.Helper()

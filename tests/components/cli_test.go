@@ -124,7 +124,7 @@ func TestCurlAndOathtool(t *testing.T) {
 		t.Logf("%s\n%s", strings.Join(args, " "), out)
 	}
 	want(post("/.step-up/api/totp", `{}`), "403", `"forbidden"`) // reset demands an invite
-	for _, command := range []string{"users", "reset", "unlock", "invite", "revoke", "explain", "coverage", "keygen", "init", "version"} {
+	for _, command := range []string{"users", "reset", "unlock", "invite", "revoke", "explain", "check", "coverage", "keygen", "init", "version"} {
 		out, err := g.Command("step-up", command, "--help").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "Usage:") {
 			t.Errorf("step-up %s --help: %v\n%s", command, err, out)

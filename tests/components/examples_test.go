@@ -31,7 +31,7 @@ func example(t *testing.T, name, upstream string) string {
 	}
 	return "{\n\tadmin GW_ADMIN\n\tpersist_config off\n" + strings.NewReplacer(
 		"allow_plain_http\n", "allow_plain_http\n\t\ttotp {\n\t\t\tskew 2\n\t\t}\n",
-		"step-up-demo/", "GW_DIR/",
+		"{$STEP_UP_DEMO:/var/tmp/step-up-demo}/", "GW_DIR/",
 		"http://localhost:8080", "http://127.0.0.1:GW_PORT",
 		upstream, "GW_UPSTREAM",
 	).Replace(after)

@@ -36,7 +36,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 	after = before + "\tvars user alice\n" + strings.Replace(rest, "{http.auth.user.id}", "{http.vars.user}", 1)
 	g := gateway.Start(t, "{\n\tadmin GW_ADMIN\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n"+strings.NewReplacer(
 		"allow_plain_http\n", "allow_plain_http\n\t\ttotp {\n\t\t\tskew 2\n\t\t}\n\t\tsms {\n\t\t\tsender file GW_DIR/sms.jsonl\n\t\t\tcountry DE\n\t\t\tlimits {\n\t\t\t\tresend_after 10s\n\t\t\t}\n\t\t}\n",
-		"step-up-demo/", "GW_DIR/", "http://localhost:8080", "http://localhost:GW_PORT", "localhost:9000", "GW_UPSTREAM",
+		"{$STEP_UP_DEMO:/var/tmp/step-up-demo}/", "GW_DIR/", "http://localhost:8080", "http://localhost:GW_PORT", "localhost:9000", "GW_UPSTREAM",
 	).Replace(after), gateway.Options{Upstream: strings.TrimPrefix(app.URL, "http://")})
 
 	t.Cleanup(func() {

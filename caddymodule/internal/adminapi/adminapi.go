@@ -38,6 +38,7 @@ func init() {
 //	POST /step_up/revoke   {tenant?, user, action_type?}
 //	POST /step_up/explain  {method, url}
 //	POST /step_up/coverage {tenant?, site?}
+//	POST /step_up/check    {config, urls?, offline?}
 //
 //	POST /step_up/keys        {}
 //	POST /step_up/keys/create {tenant, label?, scopes, actions?, expires_at?, hash}
@@ -73,6 +74,7 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/revoke", Handler: post(revoke)},
 		{Pattern: "/step_up/explain", Handler: post(explain)},
 		{Pattern: "/step_up/coverage", Handler: post(coverageReport)},
+		{Pattern: "/step_up/check", Handler: postUpTo(maxConfig, checkRunning)},
 		{Pattern: "/step_up/keys", Handler: post(listKeys)},
 		{Pattern: "/step_up/keys/create", Handler: post(createKey)},
 		{Pattern: "/step_up/keys/revoke", Handler: post(revokeKey)},

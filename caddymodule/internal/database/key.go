@@ -36,10 +36,7 @@ func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 		}
 		return KeySource{Given: key}, nil
 	}
-	if file == "" {
-		file = filepath.Join(caddy.AppConfigDir(), "step_up", "key")
-	}
-	path, err := realpath.Of(file)
+	path, err := KeyPath(file)
 	if err != nil {
 		return KeySource{}, err
 	}
@@ -47,6 +44,15 @@ func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 		return KeySource{}, fmt.Errorf("key_file %s lies inside the database's directory %s, where every backup and every thief would take both: put it elsewhere", path, databaseDir)
 	}
 	return KeySource{file: path}, nil
+}
+
+// KeyPath returns the absolute path of the key, where the setting says file; empty
+// stands for the default.
+func KeyPath(file string) (string, error) {
+	if file == "" {
+		file = filepath.Join(caddy.AppConfigDir(), "step_up", "key")
+	}
+	return realpath.Of(file)
 }
 
 func (k KeySource) same(other KeySource) bool {

@@ -4,10 +4,11 @@
 //	go run ./examples/bank/cmd/demo               both, on localhost:8080
 //	go run ./examples/bank/cmd/demo code SECRET   the code of an authenticator app
 //
-// State is kept in the directory step-up-demo of the working directory.
+// State is kept in /var/tmp/step-up-demo, or in the directory that STEP_UP_DEMO names.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base32"
 	"errors"
@@ -118,7 +119,7 @@ func serve(listen string) error {
 }
 
 // stateDir is what examples/bank/Caddyfile names.
-const stateDir = "step-up-demo"
+var stateDir = cmp.Or(os.Getenv("STEP_UP_DEMO"), "/var/tmp/step-up-demo")
 
 // gateway runs examples/bank/Caddyfile in this process.
 func gateway(listen string) error {
