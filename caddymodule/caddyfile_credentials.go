@@ -77,7 +77,7 @@ func showBlock(d *caddyfile.Dispenser, r *config.Rule) error {
 		}
 		r.Show = append(r.Show, field)
 		if _, twice := r.ShowLabels[field]; twice {
-			return d.Errf("show names %s twice", field)
+			return d.Errf("show names %s twice: remove one of them", field)
 		}
 		r.ShowLabels[field] = d.Val()
 		if err := config.CheckShowLabels(r.Show, r.ShowLabels); err != nil {

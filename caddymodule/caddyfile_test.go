@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,4 +68,27 @@ func adapt(input string) string {
 		return err.Error() + "\n"
 	}
 	return pretty.String() + "\n"
+}
+
+// Every refusal names its line and says what to write.
+func TestRefusalsSayWhatToWrite(t *testing.T) {
+	files, err := filepath.Glob("testdata/caddyfile/err_*.caddyfile")
+	if err != nil || len(files) < 150 {
+		t.Fatalf("%d refusals, %v", len(files), err)
+	}
+	place := regexp.MustCompile(`Caddyfile:[0-9]+`)
+	advice := regexp.MustCompile(`(?i)\b(add|at (least|most)|between|choose|close|did you mean|expected|give|instead|keep|leave|make|match|may stand|move|must|name|needs?|nearest|put|remove|said twice|say|set|such as|takes?|there (is|are)|use|write)\b`)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refusal, _ := strings.Cut(string(content), separator)
+		if !place.MatchString(refusal) {
+			t.Errorf("%s: no line: %s", file, refusal)
+		}
+		if sentence := place.Split(refusal, 2)[0]; !advice.MatchString(sentence) {
+			t.Errorf("%s: says not what to write: %s", file, refusal)
+		}
+	}
 }

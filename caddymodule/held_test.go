@@ -93,7 +93,7 @@ http://localhost:{{port}} {
 		t.Fatalf("%d to %q, the application saw %q", resp.StatusCode, page, got)
 	}
 	jar := resp.Cookies()
-	if resp, answer := call("GET", page, "", "", jar, navigation...); resp.StatusCode != http.StatusOK || !strings.Contains(answer["text"].(string), "is kept") {
+	if resp, answer := call("GET", page, "", "", jar, navigation...); resp.StatusCode != http.StatusOK || !strings.Contains(answer["text"].(string), "kept what you entered") {
 		t.Errorf("the page does not say that the form is kept: %d %v", resp.StatusCode, answer)
 	}
 	resp, won := call("POST", "/shop/.step-up/api/challenges/"+id+"/verify", "application/json", `{"method":"totp","code":"`+p.code()+`"}`, jar)

@@ -25,7 +25,7 @@ func CheckAnnounce(words []string) error {
 			return oneOf("announce", w, announced[:]...)
 		}
 		if slices.Contains(words[:i], w) {
-			return fmt.Errorf("announce names %s twice", w)
+			return fmt.Errorf("announce names %s twice: remove one of them", w)
 		}
 	}
 	if len(words) > 1 && slices.Contains(words, AnnounceNone) {

@@ -48,7 +48,8 @@ type App struct {
 	// database exists, a key is generated into it at the first start, with
 	// mode 0600. It may not lie inside the database's directory, where a
 	// stolen backup would carry both. Default: step_up/key in Caddy's
-	// configuration directory. Exclusive with Key.
+	// configuration directory, or step_up.key where that is its data directory
+	// too. Exclusive with Key.
 	KeyFile string `json:"key_file,omitempty"`
 
 	// Enrollment says who may enroll a first authenticator. Default: invite.

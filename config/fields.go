@@ -164,7 +164,7 @@ func CheckShow(fields []string) error {
 			return err
 		}
 		if slices.Contains(fields[:i], f) {
-			return fmt.Errorf("show names %s twice", f)
+			return fmt.Errorf("show names %s twice: remove one of them", f)
 		}
 	}
 	return nil

@@ -237,7 +237,7 @@ func (r Rule) checkTogether() error {
 	case slices.Contains(r.Except, "/*"):
 		return at(fmt.Errorf("%s excepts every path, so it would protect nothing: name the paths that need no proof", r.Action), "except[%d]", slices.Index(r.Except, "/*"))
 	case len(r.Accept) > 0 && len(r.Show) > 0:
-		return at(fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know", r.Action), "accept")
+		return at(fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know; remove one of them", r.Action), "accept")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func CheckAction(action string) error {
 		return fmt.Errorf("action type %q must be 1 to 64 letters, digits, or _ . -, such as WITHDRAW_FUNDS", action)
 	}
 	if len(action) >= 8 && strings.EqualFold(action[:8], "step_up.") {
-		return fmt.Errorf("action type %q: names beginning with step_up. are the gateway's own", action)
+		return fmt.Errorf("action type %q: names beginning with step_up. are the gateway's own; write a name of yours, such as VIEW_REPORTS", action)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func CheckMethods(said []string) error {
 			return oneOf("methods", m, methods...)
 		}
 		if seen[m] {
-			return fmt.Errorf("methods names %s twice", m)
+			return fmt.Errorf("methods names %s twice: remove one of them", m)
 		}
 		seen[m] = true
 	}
@@ -65,7 +65,7 @@ func CheckAccept(origins []string) error {
 			return oneOf("accept", o, AcceptAPI)
 		}
 		if i > 0 {
-			return fmt.Errorf("accept names %s twice", o)
+			return fmt.Errorf("accept names %s twice: remove one of them", o)
 		}
 	}
 	return nil
@@ -91,8 +91,11 @@ func CheckPath(p string) error {
 		return fmt.Errorf("path %q must not contain ? or #: a query is matched with `match { query … }`", p)
 	case strings.Contains(p, "%"):
 		return fmt.Errorf("path %q must be written decoded, without %%: it is compared with decoded paths", p)
-	case strings.ContainsAny(p, `\;`):
-		return fmt.Errorf(`path %q must not contain \ or ;: no reading of a request keeps them`, p)
+	case strings.Contains(p, ";"):
+		before, _, _ := strings.Cut(p, ";")
+		return fmt.Errorf("path %q must not contain ;, since a request is also read without its parameters: write %s*, which covers %[2]s and what an application appends to it, such as ;jsessionid=", p, before)
+	case strings.Contains(p, `\`):
+		return fmt.Errorf(`path %q must not contain \: write a slash, since backslashes are also read as slashes`, p)
 	case strings.ContainsAny(p, "{}"):
 		return fmt.Errorf("path %q must not contain a placeholder: what is protected may not depend on the request", p)
 	case strings.Contains(p, "//") || strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"):

@@ -157,7 +157,7 @@ func CheckAllowMethods(methods []string) error {
 			return fmt.Errorf("allow_methods cannot name %s, which opens a tunnel that no rule sees into: remove it; WebSockets need no setting", m)
 		}
 		if seen[m] {
-			return fmt.Errorf("allow_methods names %s twice", m)
+			return fmt.Errorf("allow_methods names %s twice: remove one of them", m)
 		}
 		seen[m] = true
 	}
@@ -181,7 +181,7 @@ func CheckAllowUpgrades(names []string) error {
 		case folded == "websocket":
 			return errors.New("allow_upgrades need not name websocket: WebSockets are always let through; remove it")
 		case seen[folded]:
-			return fmt.Errorf("allow_upgrades names %s twice", name)
+			return fmt.Errorf("allow_upgrades names %s twice: remove one of them", name)
 		}
 		seen[folded] = true
 	}

@@ -58,7 +58,7 @@ func (s SMS) CheckCountries() error {
 			return err
 		}
 		if listed[c] {
-			return fmt.Errorf("sms countries names %s twice", c)
+			return fmt.Errorf("sms countries names %s twice: remove one of them", c)
 		}
 		listed[c] = true
 	}
@@ -78,7 +78,7 @@ func (s SMS) CheckCountries() error {
 func checkCountry(setting, code string) error {
 	switch {
 	case code == "UK":
-		return fmt.Errorf("sms %s: the United Kingdom is GB in ISO 3166-1", setting)
+		return fmt.Errorf("sms %s: write GB, which is the United Kingdom in ISO 3166-1", setting)
 	case len(code) != 2 || phonenumbers.GetCountryCodeForRegion(code) == 0:
 		return fmt.Errorf("sms %s: %q is no country with telephone numbers: write two letters of ISO 3166-1, in capitals, such as DE", setting, code)
 	}

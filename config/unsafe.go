@@ -25,13 +25,13 @@ func CheckUnsafeNot(methods []string) error {
 	for i, m := range methods {
 		switch {
 		case slices.Contains([]string{"GET", "HEAD", "OPTIONS", "TRACE"}, m):
-			return fmt.Errorf("unsafe not %s: %s is safe already", m, m)
+			return fmt.Errorf("unsafe not %s: %s is safe already; remove it", m, m)
 		case slices.Contains(changing, strings.ToUpper(m)):
 			return fmt.Errorf("unsafe not %s: %s changes things (IANA HTTP Method Registry); take single requests out by path with except, or by what they say with `form … not` and `json … not`", m, m)
 		case !methodForm.MatchString(m):
 			return fmt.Errorf("unsafe not: method %q must be written in capital letters, such as PROPFIND", m)
 		case slices.Contains(methods[:i], m):
-			return fmt.Errorf("unsafe not names %s twice", m)
+			return fmt.Errorf("unsafe not names %s twice: remove one of them", m)
 		}
 	}
 	return nil

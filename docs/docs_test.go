@@ -156,6 +156,7 @@ func prepare(t *testing.T, dir string) {
 	for name, content := range map[string][]byte{
 		"clients.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
 		"issuer.pem":  pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
+		"users":       []byte("alice\nbob\n"),
 		"key":         []byte(strings.Repeat("k", 43) + "="),
 	} {
 		if err := os.WriteFile(filepath.Join(etc, name), content, 0o600); err != nil {

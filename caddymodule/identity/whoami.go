@@ -301,7 +301,7 @@ func optionalPattern(s string) (*regexp.Regexp, error) {
 	}
 	pattern, err := regexp.Compile(s)
 	if err != nil {
-		return nil, fmt.Errorf("regexp cannot be read: %w", err)
+		return nil, fmt.Errorf("regexp cannot be read: %w; write it in the syntax of Go, with one group around the name", err)
 	}
 	return pattern, nil
 }

@@ -118,7 +118,7 @@ func (w *Webhook) check() error {
 		return err
 	}
 	if o := w.options(); o.Deadline < o.Timeout {
-		return fmt.Errorf("webhook: the deadline of %s for all tries is less than the timeout of %s for one", config.Duration(o.Deadline), config.Duration(o.Timeout))
+		return fmt.Errorf("webhook: the deadline of %s for all tries is less than the timeout of %s for one: make it longer", config.Duration(o.Deadline), config.Duration(o.Timeout))
 	}
 	if err := block.OnlyPlaceholders("webhook", w.URL, "env."); err != nil || strings.Contains(w.URL, "{") {
 		return err // what is not replaced yet is checked once it is

@@ -67,7 +67,9 @@ func TestS15PolicyAtBeginAndAgainAtConfirm(t *testing.T) {
 			alice := w.Stranger("alice")
 			var leave ceremony.Leave
 			if test.invited {
+				w.Configure(policy(ceremony.ByInvite)) // under deny none is made
 				leave.Invite = invited(w, t, "alice")
+				w.Configure(test.begin.policy)
 			}
 			if may := w.MayEnroll(t.Context(), alice); !test.invited {
 				want(t, "MayEnrol", may, test.atBegin)

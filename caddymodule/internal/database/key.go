@@ -51,6 +51,9 @@ func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 func KeyPath(file string) (string, error) {
 	if file == "" {
 		file = filepath.Join(caddy.AppConfigDir(), "step_up", "key")
+		if caddy.AppConfigDir() == caddy.AppDataDir() { // where step_up is the database
+			file = filepath.Join(caddy.AppConfigDir(), "step_up.key")
+		}
 	}
 	return realpath.Of(file)
 }

@@ -62,9 +62,9 @@ func (r Reader) check() error {
 	case r.Regexp != nil && r.Regexp.NumSubexp() != 1:
 		return fmt.Errorf("regexp must have exactly one group, around the user's name, not %d: write (?:…) for the others", r.Regexp.NumSubexp())
 	case r.Session != nil && r.JSON == nil:
-		return errors.New("session is read from a JSON answer: it stands beside `json`; otherwise name the session_cookie")
+		return errors.New("session is read from a JSON answer: write `json POINTER` beside it, or name the session_cookie")
 	case r.Email != nil && r.JSON == nil:
-		return errors.New("email is read from a JSON answer: it stands beside `json`")
+		return errors.New("email is read from a JSON answer: write `json POINTER` beside it")
 	}
 	return nil
 }
