@@ -294,7 +294,7 @@ func listed(d *caddyfile.Dispenser, setting, example string) (meant, harmless []
 		switch token := d.Token(); {
 		case d.Val() == "not" && !token.Quoted():
 			if not || len(meant) > 0 {
-				return nil, nil, d.Errf("%s: not stands once, before all values, and makes them those that are harmless; a value that is the word not is written in quotes", setting)
+				return nil, nil, d.Errf("%s: write not once, before all values, which are those that are harmless then; a value that is the word not is written in quotes", setting)
 			}
 			not = true
 		case not:

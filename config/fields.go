@@ -104,7 +104,7 @@ func checkBoth(setting, name string, values, not []string) error {
 			return fmt.Errorf("%s %s: the harmless value %q must be written out, without a star: a pattern would exempt what nobody has looked at", setting, name, v)
 		}
 	}
-	if err := checkValues(setting, name, values, strings.EqualFold, "case makes no difference"); err != nil {
+	if err := checkValues(setting, name, values, strings.EqualFold, "case makes no difference, remove one of them"); err != nil {
 		return err
 	}
 	same := func(a, b string) bool { return a == b }
