@@ -52,7 +52,11 @@ func TestInstallByTheManual(t *testing.T) {
 	files := t.TempDir()
 	put := func(name, content string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(files, name), []byte(content), 0o644); err != nil {
+		at := filepath.Join(files, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +74,7 @@ func TestInstallByTheManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	put("Caddyfile", strings.Replace(installCaddyfile, "HASH", strings.TrimSpace(string(hash)), 1))
-	put("caddy-step-up.service", read("../../examples/systemd/caddy-step-up.service"))
+	put("examples/systemd/caddy-step-up.service", read("../../examples/systemd/caddy-step-up.service"))
 	for _, name := range []string{"lib.sh", "install.sh", "upgrade.sh", "restore.sh"} {
 		put(name, read("../install/"+name))
 	}
