@@ -18,7 +18,11 @@ start() {
 	) >>/var/log/caddy.log 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
-		curl -s -o /dev/null http://localhost/ && curl -s http://localhost:2019/step_up/health | grep -q '"status"' && return
+		if curl -s -o /dev/null http://localhost/ && curl -s http://localhost:2019/step_up/health | grep -q '"status"'; then
+			sleep 1 # sites answer shortly before a start that is refused ends
+			kill -0 "$pid" 2>/dev/null || fail "the gateway ended"
+			return
+		fi
 		kill -0 "$pid" || fail "the gateway ended"
 		sleep 0.1
 	done
