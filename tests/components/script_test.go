@@ -149,7 +149,7 @@ func TestScript(t *testing.T) {
 
 	t.Run("what has to be waited for comes back", func(t *testing.T) {
 		c := open(t, "waits")
-		c.Sees("try again in 0:0")
+		c.Sees("Try again in 0:0")
 		c.Sees("Code from your authenticator app") // of the page behind the link
 		if !strings.HasSuffix(c.URL(), "/totp") {
 			t.Errorf("the page is %s", c.URL())
