@@ -41,7 +41,7 @@ func ExampleCheckAction() {
 	fmt.Println(config.CheckAction("step_up.manage"))
 	// Output:
 	// <nil>
-	// action type "step_up.manage": names beginning with step_up. are the gateway's own
+	// action type "step_up.manage": names beginning with step_up. are the gateway's own; write a name of yours, such as VIEW_REPORTS
 }
 
 func ExampleParseDuration() {

@@ -22,7 +22,7 @@ func TestSMS(t *testing.T) {
 		{"three letters", SMS{Countries: []string{"DEU"}}, "two letters"},
 		{"no country", SMS{Country: "ZZ"}, "no country"},
 		{"no country of its own", SMS{Country: "001"}, "no country"},
-		{"the United Kingdom", SMS{Countries: []string{"UK"}}, "is GB"},
+		{"the United Kingdom", SMS{Countries: []string{"UK"}}, "write GB"},
 		{"empty", SMS{Countries: []string{""}}, "no country"},
 		{"twice", SMS{Countries: []string{"DE", "AT", "DE"}}, "DE twice"},
 		{"too many", SMS{Countries: make([]string, maxCountries+1)}, "more than"},
