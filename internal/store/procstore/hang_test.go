@@ -61,9 +61,7 @@ func TestS27Silence(t *testing.T) {
 	timely("a later Get", time.Second, func() error { _, err := s.Get(background, []byte("before")); return err }, false)
 	wg.Wait()
 	// The line is written beside what is refused, maybe a moment later.
-	for end := time.Now().Add(5 * time.Second); logs.FilterMessageSnippet("out of use").Len() == 0 && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(t, "a line in the log", func() bool { return logs.FilterMessageSnippet("out of use").Len() > 0 })
 	if n := logs.FilterMessageSnippet("out of use").Len(); n != 1 {
 		t.Errorf("%d lines in the log", n)
 	}
