@@ -27,7 +27,14 @@ const separator = "\n----------\n"
 // with what stands below the line: the JSON of our own modules' configuration, or
 // the error with file and line.
 func TestCaddyfile(t *testing.T) {
-	files, err := filepath.Glob("testdata/caddyfile/*.caddyfile")
+	goldens(t, "testdata/caddyfile/*.caddyfile", func(_ *testing.T, _, input string) string { return adapt(input) })
+}
+
+// goldens compares what each file of a pattern gives with what stands in it below
+// the line, and writes that instead where -update is set.
+func goldens(t *testing.T, pattern string, give func(t *testing.T, file, input string) string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no goldens: %v", err)
 	}
@@ -42,7 +49,7 @@ func TestCaddyfile(t *testing.T) {
 				t.Fatal("the separator line is missing")
 			}
 			input = strings.TrimRight(input, "\n")
-			got := adapt(input + "\n")
+			got := give(t, file, input+"\n")
 			if *update {
 				if err := os.WriteFile(file, []byte(input+separator+got), 0o644); err != nil {
 					t.Fatal(err)

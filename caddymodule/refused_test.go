@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/google/go-cmp/cmp"
 )
 
 // placed is what a refusal ends with: FILE:LINE of a Caddyfile, or a path in the
@@ -22,36 +20,13 @@ var placed = regexp.MustCompile(`, at (Caddyfile:\d+|apps(\.[a-z0-9_]+|\[\d+\])+
 // the line. Every one names the place that it is about.
 func TestRefused(t *testing.T) {
 	t.Setenv("STEP_UP_TEST_SHORT", "short")
-	files, err := filepath.Glob("testdata/refused/*")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no goldens: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			input, want, found := strings.Cut(string(content), separator)
-			if !found && !*update {
-				t.Fatal("the separator line is missing")
-			}
-			input = strings.TrimRight(input, "\n")
-			got := refusal(input+"\n", filepath.Ext(file) == ".json")
-			if !placed.MatchString(got) {
-				t.Errorf("names no place: %s", got)
-			}
-			if *update {
-				if err := os.WriteFile(file, []byte(input+separator+got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-		})
-	}
+	goldens(t, "testdata/refused/*", func(t *testing.T, file, input string) string {
+		got := refusal(input, filepath.Ext(file) == ".json")
+		if !placed.MatchString(got) {
+			t.Errorf("names no place: %s", got)
+		}
+		return got
+	})
 }
 
 // refusal is why a configuration is refused, without the account of where Caddy was

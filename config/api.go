@@ -93,7 +93,7 @@ func (s SessionToken) Validate() error {
 			return fmt.Errorf("session_token: %w", err)
 		}
 	}
-	return within("session_token", s.TTL, MinGrant, MaxGrant)
+	return Within("session_token", s.TTL, MinGrant, MaxGrant)
 }
 
 // CheckBaseURL checks the beginning of our own addresses against its form.

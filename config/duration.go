@@ -80,8 +80,8 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// within holds d against its limits. Zero stands for "left out" and passes.
-func within(setting string, d, low, high Duration) error {
+// Within checks d against its limits. Zero stands for "left out" and passes.
+func Within(setting string, d, low, high Duration) error {
 	if d != 0 && (d < low || d > high) {
 		return fmt.Errorf("%s must be between %s and %s, not %s", setting, low, high, d)
 	}

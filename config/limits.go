@@ -156,10 +156,10 @@ func (l Limits) Validate() error {
 // CheckEach is Validate without what depends on other settings, which may be yet
 // to come while l is read.
 func (l Limits) CheckEach() error {
-	if err := within("limits challenge_ttl", l.ChallengeTTL, Duration(30*time.Second), Duration(time.Hour)); err != nil {
+	if err := Within("limits challenge_ttl", l.ChallengeTTL, Duration(30*time.Second), Duration(time.Hour)); err != nil {
 		return err
 	}
-	if err := within("limits pending_enrollment", l.PendingEnrollment, Duration(time.Minute), Duration(day)); err != nil {
+	if err := Within("limits pending_enrollment", l.PendingEnrollment, Duration(time.Minute), Duration(day)); err != nil {
 		return err
 	}
 	if err := between("limits recovery_codes", l.RecoveryCodes, 5, 20); err != nil {

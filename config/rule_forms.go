@@ -26,7 +26,7 @@ func CheckAction(action string) error {
 func CheckGrant(grant string, ttl Duration) error {
 	switch grant {
 	case GrantOneTime, GrantTimeBased:
-		return within("grant "+grant, ttl, MinGrant, MaxGrant)
+		return Within("grant "+grant, ttl, MinGrant, MaxGrant)
 	case "":
 		return errors.New("grant is missing: write `grant time_based 10m`, or `grant one_time 2m` for a proof that opens a single request")
 	}

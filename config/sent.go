@@ -55,10 +55,10 @@ func (s SentCodes) WithDefaults() SentCodes {
 
 // CheckLimits checks times and caps of the setting against their limits.
 func (s SentCodes) CheckLimits(setting string) error {
-	if err := within(setting+" limits code_ttl", s.CodeTTL, Duration(time.Minute), Duration(15*time.Minute)); err != nil {
+	if err := Within(setting+" limits code_ttl", s.CodeTTL, Duration(time.Minute), Duration(15*time.Minute)); err != nil {
 		return err
 	}
-	if err := within(setting+" limits resend_after", s.ResendAfter, Duration(10*time.Second), Duration(10*time.Minute)); err != nil {
+	if err := Within(setting+" limits resend_after", s.ResendAfter, Duration(10*time.Second), Duration(10*time.Minute)); err != nil {
 		return err
 	}
 	if err := between(setting+" limits per_subject", s.PerSubject, 1, 20); err != nil {

@@ -1,6 +1,7 @@
 package directories
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -121,14 +122,11 @@ func checkSecret(name, value string) error {
 
 // check returns what is wrong with the settings as they are written.
 func (h *HTTP) check() error {
-	for _, span := range []struct {
-		name      string
-		said      config.Duration
-		low, high time.Duration
-	}{{"timeout", h.Timeout, minTimeout, maxTimeout}, {"cache", h.Cache, minCache, maxCache}} {
-		if d := time.Duration(span.said); d != 0 && (d < span.low || d > span.high) {
-			return fmt.Errorf("%s must be between %s and %s, not %s", span.name, config.Duration(span.low), config.Duration(span.high), span.said)
-		}
+	if err := cmp.Or(
+		config.Within("timeout", h.Timeout, config.Duration(minTimeout), config.Duration(maxTimeout)),
+		config.Within("cache", h.Cache, config.Duration(minCache), config.Duration(maxCache)),
+	); err != nil {
+		return err
 	}
 	for name, value := range h.Send {
 		if err := checkSecret(name, value); err != nil {

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -219,17 +220,11 @@ func (w *Whoami) Provision(ctx caddy.Context) error {
 // options checks the settings and turns them into those of the source, with
 // placeholders replaced by replace.
 func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options, err error) {
-	for _, limit := range []struct {
-		name      string
-		said      config.Duration
-		low, high time.Duration
-	}{
-		{"timeout", w.Timeout, minWhoami, maxWhoamiWait},
-		{"cache", w.Cache, minWhoami, maxWhoamiCache},
-	} {
-		if d := time.Duration(limit.said); d != 0 && (d < limit.low || d > limit.high) {
-			return o, fmt.Errorf("%s must be between %s and %s, not %s", limit.name, config.Duration(limit.low), config.Duration(limit.high), limit.said)
-		}
+	if err := cmp.Or(
+		config.Within("timeout", w.Timeout, config.Duration(minWhoami), config.Duration(maxWhoamiWait)),
+		config.Within("cache", w.Cache, config.Duration(minWhoami), config.Duration(maxWhoamiCache)),
+	); err != nil {
+		return o, err
 	}
 	if w.MaxSize < 0 || w.MaxSize > maxWhoamiAnswer {
 		return o, fmt.Errorf("max_size must be between 1 and %d bytes, not %d", maxWhoamiAnswer, w.MaxSize)

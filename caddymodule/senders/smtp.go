@@ -144,7 +144,7 @@ func (s *SMTP) check() error {
 	if s.AllowPlainText && (s.TLS != "" || s.CAFile != "") {
 		return errors.New("smtp: allow_plain_text excludes tls and ca_file: keep what you mean")
 	}
-	if err := checkSpan("timeout", s.Timeout, time.Second, 20*time.Second); err != nil {
+	if err := config.Within("timeout", s.Timeout, config.Duration(time.Second), config.Duration(20*time.Second)); err != nil {
 		return err
 	}
 	o, err := s.options()

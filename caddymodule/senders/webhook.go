@@ -111,10 +111,10 @@ func (w *Webhook) check() error {
 	if err := secret.Check("secret", w.Secret, exampleWebhookSecret); err != nil {
 		return err
 	}
-	if err := checkSpan("timeout", w.Timeout, 100*time.Millisecond, 10*time.Second); err != nil {
+	if err := config.Within("timeout", w.Timeout, config.Duration(100*time.Millisecond), config.Duration(10*time.Second)); err != nil {
 		return err
 	}
-	if err := checkSpan("deadline", w.Deadline, 100*time.Millisecond, 20*time.Second); err != nil {
+	if err := config.Within("deadline", w.Deadline, config.Duration(100*time.Millisecond), config.Duration(20*time.Second)); err != nil {
 		return err
 	}
 	if o := w.options(); o.Deadline < o.Timeout {
@@ -139,14 +139,6 @@ func (w *Webhook) options() sender.WebhookOptions {
 		o.Deadline = sender.DefaultDeadline
 	}
 	return o
-}
-
-// checkSpan holds a length of time against its limits; zero is left out.
-func checkSpan(setting string, said config.Duration, low, high time.Duration) error {
-	if d := time.Duration(said); d != 0 && (d < low || d > high) {
-		return fmt.Errorf("%s must be between %s and %s, not %s", setting, config.Duration(low), config.Duration(high), said)
-	}
-	return nil
 }
 
 // Provision reads the secret. The receiver is not asked yet.
