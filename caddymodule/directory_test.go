@@ -113,7 +113,7 @@ func TestDirectoryOfAServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "nothing was done") || !strings.Contains(err.Error(), "500") {
 		t.Errorf("invite without an answer: %v", err)
 	}
-	if _, config := b.admin("GET", "/config/", nil); strings.Contains(fmt.Sprint(config), "4711") || strings.Contains(b.Log(), "4711") {
+	if _, config := b.admin("GET", "/config/", nil); strings.Contains(fmt.Sprint(config), "of-hr-4711") || strings.Contains(b.Log(), "of-hr-4711") {
 		t.Error("the secret is in the configuration or the log")
 	}
 }
