@@ -39,15 +39,21 @@ http://localhost:8081 {
 }
 `
 
-// TestInstallByTheManual runs the scripts of tests/install, each in an empty system
+// emptyDebian is where .ci/components puts a Debian with nothing in it.
+const emptyDebian = "/var/cache/caddy-stepup-tests/debian"
+
+// TestInstallByTheManual runs the scripts of tests/install, each in an empty Debian
 // of its own with the files that an operator would bring: the binary, the unit of
 // examples/systemd, a Caddyfile, and the steps of docs/operate.md.
 func TestInstallByTheManual(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("an empty system needs root")
 	}
-	for _, name := range []string{"unshare", "setpriv", "chroot", "curl", "jq", "oathtool", "ip"} {
+	for _, name := range []string{"unshare", "chroot", "ip"} {
 		program(t, name)
+	}
+	if _, err := os.Stat(emptyDebian); err != nil {
+		t.Fatalf("%v: run .ci/components", err)
 	}
 	files := t.TempDir()
 	put := func(name, content string) {
@@ -87,7 +93,7 @@ func TestInstallByTheManual(t *testing.T) {
 	}
 	for _, script := range []string{"install.sh", "upgrade.sh", "restore.sh"} {
 		t.Run(script, func(t *testing.T) {
-			if out, err := exec.Command("../install/clean-root.sh", files, script).CombinedOutput(); err != nil {
+			if out, err := exec.Command("../install/clean-root.sh", emptyDebian, files, script).CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})

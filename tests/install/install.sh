@@ -1,4 +1,4 @@
-# Installs the gateway by the steps of docs/operate.md into an empty system, and
+# Installs the gateway by the steps of docs/operate.md into an empty Debian, and
 # sees a protected address answered with the challenge.
 . /files/lib.sh
 cd /files
