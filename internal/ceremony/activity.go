@@ -117,7 +117,7 @@ func (s *Service) keepActivity(ctx context.Context, p Principal, e *Event) {
 		return
 	}
 	a := Activity{
-		Time: e.Time, Kind: string(e.Kind), Outcome: string(e.Outcome), Cause: e.Cause, Action: e.Action, Method: e.Method, Address: p.Address, Client: p.Client,
+		Time: e.Time, Kind: string(e.Kind), Outcome: string(e.Outcome), Cause: e.Cause, Action: e.Action, Method: e.Method, Authenticator: e.label, Address: p.Address, Client: p.Client,
 	}
 	// The latest of a class come first in the order of ids.
 	holder, class := db.Holder(p.Subject), classOf(&a)

@@ -68,6 +68,10 @@ type Event struct {
 	// Client is the id of the API key that acted, or [UserClient]; empty for
 	// people with a browser and for the operator.
 	Client string
+
+	// label is what the authenticator concerned is called, for its owner alone:
+	// people write what they like in it, so it is in no log.
+	label string
 }
 
 // Did is what was decided, in two words.

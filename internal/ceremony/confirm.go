@@ -64,14 +64,14 @@ type also struct {
 
 func (s *Service) confirm(ctx context.Context, p Principal, id, code string, also also) (Confirmed, error) {
 	c, method, err := s.finish(ctx, p, id, code, also)
-	event := Event{Kind: EventConfirm, Outcome: Done, Object: c.Authenticator.ID, Method: method.String()}
+	event := Event{Kind: EventConfirm, Outcome: Done, Object: c.Authenticator.ID, Method: method.String(), label: c.Authenticator.Label}
 	if err != nil {
 		event.Outcome, event.Cause = Refused, causeOf(err)
 	}
 	s.report(ctx, p, event)
 	if c.Won != nil {
 		s.report(ctx, p, Event{Kind: EventVerify, Outcome: Passed, Cause: "first_enrolment", Method: method.String(),
-			Object: c.Won.Challenge.ID, Action: c.Won.Challenge.Demand.Action.String()})
+			Object: c.Won.Challenge.ID, Action: c.Won.Challenge.Demand.Action.String(), label: c.Authenticator.Label})
 	}
 	return c, err
 }

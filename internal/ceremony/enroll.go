@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -84,7 +85,7 @@ func (s *Service) enroll(ctx context.Context, p Principal, in Setup, leave Leave
 	if err := f.Begin(in, &pending); err != nil {
 		return Enrollment{}, err
 	}
-	db, id, err := s.begin(ctx, p, &pending, kind.Label, leave)
+	db, id, err := s.begin(ctx, p, &pending, cmp.Or(in.Name, kind.Label), leave)
 	if err != nil {
 		return Enrollment{}, err
 	}

@@ -74,6 +74,9 @@ type Lister interface {
 type Setup struct {
 	Kind  grants.Methods
 	Label string
+	// Name is what it is called where Label is empty; empty: the label of its
+	// kind, in English.
+	Name string
 	// Address is where codes are to go, as its owner writes it; see
 	// grants.Kind.Field. For a kind that is ByIdentity it is the Principal's.
 	Address string
@@ -125,6 +128,9 @@ type Proof struct {
 	// Origin are the means of proof that still count for what gave it (S24). It
 	// is package ceremony's to fill in.
 	Origin grants.Methods
+
+	// label is what that authenticator is called.
+	label string
 }
 
 // ClockOff is [ErrInvalidCode] of a code that is right for another time: the

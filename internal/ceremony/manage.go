@@ -188,7 +188,7 @@ func (s *Service) Rename(ctx context.Context, p Principal, id, label, token stri
 		renamed = s.viewOf(found)
 		return nil, nil
 	})
-	s.reportChange(ctx, p, EventRename, id, err)
+	s.reportChange(ctx, p, EventRename, id, renamed.Label, err)
 	return renamed, err
 }
 
@@ -201,6 +201,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 	var (
 		db   *records.DB
 		late []store.Op
+		name string
 	)
 	err := s.change(ctx, p, RemoveOp(id), token, func(opened *records.DB, a *records.Account) ([]store.Op, error) {
 		db = opened
@@ -208,6 +209,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 		if i < 0 {
 			return nil, ErrNotFound
 		}
+		name = a.Authenticators[i].Label
 		names := dropNames(opened, a.Authenticators[i:i+1])
 		a.Authenticators = slices.Delete(a.Authenticators, i, i+1)
 		a.Set++
@@ -228,7 +230,7 @@ func (s *Service) Remove(ctx context.Context, p Principal, id, token string) err
 	if err == nil {
 		err = db.ApplyInParts(ctx, late)
 	}
-	s.reportChange(ctx, p, EventRemove, id, err)
+	s.reportChange(ctx, p, EventRemove, id, name, err)
 	return err
 }
 
@@ -279,17 +281,17 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, token str
 	if err == nil {
 		err = db.ApplyInParts(ctx, late)
 	}
-	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
+	s.reportChange(ctx, p, EventRecoveryCodes, "", "", err)
 	if err != nil {
 		return nil, err
 	}
 	return codes, nil
 }
 
-func (s *Service) reportChange(ctx context.Context, p Principal, kind EventKind, object string, err error) {
-	e := Event{Kind: kind, Outcome: Done, Object: object}
+func (s *Service) reportChange(ctx context.Context, p Principal, kind EventKind, object, label string, err error) {
+	e := Event{Kind: kind, Outcome: Done, Object: object, label: label}
 	if err != nil {
-		e.Outcome, e.Cause, e.Object = Refused, causeOf(err), ""
+		e.Outcome, e.Cause, e.Object, e.label = Refused, causeOf(err), "", ""
 	}
 	s.report(ctx, p, e)
 }

@@ -84,7 +84,7 @@ func (s *Service) FirstRecoveryCodes(ctx context.Context, p Principal, renew Ren
 	if err == nil {
 		err = db.ApplyInParts(ctx, late)
 	}
-	s.reportChange(ctx, p, EventRecoveryCodes, "", err)
+	s.reportChange(ctx, p, EventRecoveryCodes, "", "", err)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ type Sent struct {
 	Suffix string
 	// ResendAt is when the next may be asked for, Expires when this one ends.
 	ResendAt, Expires time.Time
+
+	// label is what the authenticator is called that it was sent to.
+	label string
 }
 
 // SendCode sends a code for p's challenge to one of p's phones; the empty id
@@ -46,7 +49,7 @@ func (s *Service) SendCode(ctx context.Context, p Principal, challenge, authenti
 	c, d, sent, err := s.sendCode(ctx, p, challenge, authenticator)
 	sent.Method = sendKind(d)
 	e := sendEvent(sent.Method)
-	e.Object, e.Action = c.ID, c.Demand.Action.String()
+	e.Object, e.Action, e.label = c.ID, c.Demand.Action.String(), sent.label
 	if err != nil {
 		e.Outcome, e.Cause = Refused, causeOf(err)
 	}
@@ -79,7 +82,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	} else if w := b.wait(s.now()); w != nil {
 		return c, d, Sent{}, w
 	}
-	var to, code string
+	var to, code, label string
 	sent, notSent, err := s.reserve(ctx, db, p, d, d.Quota(), func(now time.Time) (string, []store.Op, error) {
 		account, err := db.Accounts.Find(ctx, db.Holder(p.Subject), nil)
 		if err != nil {
@@ -97,7 +100,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 		for i := range changed.Authenticators {
 			changed.Authenticators[i].Dest.Forget(c.ID, now)
 		}
-		to, code = recipient(p, d, dest), d.Remember(db, dest, c.ID, now)
+		to, code, label = recipient(p, d, dest), d.Remember(db, dest, c.ID, now), labelAt(&changed, dest)
 		put, err := db.Accounts.Update(account, changed, never)
 		return to, []store.Op{put}, err
 	})
@@ -107,6 +110,7 @@ func (s *Service) sendCode(ctx context.Context, p Principal, challenge, authenti
 	if err := d.Deliver(ctx, to, Message{Code: code, Label: labelOf(&c), Lang: p.Lang, Site: c.Site}); err != nil {
 		return c, d, Sent{}, notSent(ctx)
 	}
+	sent.label = label
 	return c, d, sent, nil
 }
 
@@ -169,6 +173,16 @@ func destinationOf(a *records.Account, d Deliverer, id string) *records.Destinat
 		}
 	}
 	return nil
+}
+
+// labelAt is what the authenticator is called whose codes go to the destination.
+func labelAt(a *records.Account, d *records.Destination) string {
+	for i := range a.Authenticators {
+		if a.Authenticators[i].Dest == d {
+			return a.Authenticators[i].Label
+		}
+	}
+	return ""
 }
 
 // sendKind is the kind of what d sends; of the first kind that is sent where nobody

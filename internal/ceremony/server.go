@@ -61,9 +61,9 @@ func (s *Service) ProveWith(ctx context.Context, p Principal, d grants.Demand, e
 }
 
 func (s *Service) reportProof(ctx context.Context, p Principal, d grants.Demand, a Answer, won Won, err error) (Won, error) {
-	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Action: d.Action.String()}
+	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Action: d.Action.String(), label: won.label}
 	if err != nil {
-		e.Outcome, e.Cause = Refused, causeOf(err)
+		e.Outcome, e.Cause, e.label = Refused, causeOf(err), ""
 		won = Won{} // a token that was not stored, or may not be, is nobody's
 	}
 	s.report(ctx, p, e)

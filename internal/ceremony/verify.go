@@ -55,6 +55,9 @@ type Won struct {
 	ID        grants.ID
 	Grant     grants.Grant
 	Token     grants.Token
+
+	// label is what the authenticator is called that gave the proof.
+	label string
 }
 
 // GrantID is how a grant is named to its holder; it is no secret.
@@ -73,9 +76,9 @@ func (s *Service) Verify(ctx context.Context, p Principal, id string, a Answer) 
 	won, err := s.verify(ctx, p, id, a)
 	// Of the id only what was found is told: what a client sends in its place
 	// may be anything.
-	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Object: won.Challenge.ID, Action: won.Challenge.Demand.Action.String()}
+	e := Event{Kind: EventVerify, Outcome: Passed, Method: a.Method.String(), Object: won.Challenge.ID, Action: won.Challenge.Demand.Action.String(), label: won.label}
 	if err != nil {
-		e.Outcome, e.Cause = Refused, causeOf(err)
+		e.Outcome, e.Cause, e.label = Refused, causeOf(err), ""
 		won = Won{Challenge: won.Challenge} // a token that was not stored, or may not be, is nobody's
 	}
 	s.report(ctx, p, e)
@@ -209,7 +212,7 @@ func (s *Service) match(db *records.DB, f Factor, a records.Account, c *Challeng
 		return a, proof, barring(s.codesBarred(db, &a, c))
 	}
 	used.LastUsedAt = now
-	proof.Origin = used.Origin.Live(now)
+	proof.Origin, proof.label = used.Origin.Live(now), used.Label
 	return a, proof, barring(s.barred(&a, used, c))
 }
 
@@ -265,6 +268,6 @@ func (s *Service) issue(db *records.DB, p Principal, won *Won, request []byte, p
 	won.Grant, won.Token = grants.Issue(d, db.Holder(p.Subject), binding, proof.Method, s.now())
 	won.Grant.Origin = proof.Origin
 	won.Grant.API = p.Client != ""
-	won.ID = won.Token.ID()
+	won.ID, won.label = won.Token.ID(), proof.label
 	return db.PutGrant(won.ID, won.Grant, d.Action, proof.Authenticator)
 }

@@ -35,7 +35,7 @@ func (s *Service) Vouch(ctx context.Context, p Principal, id, token string) (Aut
 		vouched = s.view(a, t, mailboxOf(db, p))
 		return nil, nil
 	})
-	s.reportChange(ctx, p, EventVouch, id, err)
+	s.reportChange(ctx, p, EventVouch, id, vouched.Label, err)
 	return vouched, err
 }
 
@@ -75,6 +75,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 	}
 	holder := db.Holder(p.Subject)
 	var late []store.Op
+	var name string
 	err = records.Again(func() error {
 		row, err := db.Accounts.Find(ctx, holder, nil)
 		if err != nil {
@@ -88,6 +89,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 		if !mayDisown(&account, x, now) {
 			return ErrNotDisownable
 		}
+		name = x.Label
 		suspend(&account, id, now)
 		account.Set++ // which voids what is pending
 		put, err := db.Accounts.Update(row, account, never)
@@ -105,7 +107,7 @@ func (s *Service) Disown(ctx context.Context, p Principal, id string) error {
 	if err == nil {
 		err = db.ApplyInParts(ctx, late)
 	}
-	s.reportChange(ctx, p, EventDisown, id, err)
+	s.reportChange(ctx, p, EventDisown, id, name, err)
 	return err
 }
 

@@ -53,6 +53,10 @@ func IsLanguage(tag string) bool {
 	return ok
 }
 
+// Label is what an authenticator of the method is called, in the language, to which
+// its owner gives no name.
+func Label(lang, method string) string { return wordsFor(lang).say("label." + method) }
+
 // maxAcceptLanguage bounds the header that is parsed; browsers send less than 200
 // bytes.
 const maxAcceptLanguage = 1 << 10

@@ -48,8 +48,8 @@ func TestFormsTellTheirNumber(t *testing.T) {
 // are the same on purpose.
 func TestSentencesAreTranslated(t *testing.T) {
 	same := map[string][]string{
-		"de": {"method.passkey", "security.activity_of"},
-		"fr": {"span.minutes.other"},
+		"de": {"method.passkey", "label.passkey", "security.activity_of"},
+		"fr": {"span.minutes.other", "label.email", "method.email"},
 		"es": {"layout.title_error", "security.activity_of"},
 		"ja": {"codes.file"},
 		"ar": {"codes.file", "security.activity_of"},

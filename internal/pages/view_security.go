@@ -39,7 +39,8 @@ type Activity struct {
 	Time    time.Time
 	Kind    ActivityKind
 	Method  string // by what, a Method constant; may be empty
-	Action  string // what the action, or the authenticator, is called; may be empty
+	Label   string // what the authenticator is called by which; may be empty
+	Action  string // what the action, or the authenticator that was changed, is called; may be empty
 	Address string // from where; may be empty
 	Key     string // the id of the API key that did it; empty: the person themselves, or the operator
 }

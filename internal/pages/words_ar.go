@@ -50,6 +50,11 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"method.email":         "البريد الإلكتروني",
 	"method.recovery_code": "رمز الاسترداد",
 
+	"label.totp":    "تطبيق المصادقة",
+	"label.passkey": "مفتاح المرور",
+	"label.sms":     "الهاتف",
+	"label.email":   "البريد الإلكتروني",
+
 	"challenge.title":                 "أكّد هويتك",
 	"challenge.why":                   "تتطلب هذه الخطوة تحقّقًا ثانيًا:",
 	"challenge.who":                   "باسم {user} على {host}.",

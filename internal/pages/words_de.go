@@ -32,6 +32,11 @@ var german = &words{lang: "de", name: "Deutsch", plural: oneOther, dateWidth: 2,
 	"method.email":         "E-Mail",
 	"method.recovery_code": "Wiederherstellungscode",
 
+	"label.totp":    "Authenticator-App",
+	"label.passkey": "Passkey",
+	"label.sms":     "Telefon",
+	"label.email":   "E-Mail",
+
 	"challenge.title":                 "Bestätigen Sie, dass Sie es sind",
 	"challenge.why":                   "Dieser Schritt braucht eine zweite Bestätigung:",
 	"challenge.who":                   "Als {user} auf {host}.",

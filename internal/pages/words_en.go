@@ -37,6 +37,12 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"method.email":         "E-mail",
 	"method.recovery_code": "Recovery code",
 
+	// What an authenticator is called to which its owner gives no name.
+	"label.totp":    "Authenticator app",
+	"label.passkey": "Passkey",
+	"label.sms":     "Phone",
+	"label.email":   "E-mail",
+
 	// The page that asks for a proof.
 	"challenge.title":                 "Confirm it’s you",
 	"challenge.why":                   "To continue, confirm it’s you. This action is protected:",

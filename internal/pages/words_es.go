@@ -30,6 +30,11 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"method.email":         "Correo electrónico",
 	"method.recovery_code": "Código de recuperación",
 
+	"label.totp":    "Aplicación de autenticación",
+	"label.passkey": "Llave de acceso",
+	"label.sms":     "Teléfono",
+	"label.email":   "Correo electrónico",
+
 	"challenge.title":                 "Confirme que es usted",
 	"challenge.why":                   "Este paso requiere una segunda verificación:",
 	"challenge.who":                   "Como {user} en {host}.",

@@ -29,8 +29,13 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"method.totp":          "Application d’authentification",
 	"method.passkey":       "Clé d’accès",
 	"method.sms":           "SMS",
-	"method.email":         "Code par e-mail",
+	"method.email":         "E-mail",
 	"method.recovery_code": "Code de récupération",
+
+	"label.totp":    "Application d’authentification",
+	"label.passkey": "Clé d’accès",
+	"label.sms":     "Téléphone",
+	"label.email":   "E-mail",
 
 	"challenge.title":                 "Confirmez votre identité",
 	"challenge.why":                   "Cette étape demande une deuxième vérification\u00a0:",

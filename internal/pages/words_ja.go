@@ -26,6 +26,11 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"method.email":         "メール",
 	"method.recovery_code": "リカバリーコード",
 
+	"label.totp":    "認証アプリ",
+	"label.passkey": "パスキー",
+	"label.sms":     "電話",
+	"label.email":   "メール",
+
 	"challenge.title":                 "ご本人であることの確認",
 	"challenge.why":                   "この操作には、追加の本人確認が必要です。",
 	"challenge.who":                   "{host} で {user} として操作しています。",

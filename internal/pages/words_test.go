@@ -31,7 +31,7 @@ func TestEveryKeyHasWords(t *testing.T) {
 		if m == MethodRecovery {
 			continue
 		}
-		for _, key := range []string{"enroll.title.", "enroll.what.", "enroll.pick.", "codes.added."} {
+		for _, key := range []string{"label.", "enroll.title.", "enroll.what.", "enroll.pick.", "codes.added."} {
 			if english.sentence[key+m] == "" {
 				t.Errorf("no words for %s%s", key, m)
 			}

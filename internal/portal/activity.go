@@ -1,6 +1,8 @@
 package portal
 
 import (
+	"cmp"
+
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
@@ -28,7 +30,7 @@ func activityOf(a *ceremony.Activity) pages.ActivityKind {
 	}[ceremony.EventKind(a.Kind)]
 }
 
-// activity lists what was done of late.
+// activity lists what was done recently.
 func (v *visit) activity() ([]pages.Activity, error) {
 	list, err := v.service().Activity(v.r.Context(), v.who)
 	if err != nil {
@@ -47,6 +49,12 @@ func (v *visit) activity() ([]pages.Activity, error) {
 		// Who manages their authenticators sees next what they did.
 		if a.Action != "" && a.Action != grants.ManageAction {
 			line.Action = v.actionLabel(a.Action)
+		}
+		switch kind {
+		case pages.ActivityPassed, pages.ActivityRefused, pages.ActivitySent:
+			line.Label = a.Authenticator
+		default:
+			line.Action = cmp.Or(line.Action, a.Authenticator) // what was changed
 		}
 		shown = append(shown, line)
 	}

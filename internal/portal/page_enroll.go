@@ -128,12 +128,20 @@ func (v *visit) beginEnroll() error {
 	if kind.Field != "" {
 		return v.addressPage(kind, fresh) // which has the rest of the form with it
 	}
-	e, err := v.service().Enroll(v.r.Context(), v.who, v.setup(kind, v.form["label"], ""), v.leave(v.form["invite"]))
+	e, err := v.service().Enroll(v.r.Context(), v.who, v.setupHere(kind, ""), v.leave(v.form["invite"]))
 	if notSent(err) {
 		v.forgetManage()
 		return v.enrollPage(e.ID, v.unsent(name, err))
 	}
 	return v.begun(name, e, err)
+}
+
+// setupHere is what the page's form begins: where it gives no name, the
+// authenticator is called after its kind in the language of the page.
+func (v *visit) setupHere(kind grants.Kind, address string) ceremony.Setup {
+	setup := v.setup(kind, v.form["label"], address)
+	setup.Name = pages.Label(v.language(), kind.Name)
+	return setup
 }
 
 // begun sends on to the page that shows the enrollment, so that loading that page

@@ -52,7 +52,7 @@ func beginAddress(kind grants.Kind) func(*visit) error {
 		if err := v.offered(kind.Methods); err != nil {
 			return err
 		}
-		e, err := v.service().Enroll(v.r.Context(), v.who, v.setup(kind, v.form["label"], v.form["number"]), v.leave(v.form["invite"]))
+		e, err := v.service().Enroll(v.r.Context(), v.who, v.setupHere(kind, v.form["number"]), v.leave(v.form["invite"]))
 		field := (*ceremony.Field)(nil)
 		switch {
 		case notSent(err):

@@ -11,7 +11,10 @@ type Activity struct {
 	Cause   string    `json:"cause,omitempty"`
 	Action  string    `json:"action,omitempty"`
 	Method  string    `json:"method,omitempty"`
-	Address string    `json:"address,omitempty"`
+	// Authenticator is what the authenticator concerned was called at the time,
+	// if there was one. Entries of earlier versions have none.
+	Authenticator string `json:"authenticator,omitempty"`
+	Address       string `json:"address,omitempty"`
 	// Client is the id of the API key that acted, if one did.
 	Client string `json:"client,omitempty"`
 }

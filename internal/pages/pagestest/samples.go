@@ -190,8 +190,14 @@ func settings(f Fill, p pages.Page) []Sample {
 		case pages.ActivityRenewed, pages.ActivitySent, pages.ActivityReset, pages.ActivityUnlock:
 			what = ""
 		}
+		label := ""
+		switch kind {
+		case pages.ActivityPassed, pages.ActivitySent:
+			label = f.Label
+		}
 		security.Activity = append(security.Activity, pages.Activity{
-			Time: ago(time.Duration(i*i) * time.Hour), Kind: kind, Method: methods[i%len(methods)], Action: what, Address: []string{"192.0.2.7", "2001:db8:85a3:1111:2222:8a2e:370:7334"}[i%2], Key: []string{"", "", "key_7Qm2xT"}[i%3],
+			Label: label,
+			Time:  ago(time.Duration(i*i) * time.Hour), Kind: kind, Method: methods[i%len(methods)], Action: what, Address: []string{"192.0.2.7", "2001:db8:85a3:1111:2222:8a2e:370:7334"}[i%2], Key: []string{"", "", "key_7Qm2xT"}[i%3],
 		})
 	}
 	security.Activity = append(security.Activity, pages.Activity{Time: Now, Kind: pages.ActivityReset})
