@@ -11,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/foresight"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/metrics"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
@@ -61,18 +62,19 @@ type App struct {
 
 	directories map[string]Directory // by tenant
 
-	ctx     caddy.Context    // of the configuration
-	db      *database.Shared // nil until Provision acquired it
-	service *ceremony.Service
-	audit   func(context.Context, ceremony.Event)
-	sender  Sender // nil where no texts are sent
-	mailer  Sender // nil where no codes are mailed
-	brand   *pages.Brand
-	hosts   coverage.Hosts
-	sites   []*Handler // in the order they were provisioned
-	apis    []*API
-	userIDs map[string]string // how user ids are compared, by tenant; see compares
-	logger  *zap.Logger
+	ctx       caddy.Context    // of the configuration
+	db        *database.Shared // nil until Provision acquired it
+	service   *ceremony.Service
+	audit     func(context.Context, ceremony.Event)
+	sender    Sender // nil where no texts are sent
+	mailer    Sender // nil where no codes are mailed
+	brand     *pages.Brand
+	hosts     coverage.Hosts
+	foresight *foresight.Foresight
+	sites     []*Handler // in the order they were provisioned
+	apis      []*API
+	userIDs   map[string]string // how user ids are compared, by tenant; see compares
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the module's id.
@@ -87,6 +89,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 }
 
 func (a *App) provision(ctx caddy.Context) error {
+	var err error
+	if a.foresight, err = foresight.New(a, a.KeyFile, a.StoreRaw, routesOf); err != nil {
+		return err
+	}
 	if err := a.App.Validate(); err != nil {
 		return err
 	}
@@ -96,7 +102,6 @@ func (a *App) provision(ctx caddy.Context) error {
 	if err := metrics.Register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	var err error
 	if a.sender, err = a.loadSender(ctx); err != nil {
 		return err
 	}
@@ -250,19 +255,9 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // not to the first visitor. Requests may come before: apps start in any order,
 // and handlers open it themselves.
 func (a *App) Start() error {
-	a.warnUnaddressed()
 	a.warnUnasked()
 	// While the first configuration of a process starts, none is active.
 	return a.db.Start(caddy.ActiveContext().Context == nil)
-}
-
-// warnUnaddressed tells of sites on which codes by mail can be sent to nobody.
-func (a *App) warnUnaddressed() {
-	for _, h := range a.sites {
-		if s, known := h.identity.(interface{ GivesEmail() bool }); a.Email != nil && known && !s.GivesEmail() {
-			a.logger.Warn("codes by mail are configured, but the identity source of a site gives no addresses, so that nobody there is sent one: write `email` in the block of its identity", zap.String("tenant", h.tenant))
-		}
-	}
 }
 
 // Stop leaves the database open: requests that the http app still serves, and

@@ -29,10 +29,11 @@ func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	if err != nil {
 		return h.misplaced(ctx, server, err)
 	}
+	app.foresee(ctx, server)
 	for _, way := range c.Around() {
 		h.around = true
 		h.logger.Warn("requests reach the application without passing step_up: put step_up before the handle and route blocks of the site, and name what needs no proof by `except`",
-			zap.String("step_up", way.StepUp), zap.Strings("upstreams", way.Upstreams), zap.String("way_around", way.Matched))
+			zap.String("at", h.place.At("")), zap.String("step_up", way.StepUp), zap.Strings("upstreams", way.Upstreams), zap.String("way_around", way.Matched))
 	}
 	if server.Errors == nil {
 		return nil
@@ -43,11 +44,28 @@ func (h *Handler) checkComposition(ctx caddy.Context, app *App) error {
 	}
 	for _, way := range ways {
 		h.logger.Warn("handle_errors passes requests that were refused, by basic_auth for example, to the application with their method and path, and past step_up: answer them with `respond`, rewrite them to a page of errors, or put step_up before reverse_proxy there too",
-			zap.String("step_up", way.StepUp), zap.String("upstream", way.Upstreams[0]))
+			zap.String("at", h.place.At("")), zap.String("step_up", way.StepUp), zap.String("upstream", way.Upstreams[0]))
 	}
 	// It is provisioned after the server's routes.
 	server.Errors.Routes = append(caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{json.RawMessage(`{"handler":"step_up_scrub"}`)}}}, server.Errors.Routes...)
 	return nil
+}
+
+// toldElsewhere are findings that are warned of where one site is loaded.
+var toldElsewhere = map[string]bool{"observes-only": true, "email-no-address": true, "codes-to-file": true}
+
+// foresee warns of what the whole configuration shows to be a mistake, with its
+// place: what `caddy step-up check` reports to those who ask.
+func (a *App) foresee(ctx caddy.Context, server *caddyhttp.Server) {
+	findings, err := a.foresight.Look(ctx, server)
+	if err != nil {
+		a.logger.Warn("looking for mistakes in the whole configuration failed", zap.Error(err))
+	}
+	for _, f := range findings {
+		if !toldElsewhere[f.Code] {
+			a.logger.Warn(f.Problem+": "+f.Advice, zap.String("at", f.At), zap.String("finding", f.Code))
+		}
+	}
 }
 
 // misplaced gives a refusal the place of the step_up that it is about, which need

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/directories"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -177,7 +178,7 @@ func (a *App) warnUnasked() {
 	for tenant := range a.directories {
 		if !slices.Contains(known, tenant) {
 			a.logger.Warn("a directory is configured for a tenant that no site has: it is asked for users of API keys of that tenant alone; write the tenant of a site, or remove the directory",
-				zap.String("tenant", tenant), zap.Strings("tenants", known))
+				zap.String("at", place.Place{Path: "apps.step_up", Source: a.Source}.At("directories."+tenant)), zap.String("tenant", tenant), zap.Strings("tenants", known))
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	case err != nil:
 		return err
 	case !behind:
-		h.logger.Warn("a step_up in a named route or in handle_errors holds no forms: whoever passes its challenge has to send the form again", zap.String("tenant", h.tenant))
+		h.logger.Warn("a step_up in a named route or in handle_errors holds no forms: whoever passes its challenge has to send the form again", zap.String("at", h.place.At("")), zap.String("tenant", h.tenant))
 		held = -1
 	}
 	return h.build(ctx, app, held)
@@ -161,18 +161,19 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 	}
 	h.actions = actions
 	if said.ObservesOnly() {
-		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected", zap.String("tenant", h.tenant))
+		h.logger.Warn("all rules of a site have mode observe: nothing in it is protected: remove `mode observe` where a rule is to be enforced", zap.String("at", h.place.At("")), zap.String("tenant", h.tenant))
 	}
 	for i := range said.Rules {
 		if by := said.Rules[i].ClientChosen(); len(by) > 0 {
 			h.logger.Warn("a rule matches by what a client chooses: whoever leaves it out, or writes it in another way, leaves the rule; match by path, method or host, use form and json for the fields of a request, or put a rule without that matcher behind this one",
-				zap.String("tenant", h.tenant), zap.String("rule", describe(said.Rules[i])), zap.Strings("matchers", by))
+				zap.String("at", h.place.At(fmt.Sprintf("rules[%d]", i))), zap.String("tenant", h.tenant), zap.String("rule", describe(said.Rules[i])), zap.Strings("matchers", by))
 		}
 	}
 	if len(said.AllowUpgrades) > 0 {
-		h.logger.Warn("no rule sees what is sent inside a connection that was upgraded: whoever may send one such request may send anything that the protocol carries",
-			zap.String("tenant", h.tenant), zap.Strings("allow_upgrades", said.AllowUpgrades))
+		h.logger.Warn("no rule sees what is sent inside a connection that was upgraded: whoever may send one such request may send anything that the protocol carries: name only those that the application needs",
+			zap.String("at", h.place.At("allow_upgrades")), zap.String("tenant", h.tenant), zap.Strings("allow_upgrades", said.AllowUpgrades))
 	}
+	h.warnUnaddressed(app)
 	h.observer = newObserver(h.tenant, rules, app.logger.Named("observe"), time.Now)
 	issuer := app.App.WithDefaults().Issuer
 	pages, err := portal.New(portal.Options{

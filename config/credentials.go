@@ -105,6 +105,11 @@ func checkPlace(kind, name string) error {
 	if kind != "cookie" && kind != "header" {
 		return nil
 	}
+	if kind == "cookie" {
+		if err := CheckForeignCookie("this", name); err != nil {
+			return err
+		}
+	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r) }) {
 		return fmt.Errorf("this is not the name of a %s", kind)
 	}

@@ -239,7 +239,7 @@ func (r Rule) checkTogether() error {
 	case len(r.Accept) > 0 && len(r.Show) > 0:
 		return at(fmt.Errorf("%s: show and accept api exclude each other: what was shown is approved for that one request, which a server does not know; remove one of them", r.Action), "accept")
 	}
-	return nil
+	return r.checkPossible()
 }
 
 // check refuses what a matcher set may not hold.

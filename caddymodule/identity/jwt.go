@@ -192,6 +192,9 @@ func (j *JWT) check() error {
 	case len(j.Audience) == 0:
 		return errors.New("jwt must be told for whom the tokens are made: write `audience NAME` with what stands in their claim aud, or `audience any` if every token of the issuer is for this application")
 	}
+	if err := config.CheckForeignCookie("cookie", j.Cookie); err != nil {
+		return err
+	}
 	for _, key := range j.Keys {
 		if err := checkTokenKey(key); err != nil {
 			return err

@@ -221,6 +221,7 @@ func (w *Whoami) Provision(ctx caddy.Context) error {
 // placeholders replaced by replace.
 func (w *Whoami) options(replace func(string) (string, error)) (o whoami.Options, err error) {
 	if err := cmp.Or(
+		config.CheckForeignCookie("session_cookie", w.SessionCookie),
 		config.Within("timeout", w.Timeout, config.Duration(minWhoami), config.Duration(maxWhoamiWait)),
 		config.Within("cache", w.Cache, config.Duration(minWhoami), config.Duration(maxWhoamiCache)),
 	); err != nil {

@@ -106,6 +106,7 @@ func Examine(ctx context.Context, in Input) Report {
 		e.error("no-step-up", "", "no site has a step_up, so nothing is protected", "write a step_up block into the site that is to be protected")
 	}
 	e.files()
+	e.served()
 	e.listeners()
 	e.identities()
 	e.rules()
@@ -115,6 +116,24 @@ func Examine(ctx context.Context, in Input) Report {
 	}
 	e.requests()
 	return e.report()
+}
+
+// Foresee returns the errors and warnings that the configuration alone shows,
+// without a look at files or at other servers: what can be reported each time it
+// loads.
+func Foresee(in Input) []Finding {
+	e := &examination{in: in}
+	if json.Unmarshal(in.Config, &e.doc) != nil {
+		return nil // it loads all the same, and is none of ours
+	}
+	e.walk()
+	e.relative()
+	e.served()
+	e.listeners()
+	e.identities()
+	e.rules()
+	e.policies()
+	return slices.DeleteFunc(e.report().Findings, func(f Finding) bool { return f.Severity == Note })
 }
 
 // examination is a report in the making.

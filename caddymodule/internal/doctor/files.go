@@ -39,20 +39,25 @@ const (
 	fewFree = 1 << 30
 )
 
-// files looks at the database, its mark and the key.
-func (e *examination) files() {
-	p := e.in.Paths
-	if p.Err != nil || p.Database == "" && p.KeyFile == "" {
-		return // refused, and told so
-	}
+// relative looks for paths that depend on where Caddy is started.
+func (e *examination) relative() {
 	for _, setting := range []string{"dir", "mark", "key_file"} {
-		said, ok := p.Said[setting]
+		said, ok := e.in.Paths.Said[setting]
 		if ok && said != "off" && !strings.HasPrefix(said, "{") && !filepath.IsAbs(said) {
 			e.warn("path-relative", e.atFile(setting),
 				fmt.Sprintf("%s is a relative path: started in another directory, Caddy makes a new empty database or key there", setting+" "+said),
 				"write an absolute path, such as /var/lib/step_up")
 		}
 	}
+}
+
+// files looks at the database, its mark and the key.
+func (e *examination) files() {
+	p := e.in.Paths
+	if p.Err != nil || p.Database == "" && p.KeyFile == "" {
+		return // refused, and told so
+	}
+	e.relative()
 	database, key := e.file("database", p.Database), e.file("key", p.KeyFile)
 	if p.Mark != "" {
 		e.file("mark", p.Mark)

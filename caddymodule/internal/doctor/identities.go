@@ -39,7 +39,7 @@ var families = []struct {
 // known.
 func standard(name string) bool {
 	return slices.Contains([]string{
-		"acme_server", "authentication", "copy_response", "copy_response_headers", "encode", "error", "file_server", "headers", "intercept", "invoke",
+		"acme_server", "authentication", "copy_response", "copy_response_headers", "encode", "error", "file_server", "headers", "intercept",
 		"log_append", "map", "metrics", "push", "request_body", "reverse_proxy", "rewrite", "static_response", "step_up", "step_up_api", "subroute",
 		"templates", "tracing", "vars",
 	}, name)

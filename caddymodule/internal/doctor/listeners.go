@@ -75,9 +75,9 @@ func (e *examination) plain(s *site) {
 	local := s.local(e.doc.Apps.HTTP.Servers[s.server].Listen)
 	switch {
 	case app.AllowPlainHTTP && local:
-		e.note("plain-http-local", app.at("allow_plain_http"), "allow_plain_http is set, and the site is for this machine alone", "remove it before others use the site")
+		e.note("plain-http-local", e.appAt("allow_plain_http"), "allow_plain_http is set, and the site is for this machine alone", "remove it before others use the site")
 	case app.AllowPlainHTTP:
-		e.warn("plain-http", app.at("allow_plain_http"), "allow_plain_http is set: cookies and codes of "+s.name()+" may travel in the clear, and cookies lose the Secure attribute and the __Host- prefix",
+		e.warn("plain-http", e.appAt("allow_plain_http"), "allow_plain_http is set: cookies and codes of "+s.name()+" may travel in the clear, and cookies lose the Secure attribute and the __Host- prefix",
 			"remove it; behind a proxy that ends TLS write `trusted_proxies` in the servers option instead")
 	case !known || tls:
 	case len(s.view.TrustedProxies) == 0:
@@ -119,7 +119,7 @@ func (e *examination) trust(name string) {
 		return
 	}
 	in := "apps.http.servers." + name
-	at := e.line("trusted_proxies", in+".trusted_proxies")
+	at := e.line("trusted_proxies", in+".trusted_proxies", e.sites[here])
 	for _, r := range proxies(srv.TrustedProxies) {
 		prefix, err := netip.ParsePrefix(r)
 		switch {
@@ -132,16 +132,37 @@ func (e *examination) trust(name string) {
 		}
 	}
 	if srv.Logs != nil && srv.Logs.Credentials {
-		e.error("logs-credentials", e.line("log_credentials", in+".logs.should_log_credentials"), "the access log of this server has credentials: whoever reads it can use the grants and sessions in it", "remove `log_credentials` from the servers option")
+		e.error("logs-credentials", e.line("log_credentials", in+".logs.should_log_credentials", e.sites[here]), "the access log of this server has credentials: whoever reads it can use the grants and sessions in it", "remove `log_credentials` from the servers option")
 	}
 }
 
-// line returns where a word of Caddy's own settings stands, or else the path.
-func (e *examination) line(word, path string) string {
+// line returns where a word of Caddy's own settings stands. If that is not known it
+// is the line of the site that it matters to, or else the path.
+func (e *examination) line(word, path string, matters *site) string {
 	if at, known := e.in.Lines[word]; known {
 		return at
 	}
+	if matters != nil && len(matters.Source) > 0 {
+		return matters.at("")
+	}
 	return path
+}
+
+// first is the first site; nil if there is none.
+func (e *examination) first() *site {
+	if len(e.sites) == 0 {
+		return nil
+	}
+	return e.sites[0]
+}
+
+// appAt returns where a setting of the gateway stands; for one that is left out of a
+// Caddyfile, the line of the first site.
+func (e *examination) appAt(setting string) string {
+	if app, s := e.doc.Apps.StepUp, e.first(); len(app.Source) > 0 || s == nil || len(s.Source) == 0 {
+		return app.at(setting)
+	}
+	return e.first().at("")
 }
 
 // proxies are the addresses of trusted_proxies.
@@ -185,7 +206,7 @@ func (e *examination) admin() {
 	a := e.doc.Admin
 	if a.Disabled {
 		if e.doc.Apps.StepUp.WithDefaults().Enrollment.Policy == "invite" {
-			e.warn("admin-off-invite", e.doc.Apps.StepUp.at("enrollment"), "enrollment is by invite, and `admin off` leaves nothing to make invites with: nobody can enroll",
+			e.warn("admin-off-invite", e.appAt("enrollment"), "enrollment is by invite, and `admin off` leaves nothing to make invites with: nobody can enroll",
 				"remove `admin off`, put the endpoint on a socket with `admin unix//run/caddy-admin.sock`, or write `enrollment first_use until DATE`")
 		}
 		return
@@ -196,7 +217,7 @@ func (e *examination) admin() {
 	}
 	addr, err := netip.ParseAddr(host)
 	if host != "localhost" && (err != nil || !addr.IsLoopback()) {
-		e.error("admin-exposed", e.line("admin", "admin.listen"), "Caddy's admin endpoint listens on "+a.Listen+": whoever reaches it owns the gateway, can reset accounts and make invites", "write `admin localhost:2019`, or a socket")
+		e.error("admin-exposed", e.line("admin", "admin.listen", e.first()), "Caddy's admin endpoint listens on "+a.Listen+": whoever reaches it owns the gateway, can reset accounts and make invites", "write `admin localhost:2019`, or a socket")
 	}
 }
 

@@ -21,21 +21,55 @@ func (e *examination) policies() {
 	}
 	switch until, err := said.Enrollment.Deadline(); {
 	case said.Enrollment.Policy == config.EnrollFirstUse && err == nil && until.IsZero():
-		onlyHere("first-use-open", app.at("enrollment"), "enrollment first_use has no end: who steals a password before its owner has enrolled can enroll in their place",
+		onlyHere("first-use-open", e.appAt("enrollment"), "enrollment first_use has no end: who steals a password before its owner has enrolled can enroll in their place",
 			"write `enrollment first_use until DATE`, and then `enrollment invite`")
+	case said.Enrollment.Policy == config.EnrollFirstUse && err == nil && until.After(e.in.Now().AddDate(5, 0, 0)):
+		onlyHere("first-use-open", e.appAt("enrollment"), "enrollment first_use ends at "+said.Enrollment.Until+", in more than five years: who steals a password before its owner has enrolled can enroll in their place",
+			"write the date at which your users will have enrolled")
 	case said.Enrollment.Policy == config.EnrollFirstUse && err == nil && !until.After(e.in.Now()):
-		e.warn("first-use-over", app.at("enrollment"), "enrollment first_use ended at "+said.Enrollment.Until+": an invite is asked for since", "write `enrollment invite`, or a later date")
+		e.warn("first-use-over", e.appAt("enrollment"), "enrollment first_use ended at "+said.Enrollment.Until+": an invite is asked for since", "write `enrollment invite`, or a later date")
 	case said.Enrollment.Policy == config.EnrollDeny:
-		e.note("enrollment-denied", app.at("enrollment"), "enrollment is denied: only who has enrolled before can pass", "")
+		e.note("enrollment-denied", e.appAt("enrollment"), "enrollment is denied: only who has enrolled before can pass", "")
 	}
 	for setting, raw := range map[string][]byte{"sms_sender": app.SMSSender, "email_sender": app.EmailSender} {
 		if word(raw, "sender") == "file" {
-			onlyHere("codes-to-file", app.at(setting), "codes are written to the file "+word(raw, "path")+" and sent to nobody: whoever reads it passes every step-up by them", "configure a webhook or smtp sender")
+			onlyHere("codes-to-file", e.appAt(setting), "codes are written to the file "+word(raw, "path")+" and sent to nobody: whoever reads it passes every step-up by them", "configure a webhook or smtp sender")
 		}
 	}
+	e.times(said)
 	for _, s := range e.sites {
 		e.passkeys(s, said)
 		e.offered(s, said)
+	}
+}
+
+// times looks at durations and budgets of codes that do not go together.
+func (e *examination) times(said config.App) {
+	codes := map[string]*config.SentCodes{"email": said.Email}
+	if said.SMS != nil {
+		codes["sms"] = &said.SMS.SentCodes
+	}
+	for name, c := range codes {
+		if c == nil {
+			continue
+		}
+		at := e.appAt(name)
+		if c.ResendAfter >= said.Limits.ChallengeTTL {
+			e.warn("resend-after-challenge", at, fmt.Sprintf("%s resend_after is %s, and a challenge ends after %s: nobody can ask for a second code within one", name, c.ResendAfter, said.Limits.ChallengeTTL),
+				"write a shorter resend_after, or a longer challenge_ttl in `limits`")
+		}
+		switch {
+		case c.Total < c.PerSubject:
+			e.warn("total-below-subject", at, fmt.Sprintf("%s total is %d codes for all users, and per_subject lets one user cause %d: one user can leave everybody else without codes", name, c.Total, c.PerSubject),
+				"write a total that is many times per_subject, or leave it out")
+		case c.Total < c.PerDestination:
+			e.warn("total-below-destination", at, fmt.Sprintf("%s total is %d codes for all users, and per_destination lets %d go to one address: one user can leave everybody else without codes", name, c.Total, c.PerDestination),
+				"write a total that is many times per_destination, or leave it out")
+		}
+	}
+	if held := said.Limits.Held; int64(held.PerBrowser)*held.Size > held.Total {
+		e.warn("held-total", e.appAt("limits"), fmt.Sprintf("one browser may have %d forms of %d bytes held, and total is %d bytes: one browser can fill it, and the forms of others are not held", held.PerBrowser, held.Size, held.Total),
+			"write a larger total in `held`, or a smaller size or per_browser")
 	}
 }
 
@@ -45,7 +79,7 @@ func (e *examination) passkeys(s *site, said config.App) {
 		return
 	}
 	rp := said.Passkeys.RelyingParty
-	at := e.doc.Apps.StepUp.at("passkeys.relying_party")
+	at := e.appAt("passkeys.relying_party")
 	for _, h := range s.view.Hosts {
 		host := strings.ToLower(strings.TrimPrefix(h, "*."))
 		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {

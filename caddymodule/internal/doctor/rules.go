@@ -25,6 +25,8 @@ func (e *examination) rules() {
 			unsafe = unsafe || r.Any && r.Mode != config.ModeObserve
 			e.exceptions(s, i, r)
 		}
+		e.alike(s)
+		e.behind(s)
 		if s.settings.Site.ObservesOnly() {
 			e.warn("observes-only", s.at(""), "all rules of "+s.name()+" have mode observe: nothing is protected", "remove `mode observe` where a rule is to be enforced")
 		} else if !unsafe {
@@ -196,9 +198,13 @@ func (e *examination) around(s *site) {
 		if h.name != "reverse_proxy" || h.asks() || guarded {
 			continue
 		}
+		at := h.path
+		if len(s.Source) > 0 {
+			at = s.at("")
+		}
 		for _, d := range h.dials() {
 			if behind[d] {
-				e.warn("around", h.path, fmt.Sprintf("the application %s of %s is also reached here, on %s, without step_up", d, s.name(), strings.Join(e.doc.Apps.HTTP.Servers[h.server].Listen, ", ")),
+				e.warn("around", at, fmt.Sprintf("the application %s of %s is also reached here, on %s, without step_up", d, s.name(), strings.Join(e.doc.Apps.HTTP.Servers[h.server].Listen, ", ")),
 					"write the same step_up here, or remove this way to the application")
 			}
 		}
