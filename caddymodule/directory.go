@@ -110,22 +110,21 @@ func (a *App) loadDirectories(ctx caddy.Context) error {
 		if err := config.CheckTenant(tenant); err != nil {
 			return &config.PathError{Path: "directories." + tenant, Err: fmt.Errorf("directory: %w", err)}
 		}
-		if err := block.CheckKnown(a.DirectoriesRaw[tenant], "step_up.directories", "directory"); err != nil {
-			return &config.PathError{Path: "directories." + tenant, Err: err}
+		path := "directories." + tenant
+		var source struct{ Directory string }
+		if json.Unmarshal(a.DirectoriesRaw[tenant], &source) == nil && source.Directory == "" {
+			return &config.PathError{Path: path, Err: errors.New("directory has no source: write {\"directory\": \"file\", \"path\": \"/etc/step_up/users\"}, or remove it")}
 		}
-	}
-	if len(a.DirectoriesRaw) == 0 {
-		return nil
-	}
-	loaded, err := ctx.LoadModule(a, "DirectoriesRaw")
-	if err != nil {
-		return &config.PathError{Path: "directories", Err: fmt.Errorf("loading directories: %w", err)}
-	}
-	a.directories = make(map[string]Directory)
-	for tenant, module := range loaded.(map[string]any) {
+		module, err := block.LoadRaw(ctx, a.DirectoriesRaw[tenant], "step_up.directories", "directory", path)
+		if err != nil {
+			return err
+		}
 		directory, ok := module.(Directory)
 		if !ok {
-			return fmt.Errorf("loading directory of the tenant %s: %T is not a directory", tenant, module)
+			return &config.PathError{Path: path, Err: fmt.Errorf("%T is not a directory", module)}
+		}
+		if a.directories == nil {
+			a.directories = make(map[string]Directory)
 		}
 		a.directories[tenant] = directory
 	}

@@ -62,8 +62,10 @@ func (f *File) Provision(caddy.Context) error {
 	if path, err = realpath.Of(path); err != nil {
 		return err
 	}
-	f.file, err = directory.NewFile(path)
-	return err
+	if f.file, err = directory.NewFile(path); err != nil {
+		return fmt.Errorf("%w: write the path of a file with one user id a line", err)
+	}
+	return nil
 }
 
 // Lookup compares the user with the lines of the file.

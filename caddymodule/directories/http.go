@@ -158,7 +158,7 @@ func (h *HTTP) options(replace func(string) (string, error)) (o directory.Option
 	}
 	for name, value := range h.Send {
 		if value, err = replace(value); err != nil {
-			return o, fmt.Errorf("reading the value of %s for the directory: %w", name, err)
+			return o, fmt.Errorf("reading the value of %s for the directory: %w: set it for the process of Caddy, or write another", name, err)
 		}
 		o.Fields.Add(name, strings.TrimRight(value, "\r\n"))
 	}
@@ -167,7 +167,7 @@ func (h *HTTP) options(replace func(string) (string, error)) (o directory.Option
 		after, err = replace(after)
 	}
 	if err != nil {
-		return o, fmt.Errorf("reading the URL of the directory: %w", err)
+		return o, fmt.Errorf("reading the URL of the directory: %w: set it for the process of Caddy, or write the address itself", err)
 	}
 	if o.URL = before; found {
 		o.URL += directory.Placeholder + after

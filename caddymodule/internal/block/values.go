@@ -110,6 +110,17 @@ func CheckKnown(raw json.RawMessage, namespace, inlineKey string) error {
 // Caddy's, and what the module refuses stands without Caddy's words around it. The
 // error has the path of the setting in the owner's JSON, where the guest is at path.
 func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, namespace, inlineKey, path string) (any, error) {
+	return load(raw, namespace, inlineKey, path, func(string, json.RawMessage) (any, error) { return ctx.LoadModule(owner, field) })
+}
+
+// LoadRaw is [Load] for a guest that is not a field of its owner by itself.
+func LoadRaw(ctx caddy.Context, raw json.RawMessage, namespace, inlineKey, path string) (any, error) {
+	return load(raw, namespace, inlineKey, path, func(name string, settings json.RawMessage) (any, error) {
+		return ctx.LoadModuleByID(namespace+"."+name, settings)
+	})
+}
+
+func load(raw json.RawMessage, namespace, inlineKey, path string, by func(name string, settings json.RawMessage) (any, error)) (any, error) {
 	var members map[string]json.RawMessage
 	var name string
 	if err := CheckKnown(raw, namespace, inlineKey); err != nil {
@@ -117,7 +128,12 @@ func Load(ctx caddy.Context, owner any, field string, raw json.RawMessage, names
 	}
 	_ = json.Unmarshal(raw, &members) // a module that cannot read it says so
 	_ = json.Unmarshal(members[inlineKey], &name)
-	module, err := ctx.LoadModule(owner, field)
+	delete(members, inlineKey)
+	settings, err := json.Marshal(members)
+	if err != nil {
+		return nil, &config.PathError{Path: path, Err: err}
+	}
+	module, err := by(name, settings)
 	if err == nil {
 		return module, nil
 	}
