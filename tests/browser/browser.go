@@ -17,7 +17,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +60,18 @@ type Browser struct {
 // Start starts Chromium with a profile of its own.
 func Start(t T) *Browser {
 	t.Helper()
+	return start(t, "{}")
+}
+
+// StartWithoutCookies starts one whose person allows no cookies anywhere.
+func StartWithoutCookies(t T) *Browser {
+	t.Helper()
+	return start(t, `{"profile":{"default_content_setting_values":{"cookies":2}}}`)
+}
+
+// start starts Chromium with the preferences.
+func start(t T, preferences string) *Browser {
+	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -68,9 +82,16 @@ func Start(t T) *Browser {
 	if path == "" {
 		t.Fatal("chromium is missing: run .ci/components")
 	}
+	profile := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(profile, "Default"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(preferences), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	flags := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU,
-		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(time.Minute),
 		// One process for all frames of a page, so that one tree shows them.
 		chromedp.Flag("disable-features", "site-per-process,IsolateOrigins,Translate"),
 	}
