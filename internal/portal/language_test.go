@@ -85,7 +85,7 @@ func TestCancelLeadsBackToWhereOneCameFrom(t *testing.T) {
 			}
 			continue
 		}
-		if to := strings.TrimPrefix(done.wantPage(t, 200, "Cancelled").Header.Get("Refresh"), "0;url="); to != want {
+		if to := strings.TrimPrefix(done.wantPage(t, 200, "Canceled").Header.Get("Refresh"), "0;url="); to != want {
 			t.Errorf("from %q: sent to %q", referer, to)
 		}
 	}

@@ -39,8 +39,8 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 	s, address := newMailSite(t)
 	c := s.browser("alice")
 	id := c.begin(withdraw, "/transfer")
-	start := c.get(Prefix+"enroll?challenge="+id).wantPage(t, 200, "Set up an authenticator")
-	if !strings.Contains(start.body, `value="email"`) || strings.Contains(start.body, "gives no e-mail address") {
+	start := c.get(Prefix+"enroll?challenge="+id).wantPage(t, 200, "Set up a verification method")
+	if !strings.Contains(start.body, `value="email"`) || strings.Contains(start.body, "has no e-mail address") {
 		t.Errorf("offered: %s", strip(start.body))
 	}
 	shown := c.post(Prefix+"enroll", url.Values{"kind": {"email"}, "label": {"Work mail"}, "challenge": {id}, "email": {"mallory@evil.example"}, "number": {"mallory@evil.example"}}).to(t)
@@ -90,13 +90,13 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 		if !strings.Contains(ask.body, "“Work mail” is not used") || strings.Contains(ask.body, "by e-mail instead") {
 			t.Errorf("%q: %s", now, strip(ask.body))
 		}
-		c.post(challenge+"/send", nil).wantPage(t, 403, "Your e-mail address is another one now")
-		if home := c.get(Prefix).wantPage(t, 200, "Your security settings"); !strings.Contains(home.body, "Not used: your sign-in no longer gives this e-mail address") {
+		c.post(challenge+"/send", nil).wantPage(t, 403, "Your e-mail address has changed")
+		if home := c.get(Prefix).wantPage(t, 200, "Your security settings"); !strings.Contains(home.body, "Not used: your account no longer has this e-mail address") {
 			t.Errorf("%q: %s", now, strip(home.body))
 		}
 		d := withdraw
 		d.Methods = 1 << 5 // mail alone, so that nothing is left
-		c.get(Prefix+"challenge/"+c.begin(d, "/x?"+now)).wantPage(t, 403, "Your e-mail address is another one now")
+		c.get(Prefix+"challenge/"+c.begin(d, "/x?"+now)).wantPage(t, 403, "Your e-mail address has changed")
 	}
 	if s.sentTexts() != before {
 		t.Error("a mail was sent")
@@ -108,7 +108,7 @@ func TestMailNeedsAnAddress(t *testing.T) {
 	*address = ""
 	c := s.browser("alice")
 	start := c.get(Prefix+"enroll").wantPage(t, 200, "Set up an authenticator app")
-	if !strings.Contains(start.body, "your sign-in gives no e-mail address") || strings.Contains(start.body, `value="email"`) {
+	if !strings.Contains(start.body, "your account has no e-mail address") || strings.Contains(start.body, `value="email"`) {
 		t.Errorf("offered: %s", strip(start.body))
 	}
 	c.post(Prefix+"enroll", url.Values{"kind": {"email"}}).want(t, 422)

@@ -115,7 +115,7 @@ func TestPeoplePassAChallenge(t *testing.T) {
 
 	id = c.begin(withdraw, "/transfer")
 	c.get(Prefix + "challenge/" + id)
-	if to := c.post(Prefix+"challenge/"+id+"/cancel", nil).to(t); !strings.Contains(c.get(to).body, "Cancelled.") {
+	if to := c.post(Prefix+"challenge/"+id+"/cancel", nil).to(t); !strings.Contains(c.get(to).body, "Canceled.") {
 		t.Error("nothing is said of the cancelling")
 	}
 	c.get(Prefix+"challenge/"+id).want(t, 404)
@@ -143,12 +143,12 @@ func TestPeopleWaitAfterWrongAnswers(t *testing.T) {
 		s.clock.Add(time.Hour)
 		path = Prefix + "challenge/" + c.begin(withdraw, "/transfer")
 		got = c.post(path, url.Values{"method": {"totp"}, "code": {"000000"}})
-		if strings.Contains(got.body, "Ask for help") {
+		if strings.Contains(got.body, "Ask the site’s administrator") {
 			break
 		}
 	}
-	got.wantPage(t, 429, "Ask for help to go on")
-	c.get(path).wantPage(t, 429, "Ask for help to go on")
+	got.wantPage(t, 429, "Ask the site’s administrator for help")
+	c.get(path).wantPage(t, 429, "Ask the site’s administrator for help")
 }
 
 func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
@@ -181,8 +181,8 @@ func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
 		}
 	}
 
-	through(own+"/rename", "Rename the authenticator “Phone”").wantPage(t, 200, "Rename this authenticator")
-	c.post(Prefix+own+"/rename", url.Values{"label": {" "}}).wantPage(t, 422, "Error: Rename this authenticator")
+	through(own+"/rename", "Rename the verification method “Phone”").wantPage(t, 200, "Rename this verification method")
+	c.post(Prefix+own+"/rename", url.Values{"label": {" "}}).wantPage(t, 422, "Error: Rename this verification method")
 	c.post(Prefix+own+"/rename", url.Values{"label": {strings.Repeat("x", 65)}}).want(t, 422)
 	if home := c.get(c.post(Prefix+own+"/rename", url.Values{"label": {"Old phone"}}).to(t)); !strings.Contains(home.body, "Old phone") {
 		t.Error("not renamed")
@@ -194,14 +194,14 @@ func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
 		t.Error("old codes shown")
 	}
 
-	through("enroll", "Add an authenticator").wantPage(t, 200, "Set up an authenticator app")
+	through("enroll", "Add a verification method").wantPage(t, 200, "Set up an authenticator app")
 	shown := c.post(Prefix+"enroll", url.Values{"label": {"Tablet"}}).to(t)
 	second := &person{key: keyOf(t, secretOn(t, c.get(shown).body))}
-	if to := c.post(shown+"/confirm", url.Values{"code": {second.code(c)}}).to(t); !strings.Contains(c.get(to).body, "The authenticator is added.") {
+	if to := c.post(shown+"/confirm", url.Values{"code": {second.code(c)}}).to(t); !strings.Contains(c.get(to).body, "The verification method was added.") {
 		t.Error("nothing is said of the adding")
 	}
 
-	page := through(own+"/remove", "Remove the authenticator “Old phone”").wantPage(t, 200, "Remove this authenticator?")
+	page := through(own+"/remove", "Remove the verification method “Old phone”").wantPage(t, 200, "Remove this verification method?")
 	if strings.Contains(page.body, "last one") {
 		t.Error("said to be the last")
 	}

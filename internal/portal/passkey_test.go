@@ -93,7 +93,7 @@ func TestPeopleEnrolAPasskeyAndStepUpWithIt(t *testing.T) {
 	confirm := strings.Split(shown, "?")[0] + "/confirm"
 	for _, bad := range []string{"", "{}", "123456", `{"id":"x"}`, strings.Repeat("x", 17<<10)} {
 		wrong := c.post(confirm, url.Values{"code": {bad}, "challenge": {id}}).wantPage(t, 422, "Error: Set up a passkey")
-		if !strings.Contains(wrong.body, "That passkey was not accepted") {
+		if !strings.Contains(wrong.body, "That passkey didn’t work") {
 			t.Errorf("%.20q: %s", bad, strip(wrong.body))
 		}
 	}
@@ -109,14 +109,14 @@ func TestPeopleEnrolAPasskeyAndStepUpWithIt(t *testing.T) {
 	}
 	other := newDevice(t)
 	wrong := c.post(path, url.Values{"method": {"passkey"}, "code": {other.Answer(asked(t, page))}}).wantPage(t, 422, "Error: Confirm it’s you")
-	if !strings.Contains(wrong.body, "That passkey was not accepted") {
+	if !strings.Contains(wrong.body, "That passkey didn’t work") {
 		t.Errorf("wrong: %s", strip(wrong.body))
 	}
 	if to := c.post(path, url.Values{"method": {"passkey"}, "code": {d.Answer(asked(t, wrong))}}).onward(t); to != "/transfer" {
 		t.Errorf("sent to %s", to)
 	}
 	home := c.get(Prefix).want(t, 200)
-	for _, want := range []string{"Laptop", "Confirmed", "Wrong answer", "Authenticator added"} {
+	for _, want := range []string{"Laptop", "Confirmed", "Failed attempt", "Verification method added"} {
 		if !strings.Contains(home.body, want) {
 			t.Errorf("the security page lacks %q: %s", want, strip(home.body))
 		}

@@ -39,7 +39,7 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 	}
 	for typed, want := range map[string]string{
 		"12": "does not look like a phone number", "": "does not look like a phone number",
-		"+1 212 555 2368": "No messages are sent to that number", "+49 900 1234567": "No messages are sent to that number",
+		"+1 212 555 2368": "This site does not send messages to that number", "+49 900 1234567": "This site does not send messages to that number",
 	} {
 		bad := c.post(Prefix+"phone", form(typed)).wantPage(t, 422, "Error: Set up your phone")
 		if !strings.Contains(bad.body, want) || !strings.Contains(bad.body, `name="label" value="My mobile"`) {
@@ -85,7 +85,7 @@ func TestPeopleEnrolAPhoneOnTheWayToTheAction(t *testing.T) {
 		t.Errorf("%s: %s", got, strip(done.body))
 	}
 	home := c.get(Prefix).wantPage(t, 200, "Your security settings")
-	for _, want := range []string{"My mobile", "6789", "Code sent", "Authenticator added", "View reports"} {
+	for _, want := range []string{"My mobile", "6789", "Code sent", "Verification method added", "View reports"} {
 		if !strings.Contains(home.body, want) {
 			t.Errorf("the security page lacks %q: %s", want, strip(home.body))
 		}
@@ -133,7 +133,7 @@ func TestPeoplePassAChallengeByMessage(t *testing.T) {
 	}
 	s.down(fmt.Errorf("no route to %s", number))
 	failed := c.post(path+"/send", nil).wantPage(t, 503, "Error: Confirm it’s you")
-	if !strings.Contains(failed.body, "Nothing was used up") || strings.Contains(failed.body, `name="code"`) || strings.Contains(failed.body, "no route") {
+	if !strings.Contains(failed.body, "This did not count as an attempt") || strings.Contains(failed.body, `name="code"`) || strings.Contains(failed.body, "no route") {
 		t.Errorf("not sent: %s", strip(failed.body))
 	}
 	s.down(nil)
@@ -268,7 +268,7 @@ func TestAPhoneThatCannotBeReachedStaysPending(t *testing.T) {
 	b.get(Prefix + "enroll")
 	page := b.post(Prefix+"phone", url.Values{"number": {number}}).wantPage(t, 503, "Error: Set up your phone")
 	m := regexp.MustCompile(`action="(/\.step-up/enroll/[^/"]+)/send"`).FindStringSubmatch(page.body)
-	if m == nil || !strings.Contains(page.body, "Nothing was used up") {
+	if m == nil || !strings.Contains(page.body, "This did not count as an attempt") {
 		t.Fatalf("not sent: %s", page.body)
 	}
 	s.down(nil)
@@ -284,7 +284,7 @@ func TestPhonesByInviteOnly(t *testing.T) {
 		t.Errorf("sent to %s", to)
 	}
 	for _, path := range []string{"enroll", "phone"} {
-		for invite, want := range map[string]string{"": "Enter the invite", "sui_wrong": "That invite was not accepted"} {
+		for invite, want := range map[string]string{"": "Enter the invite", "sui_wrong": "That invite code didn’t work"} {
 			if path == "enroll" && invite != "" {
 				continue // looked at with the number
 			}

@@ -58,18 +58,18 @@ func TestS24PagesTellTheWaitAndLetTheOldOneVouch(t *testing.T) {
 
 	own := "authenticators/" + fresh.id
 	home := c.get(Prefix).want(t, 200)
-	for _, said := range []string{"This was not me", "Vouch for it", "Added with: Recovery code", "Full strength in 24 hours"} {
+	for _, said := range []string{"This was not me", "Approve", "Added with: Recovery code", "Works without restrictions in 24 hours"} {
 		if !strings.Contains(home.body, said) {
 			t.Errorf("the security page does not say %q: %s", said, strip(home.body))
 		}
 	}
 	to := c.get(Prefix + own + "/vouch").to(t)
-	if page := c.get(to).want(t, 200); !strings.Contains(page.body, "Vouch for the authenticator “New phone”") {
+	if page := c.get(to).want(t, 200); !strings.Contains(page.body, "Approve the verification method “New phone”") {
 		t.Error("the challenge does not show what is vouched for:", strip(page.body))
 	}
 	c.prove(old, to[strings.LastIndex(to, "/")+1:]).want(t, 200)
-	c.get(Prefix+own+"/vouch").wantPage(t, 200, "Is this authenticator yours?")
-	if home := c.get(c.post(Prefix+own+"/vouch", nil).to(t)); !strings.Contains(home.body, "Done. It now counts") || strings.Contains(home.body, "Full strength in") {
+	c.get(Prefix+own+"/vouch").wantPage(t, 200, "Is this verification method yours?")
+	if home := c.get(c.post(Prefix+own+"/vouch", nil).to(t)); !strings.Contains(home.body, "Approved. It is now accepted") || strings.Contains(home.body, "Works without restrictions in") {
 		t.Error(strip(home.body))
 	}
 	c.prove(fresh, c.begin(rule, "/transfer")).want(t, 200)
@@ -90,7 +90,7 @@ func TestS24ThisWasNotMe(t *testing.T) {
 	c.get(Prefix+"authenticators/"+thief.id+"/not-me").want(t, 405)
 	c.call("POST", "/authenticators/"+old.id+"/not-me", nil).wantCode(t, 403, "forbidden")
 	c.get(Prefix)
-	if home := c.get(c.post(Prefix+"authenticators/"+thief.id+"/not-me", nil).to(t)); !strings.Contains(home.body, "Switched off, because you said") {
+	if home := c.get(c.post(Prefix+"authenticators/"+thief.id+"/not-me", nil).to(t)); !strings.Contains(home.body, "Turned off, because you said") {
 		t.Error(strip(home.body))
 	}
 	c.prove(thief, id).wantCode(t, 422, "invalid_code")

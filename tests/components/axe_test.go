@@ -269,7 +269,7 @@ func TestJourneyIsAccessible(t *testing.T) {
 		goes func()
 	}{
 		{"security page, empty", func() { c.signIn("alice", "wonderland"); c.Go(c.site + "/.step-up/") }},
-		{"enrolment", func() { c.Click("Set up an authenticator") }},
+		{"enrolment", func() { c.Click("Set up a verification method") }},
 		{"QR code", c.picksApp},
 		{"recovery codes", func() {
 			c.app = c.readApp()

@@ -63,7 +63,7 @@ func (c *customer) signIn(user, password string) {
 // the recovery codes.
 func (c *customer) enroll() {
 	c.t.Helper()
-	c.Sees("Scan this with your app")
+	c.Sees("Scan this QR code with your app")
 	c.Toggle("Cannot scan it?")
 	c.app = c.readApp()
 	c.enters("Enter the code", c.app.Code(c.t), "Finish")
@@ -129,7 +129,7 @@ func (c *customer) picksApp() {
 func (c *customer) setUp() {
 	c.t.Helper()
 	c.Go(c.site + "/.step-up/")
-	c.Click("Set up an authenticator")
+	c.Click("Set up a verification method")
 	c.picksApp()
 	c.enroll()
 	c.saveCodes()
@@ -190,7 +190,7 @@ func TestBankInBrowser(t *testing.T) {
 
 			// Not enrolled: from the statement to the challenge, and on to enrollment.
 			c.Click(statement)
-			c.Sees("Set up an authenticator", "Account statements")
+			c.Sees("Set up a verification method", "Account statements")
 			c.picksApp()
 			c.enroll()
 			c.saveCodes()
@@ -237,7 +237,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.Click("Use a recovery code instead")
 			c.Fill("Recovery code", c.codes[0])
 			c.Click("Confirm")
-			c.Sees("That recovery code was not accepted")
+			c.Sees("That recovery code didn’t work")
 			// Back to the form, as it was before.
 			c.Click("Cancel")
 			c.Sees("Amount in euros")
@@ -273,7 +273,7 @@ func TestBankInBrowser(t *testing.T) {
 			c.Enter()
 		}
 		transfer()
-		c.Sees("Set up an authenticator", "Transfer money")
+		c.Sees("Set up a verification method", "Transfer money")
 		c.Tab("Authenticator app")
 		c.Tab("Name for this device")
 		c.Type("Phone")
@@ -298,7 +298,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Sees("Paid to", "7.77")
 		c.Go(c.site + "/.step-up/")
 		c.Tab("Rename Phone")
-		c.Tab("Add an authenticator")
+		c.Tab("Add a verification method")
 		c.Tab("Make new codes")
 	})
 
@@ -315,48 +315,48 @@ func TestBankInBrowser(t *testing.T) {
 		c.Sees("Customers", "Freeze")
 		c.Go(c.site + "/.step-up/")
 		c.Sees("Administration", "For 10 minutes more")
-		c.Click("End now: Administration")
+		c.Click("Lock now: Administration")
 		c.Sees("Locked again. You’ll be asked next time.")
 		c.Go(c.site + "/admin/")
 		c.Sees("Confirm it’s you", "Administration", "Valid for 10 minutes")
 
 		// A second authenticator.
 		c.Go(c.site + "/.step-up/")
-		c.Click("Add an authenticator")
-		c.Sees("Add an authenticator")
+		c.Click("Add a verification method")
+		c.Sees("Add a verification method")
 		first := c.app
 		c.proves()
 		c.Fill("Name for this device", "Tablet")
 		c.Click("Continue")
 		c.enroll()
 		second := c.app
-		c.Sees("The authenticator is added.", "Tablet")
+		c.Sees("The verification method was added.", "Tablet")
 		if n := len(c.Texts(".rows div b")); n < 2 {
 			t.Fatalf("%d authenticators are listed:\n%s", n, c.Text())
 		}
 
 		// Its new name, once.
 		c.Click("Rename Tablet")
-		c.Sees("Rename the authenticator “Tablet”")
+		c.Sees("Rename the verification method “Tablet”")
 		c.SeesNot("recovery code instead")
 		c.app = first
 		c.proves()
 		c.Fill("New name", "Kitchen tablet")
 		c.Click("Save")
-		c.Sees("The authenticator has its new name.", "Kitchen tablet")
+		c.Sees("The verification method was renamed.", "Kitchen tablet")
 		c.Click("Rename Kitchen tablet")
 		c.Sees("Confirm it’s you")
 
 		// Its removal, which a recovery code does not do for.
 		c.Go(c.site + "/.step-up/")
 		c.Click("Remove Kitchen tablet")
-		c.Sees("Remove the authenticator “Kitchen tablet”")
+		c.Sees("Remove the verification method “Kitchen tablet”")
 		c.SeesNot("recovery code instead")
 		c.proves()
-		c.Sees("Remove this authenticator?", "Kitchen tablet")
+		c.Sees("Remove this verification method?", "Kitchen tablet")
 		c.SeesNot("It is your last one")
 		c.Click("Remove it")
-		c.Sees("The authenticator is removed.")
+		c.Sees("The verification method was removed.")
 		c.SeesNot("Kitchen tablet")
 
 		// What it shows is worth nothing now.
@@ -388,7 +388,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Click("Use a recovery code instead")
 		c.Fill("Recovery code", before[1])
 		c.Click("Confirm")
-		c.Sees("That recovery code was not accepted.")
+		c.Sees("That recovery code didn’t work.")
 		c.Fill("Recovery code", c.codes[0])
 		c.Click("Confirm")
 		c.Sees("Customers", "Freeze")
@@ -400,12 +400,12 @@ func TestBankInBrowser(t *testing.T) {
 		c.proves()
 		c.Sees("It is your last one.")
 		c.Click("Remove it")
-		c.Sees("The authenticator is removed.", "None yet.")
-		c.Click("Set up an authenticator")
+		c.Sees("The verification method was removed.", "None yet.")
+		c.Click("Set up a verification method")
 		c.Sees("Invite")
 		c.Fill("Invite", "not-an-invite")
 		c.Click("Continue")
-		c.Sees("That invite was not accepted.")
+		c.Sees("That invite code didn’t work.")
 		if out, err := site.StepUp("invite", "carol", "--tenant", "codes", "--json"); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		} else {
@@ -423,7 +423,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.signIn("alice", "wonderland")
 		c.Go(c.site + "/.step-up/")
 		c.Sees("Old phone", "30 hours ago")
-		c.Click("Add an authenticator")
+		c.Click("Add a verification method")
 		c.proves()
 		c.Fill("Name for this device", "New phone")
 		c.Click("Continue")
@@ -440,7 +440,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Click("Remove New phone")
 		c.proves()
 		c.Click("Remove it")
-		c.Sees("The authenticator is removed.")
+		c.Sees("The verification method was removed.")
 		c.SeesNot("New phone")
 	})
 
@@ -467,7 +467,7 @@ func TestBankInBrowser(t *testing.T) {
 		other := newCustomer(t, b, c.site, browser.Options{NoScripts: true})
 		other.signIn("bob", "builder")
 		other.Go(challenge)
-		other.Sees("Cookies are needed", "another browser than the one it belongs to")
+		other.Sees("Cookies are needed", "this page was opened in another browser")
 		other.SeesNot("Transfer money")
 		other.Click("Try again")
 		other.Sees("Recent transfers")
@@ -542,7 +542,7 @@ func TestS12CookiesInBrowser(t *testing.T) {
 		// The first proof is the enrollment.
 		c.Go(elsewhere)
 		c.Click("Look at the customers")
-		c.Sees("Set up an authenticator", "Administration")
+		c.Sees("Set up a verification method", "Administration")
 		c.picksApp()
 		c.enroll()
 		c.saveCodes()
@@ -613,7 +613,7 @@ http://framed.localhost:GW_PORT {
 	}
 	c.calm()
 	c.ClickInFrame("Continue there")
-	c.Sees("Set up an authenticator", "The secret")
+	c.Sees("Set up a verification method", "The secret")
 	if !strings.HasPrefix(c.URL(), at+"/.step-up/") {
 		t.Fatalf("the link leads to %s", c.URL())
 	}

@@ -176,7 +176,7 @@ func (v *traveller) savesCodes() {
 // scans sets up the app that the page shows the key of.
 func (v *traveller) scans() {
 	v.t.Helper()
-	v.Sees("Scan this with your app")
+	v.Sees("Scan this QR code with your app")
 	if v.keys {
 		v.sane()
 		v.ticks("Cannot scan it?")
@@ -233,7 +233,7 @@ func (v *traveller) travels() {
 
 	// From a transfer to the challenge, to enrollment, and on with the transfer.
 	v.pays("1.10", "on the way")
-	v.Sees("Set up an authenticator", "Transfer money", "Authenticator app")
+	v.Sees("Set up a verification method", "Transfer money", "Authenticator app")
 	v.sane()
 	v.chooses("Authenticator app")
 	v.fills("Name for this device", "Phone")
@@ -261,7 +261,7 @@ func (v *traveller) travels() {
 	// A second authenticator.
 	v.Go(v.site + "/.step-up/")
 	v.sane()
-	v.goes("Add an authenticator")
+	v.goes("Add a verification method")
 	v.proves()
 	v.Sees("How do you want to confirm that it’s you?")
 	if v.plain {
@@ -279,7 +279,7 @@ func (v *traveller) travels() {
 		v.sane()
 		v.goes("Create a passkey")
 	}
-	v.Sees("The authenticator is added.", "Laptop", "Phone")
+	v.Sees("The verification method was added.", "Laptop", "Phone")
 	again, by, first := v.touches, "Passkey", "Use your passkey"
 	if v.plain {
 		again, by, first = v.proves, "Authenticator app", "Code from your authenticator app" // by the second app
@@ -296,7 +296,7 @@ func (v *traveller) travels() {
 	// The first one has another name, and is gone. Both are of today, so each may
 	// remove the other.
 	v.Go(v.site + "/.step-up/")
-	v.tells("Confirmed: Administration", "Authenticator added", by)
+	v.tells("Confirmed: Administration", "Verification method added", by)
 	v.goes("Rename Phone")
 	again()
 	v.StartsOn("New name")
@@ -307,16 +307,16 @@ func (v *traveller) travels() {
 	}
 	v.fills("New name", "Old phone")
 	v.goes("Save")
-	v.Sees("The authenticator has its new name.", "Old phone")
+	v.Sees("The verification method was renamed.", "Old phone")
 	v.goes("Remove Old phone")
-	v.Sees("Remove the authenticator “Old phone”")
+	v.Sees("Remove the verification method “Old phone”")
 	v.SeesNot("recovery code instead")
 	again()
-	v.Sees("Remove this authenticator?")
+	v.Sees("Remove this verification method?")
 	v.SeesNot("It is your last one")
 	v.sane()
 	v.goes("Remove it")
-	v.Sees("The authenticator is removed.")
+	v.Sees("The verification method was removed.")
 	v.SeesNot("Authenticator app · Phone")
 
 	// By a recovery code, once.
@@ -330,7 +330,7 @@ func (v *traveller) travels() {
 		if n == 0 {
 			v.receives(note)
 		} else {
-			v.Sees("That recovery code was not accepted.")
+			v.Sees("That recovery code didn’t work.")
 		}
 	}
 
@@ -347,7 +347,7 @@ func (v *traveller) travels() {
 
 	// What is open is ended.
 	v.Sees("Unlocked right now", "Administration")
-	v.goes("End now: Administration")
+	v.goes("Lock now: Administration")
 	v.Sees("Locked again. You’ll be asked next time.")
 	v.Go(v.site + "/admin/")
 	v.Sees("Confirm it’s you")
@@ -356,8 +356,8 @@ func (v *traveller) travels() {
 	// And all of it is told.
 	v.Go(v.site + "/.step-up/")
 	v.sane()
-	v.tells("Confirmed: Transfer money", "Wrong answer: Transfer money", "Authenticator renamed", "Authenticator removed",
-		"New recovery codes made", "Ended early: Administration", by, "Recovery code", "127.0.0.1")
+	v.tells("Confirmed: Transfer money", "Failed attempt: Transfer money", "Verification method renamed", "Verification method removed",
+		"New recovery codes made", "Locked again: Administration", by, "Recovery code", "127.0.0.1")
 }
 
 // tells looks for what was done in the activity on the security page.
@@ -390,7 +390,7 @@ func TestCancelLeadsOut(t *testing.T) {
 	c.Click("Audit")
 	c.Sees("Confirm it’s you", "Administration")
 	c.Click("Cancel")
-	c.Sees("Cancelled. Nothing was changed.", "Your security settings")
+	c.Sees("Canceled. Nothing was changed.", "Your security settings")
 	c.Click("Back to the site")
 	c.Sees("Recent transfers")
 }

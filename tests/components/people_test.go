@@ -44,10 +44,10 @@ func TestPeopleWhoAreLateLoseNothing(t *testing.T) {
 	// A plain page too.
 	c.Go(c.site + "/.step-up/")
 	c.Go(c.site + "/close?account=7")
-	c.Sees("None of your methods works for this action", "This action takes: Passkey.")
+	c.Sees("None of your methods works for this action", "This action accepts: Passkey.")
 	i.inspect(t, "method to add")
 	c.Click("Add a method")
-	c.Sees("Add an authenticator")
+	c.Sees("Add a verification method")
 	c.proves()
 	c.Sees("Set up a passkey")
 	c.calm()

@@ -197,7 +197,7 @@ func TestScript(t *testing.T) {
 		c := open(t, "passkey")
 		c.Device()
 		c.Toggle("Use your passkey")
-		c.Sees("That did not work, or you cancelled it.")
+		c.Sees("That didn’t work, or you canceled it.")
 		c.StartsOn("Use your passkey")
 		d.nothingSent(t)
 		old := newCustomer(t, b, at, browser.Options{NoScripts: true})

@@ -144,12 +144,12 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 	page := newCustomer(t, browser.Start(t), "http://bob.localhost"+port, o)
 	defer page.calm()
 	page.Go(page.site + "/view/1")
-	page.Sees("Set up an authenticator")
+	page.Sees("Set up a verification method")
 	page.Fill("Text message", " ")
 	page.Click("Continue")
 	page.Fill("Phone number", "+33 6 12 34 56 78")
 	page.Click("Send the code")
-	page.Sees("No messages are sent to that number from here.")
+	page.Sees("This site does not send messages to that number.")
 	page.Fill("Phone number", "0"+bob.number[3:]) // as people of the country write it
 	page.Click("Send the code")
 	page.Sees("Enter the code from the message", "ends in "+bob.number[len(bob.number)-4:])
@@ -194,7 +194,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 			t.Errorf("where the carrier %s: %s", f, code)
 		}
 		page.Click("Send the code")
-		page.Sees("The message could not be sent just now. Nothing was used up", "Send the code")
+		page.Sees("The message could not be sent just now. This did not count as an attempt", "Send the code")
 		if status := page.Status(); status != http.StatusServiceUnavailable {
 			t.Errorf("where the carrier %s the page comes with %d", f, status)
 		}

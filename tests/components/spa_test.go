@@ -132,7 +132,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 	c.Fill("Phone number", "+49 1511 7314159")
 	c.Click("Send the code")
 	c.Fill("Enter the code from the message", message())
-	c.Sees("The authenticator is added.", "Number that ends in")
+	c.Sees("The verification method was added.", "Number that ends in")
 	time.Sleep(10 * time.Second) // until another code may be sent
 	c.Go(c.site + "/")
 	c.Toggle("Delete Call Bob")
@@ -150,7 +150,7 @@ func TestSinglePageApplicationInBrowser(t *testing.T) {
 	add("Passkey")
 	c.Device()
 	c.Click("Create a passkey")
-	c.Sees("The authenticator is added.")
+	c.Sees("The verification method was added.")
 	c.Go(c.site + "/")
 	c.Toggle("Delete Water the plants")
 	c.Sees("Delete a note")

@@ -155,7 +155,7 @@ func TestTooLargeToHoldInBrowser(t *testing.T) {
 		}
 	}
 	c.uploads("/wire/x", "Küche", file)
-	c.Sees("That is too large to be kept", "nothing is lost", "go back in your browser")
+	c.Sees("This is too large to keep", "nothing is lost", "go back in your browser")
 	if c.Status() != 413 {
 		t.Errorf("status %d", c.Status())
 	}

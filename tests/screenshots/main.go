@@ -216,7 +216,7 @@ http://framed.localhost:GW_PORT {
 	c.Download("Confirm")
 	c.Go(home + "/.step-up/")
 	c.shoot("11-security")
-	c.Click("End now")
+	c.Click("Lock now")
 	c.shoot("12-security-done")
 	c.Click("Remove Phone")
 	c.shoot("13-challenge-remove")
@@ -250,7 +250,7 @@ http://framed.localhost:GW_PORT {
 
 	signIn(site.At("aged"))
 	c.Go(site.At("aged") + "/.step-up/")
-	c.Click("Add an authenticator")
+	c.Click("Add a verification method")
 	c.Fill("Code from", old.Code(s))
 	c.Click("Confirm")
 	c.Sees("Name for this device")
