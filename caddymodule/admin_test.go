@@ -3,11 +3,14 @@ package caddymodule_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -93,7 +96,17 @@ func TestCommands(t *testing.T) {
 	if resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("the eighth wrong code: %d, want 429", resp.StatusCode)
 	}
+	until, err := time.Parse(time.RFC3339, fmt.Sprint(b.mustRun("users", "alice")["locked_until"]))
+	if left := time.Until(until); err != nil || left <= 0 || left > time.Hour {
+		t.Errorf("locked until %v, %v", until, err)
+	}
+	if out, _ := b.run("users"); !strings.Contains(out, " until "+until.Local().Format("2006-01-02 15:04")) {
+		t.Errorf("users does not say how long alice has to wait: %q", out)
+	}
 	b.mustRun("unlock", "alice")
+	if until, locked := b.mustRun("users", "alice")["locked_until"]; locked {
+		t.Errorf("unlocked, and locked until %v", until)
+	}
 	alice.win("ADMIN")
 
 	// The phone is lost. Policy is first_use, but a reset demands an invite.
@@ -109,6 +122,15 @@ func TestCommands(t *testing.T) {
 	}
 	if strings.Contains(b.Log(), code) {
 		t.Error("the invite is in the log")
+	}
+
+	c := newStepUpCommand()
+	var out, told bytes.Buffer
+	c.SetOut(&out)
+	c.SetErr(&told)
+	c.SetArgs([]string{"invite", "alice", "--address", "localhost:" + b.AdminPort})
+	if err := c.Execute(); err != nil || !regexp.MustCompile(`\A[0-9A-Za-z_-]{16,}\n\z`).MatchString(out.String()) || !strings.Contains(told.String(), "alice can enroll with it once") {
+		t.Errorf("invite wrote %q and told %q, %v", out.String(), told.String(), err)
 	}
 
 	for _, bad := range [][]string{

@@ -28,9 +28,8 @@ func parseAPI(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //	}
 //
 // The directive takes no matcher and ends every request: to mount it beside
-// something else, put it into a handle_path block and say base_url. Everything may
-// be left out, the block too; tenant is required with identity. What each setting
-// means stands at the fields of config.API.
+// something else, put it into a handle_path block and set base_url. All settings
+// are optional, and so is the block; tenant is required with identity.
 func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive, words := d.Token(), block.Lines{}

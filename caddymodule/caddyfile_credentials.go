@@ -19,8 +19,7 @@ import (
 //		deny   cookie | header | query | field NAME...
 //	}
 //
-// ignore and deny may be repeated; each other setting is said at most once. What
-// they mean stands at the fields of config.Credentials.
+// ignore and deny may be repeated; each other setting is set at most once.
 func (h *Handler) readCredentials(d *caddyfile.Dispenser) error {
 	c := new(config.Credentials)
 	h.Credentials = c

@@ -87,11 +87,10 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		allow_plain_http
 //	}
 //
-// The block sms is shown above readSMS, email above readEmail, directory above
-// readDirectory; the last may be repeated. Everything may be left out; what each
-// setting means, and what it is when left out, stands at the fields of config.App.
-// Each is said at most once. Secrets belong here and not into a site block, where
-// Caddy takes {file.NAME} for a shorthand of something else.
+// The blocks sms, email and directory have settings of their own; directory may be
+// repeated, and every other setting may be set once. All of them are optional.
+// Secrets belong here and not into a site block, where Caddy takes {file.NAME} for
+// a shorthand of something else.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive, words := d.Token(), block.Lines{}
@@ -286,8 +285,7 @@ var (
 //		}
 //	}
 //
-// A sender is required, one that sends to mail addresses. What the limits mean stands
-// at the fields of config.SentCodes. The addresses are those of each site's identity
+// A sender is required, one that sends to mail addresses. The addresses are those of each site's identity
 // source: see email there.
 func (a *App) readEmail(d *caddyfile.Dispenser) error {
 	directive := d.Token()

@@ -15,8 +15,6 @@ import (
 //		user_verification required | preferred | discouraged
 //		attachment        platform | cross_platform
 //	}
-//
-// What the settings mean stands at the fields of config.Passkeys.
 func (a *App) readPasskeys(d *caddyfile.Dispenser) error {
 	p := &a.Passkeys
 	if d.NextArg() {

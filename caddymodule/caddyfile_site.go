@@ -87,10 +87,10 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // takes further methods for safe. A value that is the word not is written in
 // quotes. A path ending in /* also covers the path without the slash. Paths and
 // path_regexp match in any case; an expression compares as it is written, so lower
-// the path in it. Rules are tried in the order written, and the first that covers a request decides; a
-// rule that an earlier one leaves nothing for is refused. One with mode observe
-// counts and logs the requests it would decide, and later ones are tried as if it
-// were not there. What each setting means stands at the fields of config.Site and config.Rule.
+// the path in it. Rules are tried in the order written, and the first that covers a
+// request decides; a rule that an earlier one leaves nothing for is refused. One
+// with mode observe counts and logs the requests it would decide, and later ones
+// are tried as if it were not there.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()

@@ -22,9 +22,7 @@ import (
 //		}
 //	}
 //
-// A sender is required, and one of country and countries. What the settings mean
-// stands at the fields of config.SMS, what senders take above their own
-// UnmarshalCaddyfile.
+// A sender is required, and one of country and countries.
 func (a *App) readSMS(d *caddyfile.Dispenser) error {
 	directive := d.Token()
 	if d.NextArg() {

@@ -60,7 +60,7 @@ func writeUsers(w io.Writer, list []adminapi.User) {
 			names = append(names, fmt.Sprintf("%s %q", a.Type, a.Label))
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", u.Tenant, plain(u.User), stateOf(u), dash(strings.Join(names, ", ")),
-			u.RecoveryCodesLeft, u.LiveGrants, dash(strings.Join(lockedWords(u.Locked), ", ")))
+			u.RecoveryCodesLeft, u.LiveGrants, dash(strings.Join(lockedWords(u), ", ")))
 	}
 	t.Flush()
 }
@@ -73,10 +73,11 @@ func stateOf(u adminapi.User) string {
 	return u.State
 }
 
-// lockedWords says in words which budgets of wrong codes are used up.
-func lockedWords(budgets []string) []string {
-	words := make([]string, 0, len(budgets))
-	for _, b := range budgets {
+// lockedWords lists the budgets of wrong codes that are used up, and when a wait
+// ends.
+func lockedWords(u adminapi.User) []string {
+	words := make([]string, 0, len(u.Locked)+1)
+	for _, b := range u.Locked {
 		switch b {
 		case "api":
 			words = append(words, "API")
@@ -85,6 +86,9 @@ func lockedWords(budgets []string) []string {
 		default:
 			words = append(words, "other browsers")
 		}
+	}
+	if u.LockedUntil != nil {
+		words = append(words, "until "+u.LockedUntil.Local().Format("2006-01-02 15:04:05"))
 	}
 	return words
 }
@@ -146,7 +150,8 @@ which you know who takes it. The running gateway is only told its hash.`,
 			return err
 		}
 		return r.show(c, made, func(w io.Writer) {
-			fmt.Fprintf(w, "%s\n\n%s can enroll with it once, until %s.\n", made.Invite, plain(made.User), made.ExpiresAt.Local().Format("2006-01-02 15:04 MST"))
+			fmt.Fprintln(w, made.Invite)
+			fmt.Fprintf(c.ErrOrStderr(), "%s can enroll with it once, until %s.\n", plain(made.User), made.ExpiresAt.Local().Format("2006-01-02 15:04 MST"))
 		})
 	}
 	return c

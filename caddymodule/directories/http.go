@@ -68,7 +68,7 @@ func (HTTP) CaddyModule() caddy.ModuleInfo {
 //		cache   DURATION
 //	}
 //
-// send may be repeated. What the settings mean stands at the fields of HTTP.
+// send may be repeated.
 func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := d.Token()

@@ -126,9 +126,8 @@ func (JWT) CaddyModule() caddy.ModuleInfo {
 //	}
 //
 // Required are cookie or bearer, or both; key or jwks; issuer; and audience. key
-// may be repeated; each other setting is said at most once. A CLAIM is the name of
-// one, or a JSON pointer to one further in. What the settings mean stands at the
-// fields of JWT.
+// may be repeated; each other setting is set at most once. A CLAIM is the name of
+// one, or a JSON pointer to one further in.
 func (j *JWT) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive, lines := d.Token(), block.Lines{}

@@ -144,8 +144,7 @@ func (Whoami) CaddyModule() caddy.ModuleInfo {
 //	}
 //
 // Exactly one of json, header and regexp is required. send may be repeated; each
-// other setting is said at most once. What they mean stands at the fields of
-// Whoami.
+// other setting is set at most once.
 func (w *Whoami) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive, lines := d.Token(), block.Lines{}

@@ -100,23 +100,28 @@ func (s *Service) settleWait(ctx context.Context, db *records.DB, b *budget, now
 
 // budget reads the budget that p's answers are counted on.
 func (s *Service) budget(ctx context.Context, db *records.DB, p Principal, h grants.Holder) (*budget, error) {
-	b := &budget{name: budgetBrowser}
+	name := budgetBrowser
 	if p.Client != "" {
-		b.name = budgetAPI
+		name = budgetAPI
 	} else if p.Browser != [32]byte{} {
 		device, err := db.Devices.Get(ctx, h, p.Browser[:])
 		switch {
 		case err == nil && s.now().Before(device.Value.Expires):
-			b.name = budgetDevice
+			name = budgetDevice
 		case err != nil && !errors.Is(err, records.ErrNotFound):
 			return nil, err
 		}
 	}
-	b.max = s.set.Budgets.of(b.name)
-	var err error
-	b.row, err = s.readBudget(ctx, db, h, b.name)
-	b.most, b.again = max(s.set.Budgets.MaxWait, s.set.Budgets.FirstWait), s.set.Budgets.waitAfter(b.row.Value.Total())
-	return b, err
+	row, err := s.readBudget(ctx, db, h, name)
+	return s.budgetOf(name, row), err
+}
+
+// budgetOf returns the budget of that name as a row has it.
+func (s *Service) budgetOf(name string, row records.Row[records.Attempts]) *budget {
+	return &budget{
+		name: name, max: s.set.Budgets.of(name), row: row,
+		most: max(s.set.Budgets.MaxWait, s.set.Budgets.FirstWait), again: s.set.Budgets.waitAfter(row.Value.Total()),
+	}
 }
 
 // readBudget reads the budget of that name. Until the one of all API clients is

@@ -20,8 +20,11 @@ type User struct {
 	RecoveryCodesLeft int
 	Grants            int
 	// Locked names the budgets that are used up; see [Service.Unlock].
-	Locked    []string
-	CreatedAt time.Time
+	Locked []string
+	// LockedUntil is when the longest wait that wrong answers began ends, among the
+	// budgets that are not used up; the zero time if nobody has to wait.
+	LockedUntil time.Time
+	CreatedAt   time.Time
 }
 
 // Users lists up to limit subjects that ever enrolled or were reset, of one
@@ -68,8 +71,13 @@ func (s *Service) user(ctx context.Context, db *records.DB, row records.Row[reco
 		if err != nil {
 			return u, err
 		}
-		if b := (budget{name: name, max: s.set.Budgets.of(name), row: counted}); b.left() == 0 {
+		now := s.now()
+		switch wait := s.budgetOf(name, counted).wait(now); {
+		case wait == nil:
+		case wait.Disabled:
 			u.Locked = append(u.Locked, name)
+		case now.Add(wait.For).After(u.LockedUntil):
+			u.LockedUntil = now.Add(wait.For)
 		}
 	}
 	return u, nil

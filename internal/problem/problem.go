@@ -72,6 +72,15 @@ var statuses = map[Code]int{
 	RolledBack:           http.StatusServiceUnavailable,
 }
 
+// details are the sentences of codes that nothing more is said of. They are the
+// same for everybody.
+var details = map[Code]string{
+	CrossOrigin:     "The request came from another site. Send it from a page of this one.",
+	NotFound:        "There is no such resource, or it belongs to another user.",
+	InvalidCode:     "The code is wrong, has expired or was used already. Enter a new one.",
+	TooManyAttempts: "There were too many wrong answers. Wait as long as Retry-After says; without it, only an operator can unlock the account.",
+}
+
 // Status is the HTTP status that goes with the code; 500 for one that does not
 // exist.
 func (c Code) Status() int {
@@ -146,6 +155,9 @@ func Write(w http.ResponseWriter, p Problem) {
 	// The type is about:blank, which RFC 9457 section 4.2.1 lets one leave out;
 	// the title is then the status phrase.
 	b := body{Status: status, Title: http.StatusText(status), Code: p.Code, Detail: p.Detail, Errors: p.Errors, ID: p.ID, EnrollURL: p.EnrollURL}
+	if b.Detail == "" {
+		b.Detail = details[p.Code]
+	}
 	h := w.Header()
 	switch p.Code {
 	case Unauthenticated:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,20 @@ func TestWaitsAreRoundedUp(t *testing.T) {
 		res, _ := write(Problem{Code: TooManyAttempts, RetryAfter: d})
 		if got := res.Header.Get("Retry-After"); got != want {
 			t.Errorf("%v: Retry-After %q, want %q", d, got, want)
+		}
+	}
+}
+
+// Programs show the detail to people, who see a code and nothing else without it.
+func TestDetailsAreSentencesForEverybody(t *testing.T) {
+	for _, code := range []Code{CrossOrigin, NotFound, InvalidCode, TooManyAttempts} {
+		_, got := write(Problem{Code: code})
+		detail, _ := got["detail"].(string)
+		if !strings.HasSuffix(detail, ".") || len(detail) < 20 {
+			t.Errorf("%s: %q", code, detail)
+		}
+		if _, got := write(Problem{Code: code, Detail: "d"}); got["detail"] != "d" {
+			t.Errorf("%s: %v, want what is known of this case", code, got["detail"])
 		}
 	}
 }

@@ -40,6 +40,9 @@ type User struct {
 	RecoveryCodesLeft int             `json:"recovery_codes_left"`
 	LiveGrants        int             `json:"live_grants"`
 	Locked            []string        `json:"locked,omitempty"` // the budgets of wrong answers that are used up
+	// LockedUntil is when the wait that wrong answers began ends. Budgets that are
+	// used up have no end.
+	LockedUntil *time.Time `json:"locked_until,omitempty"`
 	// Rename marks an account that nobody reaches: its id is not in the form in
 	// which ids are kept today. Rename the user at the identity source, reset
 	// this account, and invite the new name.
@@ -61,6 +64,9 @@ func userOf(u ceremony.User) User {
 		Tenant: u.Subject.Tenant, User: u.Subject.User, UUID: ceremony.UserUUID(u.Subject), State: string(u.State),
 		Authenticators:    make([]Authenticator, 0, len(u.Authenticators)),
 		RecoveryCodesLeft: u.RecoveryCodesLeft, LiveGrants: u.Grants, Locked: u.Locked, CreatedAt: u.CreatedAt,
+	}
+	if !u.LockedUntil.IsZero() {
+		out.LockedUntil = &u.LockedUntil
 	}
 	for _, a := range u.Authenticators {
 		shown := Authenticator{ID: a.ID, Type: a.Type, Label: a.Label, CreatedAt: a.CreatedAt}
