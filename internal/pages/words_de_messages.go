@@ -73,7 +73,7 @@ var germanMessages = map[string]string{
 	"message.too_many.title":           "Sie haben die Höchstzahl erreicht",
 	"message.too_many.text":            "Entfernen Sie eine Bestätigungsmethode, die Sie nicht mehr verwenden, und fügen Sie dann diese hinzu.",
 	"message.too_many.next":            "Zu Ihren Sicherheitseinstellungen",
-	"message.too_new.title":            "Diese Bestätigungsmethode ist dafür zu neu",
+	"message.too_new.title":            "Diese Bestätigungs\u00admethode ist dafür zu neu",
 	"message.too_new.text":             "Sie haben sie vor weniger als einem Tag hinzugefügt. Um andere zu entfernen oder neue Wiederherstellungscodes zu erstellen, brauchen Sie bis dahin die, die Sie vorher hatten.",
 	"message.too_new.next":             "Zu Ihren Sicherheitseinstellungen",
 	"message.unavailable.title":        "Das geht gerade nicht",

@@ -91,14 +91,20 @@ func (i *inspector) inspect(t *testing.T, name string) {
 	t.Helper()
 	i.OpenAll()
 	for _, window := range []browser.Appearance{onPhone, onTablet, onScreen} {
-		for rules, a := range map[string]browser.Appearance{allRules: window, colorRules: dark(window)} {
-			i.Appear(a)
-			for _, fault := range i.violations(t, rules) {
-				t.Errorf("%s, %+v: %s", name, a, fault)
-			}
-		}
+		i.inspectRules(t, name, window, allRules)
 	}
+	i.inspectRules(t, name, dark(onPhone), colorRules)
+	i.inspectRules(t, name, dark(onScreen), colorRules)
 	i.inspectRoom(t, name, onScreen, onTablet, onEnlarged, dark(onPhone))
+}
+
+// inspectRules looks at the page in one window.
+func (i *inspector) inspectRules(t *testing.T, name string, a browser.Appearance, rules string) {
+	t.Helper()
+	i.Appear(a)
+	for _, fault := range i.violations(t, rules) {
+		t.Errorf("%s, %+v: %s", name, a, fault)
+	}
 }
 
 // inspectRoom looks at whether all can be read in the windows, on a phone, and

@@ -96,7 +96,7 @@ type camera struct {
 
 // shoot takes the page as it is.
 func (c *camera) shoot(name string) {
-	for _, width := range []int64{360, 1280} {
+	for _, width := range []int64{320, 1280} {
 		for _, dark := range []bool{false, true} {
 			scheme := "light"
 			if dark {
