@@ -1,0 +1,204 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+// deadFor is how long a dead row stays before the sweeper removes it, far longer
+// than any statement lasts: none that judged the row absent is under way any more.
+const deadFor = `clock_timestamp() + interval '1 hour'`
+
+// Single ops. A new version is drawn after the row is locked: PostgreSQL evaluates
+// SET anew for the state that it locked. Where a row is inserted there was none to
+// lock, nor an older one within the hour.
+const (
+	toldOne = `) SELECT m.ok, EXISTS (SELECT FROM w) FROM m`
+
+	putWhatever = `WITH m AS (` + sameServer + `), w AS (
+		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
+		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
+		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
+		RETURNING 1` + toldOne
+
+	putNew = `WITH m AS (` + sameServer + `), w AS (
+		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
+		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
+		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
+		WHERE k.dead
+		RETURNING 1` + toldOne
+
+	putOver = `WITH m AS (` + sameServer + `), w AS (
+		UPDATE step_up_kv k SET value = $5, version = nextval('step_up_version'), expires = $6
+		FROM m WHERE m.ok AND k.key = $4 AND k.version = $7 AND NOT k.dead
+		RETURNING 1` + toldOne
+
+	dropWhatever = `WITH m AS (` + sameServer + `), w AS (
+		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
+		FROM m WHERE m.ok AND k.key = $4 AND NOT k.dead
+		RETURNING 1) SELECT m.ok, true FROM m`
+
+	dropOne = `WITH m AS (` + sameServer + `), w AS (
+		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
+		FROM m WHERE m.ok AND k.key = $4 AND k.version = $5 AND NOT k.dead
+		RETURNING 1` + toldOne
+
+	isAbsent = `WITH m AS (` + sameServer + `)
+		SELECT m.ok, NOT EXISTS (SELECT FROM step_up_kv k WHERE k.key = $4 AND NOT k.dead) FROM m`
+)
+
+// Several ops: lockAll makes every key have a row, and locks those that are there,
+// in the order of the keys, so that two of them never wait for each other. An ON
+// CONFLICT DO UPDATE locks also where its condition does not hold. applyAll then
+// sees what the locked rows are, judges all conditions, and changes all or none.
+const (
+	lockAll = `WITH m AS (` + sameServer + `)
+		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
+		SELECT one.key, '', 0, true, ` + deadFor + ` FROM m, unnest($4::bytea[]) AS one (key) WHERE m.ok ORDER BY one.key
+		ON CONFLICT (key) DO UPDATE SET dead = k.dead WHERE false`
+
+	applyAll = `WITH m AS (` + sameServer + `),
+		op AS (SELECT * FROM unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) AS op (key, value, want, expires)),
+		bad AS (SELECT FROM op JOIN step_up_kv k USING (key) WHERE op.want <> CASE WHEN k.dead THEN 0 ELSE k.version END),
+		good AS (SELECT m.ok AND NOT EXISTS (SELECT FROM bad) AS all FROM m),
+		w AS (
+			UPDATE step_up_kv k SET value = coalesce(op.value, ''), version = nextval('step_up_version'), dead = op.value IS NULL,
+				expires = CASE WHEN op.value IS NULL THEN ` + deadFor + ` ELSE op.expires END
+			FROM op, good WHERE good.all AND k.key = op.key AND NOT (op.value IS NULL AND k.dead))
+		SELECT m.ok, good.all FROM m, good`
+)
+
+// Apply implements [store.Store].
+func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
+	if err := store.CheckOps(ops); err != nil {
+		return err
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if ctx.Done() != nil {
+		ops = clone(ops) // the call may outlast its caller
+	}
+	interrupted, err := s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, ops) })
+	if interrupted {
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+	return err
+}
+
+func clone(ops []store.Op) []store.Op {
+	own := make([]store.Op, len(ops))
+	for i, op := range ops {
+		own[i] = op
+		own[i].Key = append([]byte(nil), op.Key...)
+		if op.Value != nil {
+			own[i].Value = append([]byte{}, op.Value...)
+		}
+	}
+	return own
+}
+
+// apply tries again where the server gave up one of two transactions that waited for
+// each other.
+func (s *Store) apply(ctx context.Context, ops []store.Op) error {
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := s.knowing(ctx, func(id *identity) error { return s.applyTo(ctx, id, ops) })
+		if !errors.Is(err, errAgain) || pause > 500*time.Millisecond {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+func (s *Store) applyTo(ctx context.Context, id *identity, ops []store.Op) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return classify(err, false)
+	}
+	defer conn.Release()
+	warned(conn.Conn())
+	var same, done bool
+	if len(ops) == 1 {
+		statement, args := single(id, &ops[0])
+		err = conn.QueryRow(ctx, statement, append([]any{s.mode()}, args...)...).Scan(&same, &done)
+	} else {
+		err = s.several(ctx, conn.Conn(), id, ops).Scan(&same, &done)
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errNoSchema
+	case err != nil:
+		return classify(err, true)
+	case warned(conn.Conn()):
+		return fmt.Errorf("%w: the server warned; a wait for a synchronous standby may have been given up", store.ErrUnknown)
+	case !same:
+		return errMoved
+	case !done:
+		return store.ErrConflict
+	}
+	return nil
+}
+
+// single returns the statement for one op.
+func single(id *identity, op *store.Op) (string, []any) {
+	switch {
+	case op.Value == nil && op.If == nil:
+		return dropWhatever, id.args(op.Key)
+	case op.Value == nil && *op.If == 0:
+		return isAbsent, id.args(op.Key)
+	case op.Value == nil:
+		return dropOne, id.args(op.Key, int64(*op.If))
+	case op.If == nil:
+		return putWhatever, id.args(op.Key, op.Value, expires(op))
+	case *op.If == 0:
+		return putNew, id.args(op.Key, op.Value, expires(op))
+	}
+	return putOver, id.args(op.Key, op.Value, expires(op), int64(*op.If))
+}
+
+func expires(op *store.Op) *time.Time {
+	if op.Expires.IsZero() || op.Value == nil {
+		return nil
+	}
+	return &op.Expires
+}
+
+// several sends both statements for several ops at once, as one transaction.
+func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, ops []store.Op) pgx.Row {
+	keys, values := make([][]byte, len(ops)), make([][]byte, len(ops))
+	wanted, ends := make([]*int64, len(ops)), make([]*time.Time, len(ops))
+	for i := range ops {
+		op := &ops[i]
+		keys[i], values[i], ends[i] = op.Key, op.Value, expires(op)
+		if op.If != nil {
+			v := int64(*op.If)
+			wanted[i] = &v
+		}
+	}
+	var batch pgx.Batch
+	batch.Queue(lockAll, id.args(keys)...)
+	batch.Queue(applyAll, id.args(keys, values, wanted, ends)...)
+	return &batched{conn.SendBatch(ctx, &batch)}
+}
+
+// batched is the answer of the last of two statements.
+type batched struct{ results pgx.BatchResults }
+
+func (b *batched) Scan(dest ...any) error {
+	_, err := b.results.Exec()
+	if err == nil {
+		err = b.results.QueryRow().Scan(dest...)
+	}
+	return errors.Join(err, b.results.Close())
+}

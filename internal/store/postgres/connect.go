@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrInsecure reports that a connection over a network would not be encrypted, or
+// to a server that is not verified.
+var ErrInsecure = errors.New("the connection to the database would not be safe: write sslmode=verify-full into its url, and sslrootcert=FILE where its certificate is not of a public authority; only a server on this machine can do without")
+
+const defaultConnections = 32
+
+// config reads the options.
+func (s *Store) config(o Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		// The text of the error may have the password in it.
+		return nil, errors.New("url of the postgres store cannot be read: write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full")
+	}
+	c := config.ConnConfig
+	targets := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
+	for _, one := range append(targets, c.Fallbacks...) {
+		if !isLocal(one.Host) && (one.TLSConfig == nil || one.TLSConfig.InsecureSkipVerify && one.TLSConfig.VerifyPeerCertificate == nil && one.TLSConfig.VerifyConnection == nil || one.TLSConfig.ServerName == "") {
+			return nil, fmt.Errorf("host %s: %w", one.Host, ErrInsecure)
+		}
+	}
+	// A standby shows another order of changes, and takes none.
+	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	c.ConnectTimeout = 3 * time.Second
+	c.OnNotice = func(pc *pgconn.PgConn, n *pgconn.Notice) { noticed(pc, n) }
+	c.AfterConnect = func(_ context.Context, pc *pgconn.PgConn) error {
+		pc.CustomData()[warningKey] = new(atomic.Bool)
+		return nil
+	}
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.MaxConns = defaultConnections
+	if o.Connections > 0 {
+		config.MaxConns = int32(o.Connections)
+	}
+	config.MaxConnIdleTime = 5 * time.Minute
+	config.MaxConnLifetimeJitter = time.Minute
+	return config, nil
+}
+
+func isLocal(host string) bool {
+	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// warningKey names, in a connection's data, whether the server sent a warning.
+const warningKey = "step_up warned"
+
+// noticed notes warnings. A wait for a synchronous standby that was cancelled is
+// reported as a success with a warning; its text is translated, so its severity is
+// what is looked at.
+func noticed(pc *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" || n.SeverityUnlocalized == "" {
+		if warned, ok := pc.CustomData()[warningKey].(*atomic.Bool); ok {
+			warned.Store(true)
+		}
+	}
+}
+
+// warned reports whether the server warned since it was asked last.
+func warned(c *pgx.Conn) bool {
+	w, ok := c.PgConn().CustomData()[warningKey].(*atomic.Bool)
+	return !ok || w.Swap(false)
+}

@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+// errAgain reports that nothing changed, and that the same may succeed at once.
+var errAgain = errors.New("given up by the server for another transaction")
+
+// classify says what an error of the server or of the connection means to callers.
+// changing reports that a change was asked for.
+func classify(err error, changing bool) error {
+	var told *pgconn.PgError
+	if errors.As(err, &told) {
+		return answered(told, changing)
+	}
+	switch {
+	case pgconn.SafeToRetry(err), !changing:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, brief(err))
+	}
+	return fmt.Errorf("%w: %w: %w", store.ErrUnknown, store.ErrUnavailable, brief(err))
+}
+
+// answered classifies what the server said. An error means that the transaction was
+// rolled back, but for those that end the session, which can come while a commit
+// waits for a standby.
+func answered(told *pgconn.PgError, changing bool) error {
+	err := fmt.Errorf("the database server says: %s (SQLSTATE %s)", told.Message, told.Code)
+	switch {
+	case told.Code == "40001", told.Code == "40P01":
+		return fmt.Errorf("%w: %w: %w", errAgain, store.ErrUnavailable, err)
+	case told.Code == "53100":
+		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
+	case told.Code == "XX001", told.Code == "XX002": // data or index corrupted
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	case told.Code == "42P01": // undefined table
+		return errNoSchema
+	case changing && told.SeverityUnlocalized != "ERROR" && !strings.HasPrefix(told.Code, "28") && told.Code != "57P03" && told.Code != "53300":
+		return fmt.Errorf("%w: %w: %w", store.ErrUnknown, store.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
+// brief leaves out what a connection error says of the connection string.
+func brief(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("the database server does not answer in time")
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return fmt.Errorf("connecting to the database server: %w", connect.Unwrap())
+	}
+	return err
+}

@@ -1,0 +1,178 @@
+// Package postgres keeps the gateway's state in a PostgreSQL database: the engine for
+// several gateways that share one.
+//
+// It promises the contract of [store.Store] among all gateways that use the
+// database. An Apply is one round trip: a single op is one statement, whose
+// condition PostgreSQL judges under the lock of its row; several are two statements
+// in one implicit transaction, the first of which locks all rows in the order of
+// their keys. Deletions leave dead rows, so that there is a row to lock, which a
+// sweeper removes after an hour. Versions come from one sequence, after the lock
+// is held, so they grow and never repeat.
+//
+// Every statement checks, in itself, that the server is the one that this process
+// knows: its timeline, the time of its start and the generation of the database
+// (see identity). A connection that outlives a promotion, or that a pooler hands on
+// to another server, changes nothing.
+//
+// It needs no privileges but those on its own tables, no extension, and works
+// through a pooler that gives a connection for each transaction.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+// callTimeout ends every call: what hangs longer has an unknown outcome.
+const callTimeout = 5 * time.Second
+
+// Options tell where the database is.
+type Options struct {
+	// URL is a connection string or URI as libpq takes it, with a password where the
+	// server asks for one. It may name several hosts; the one that takes writes is
+	// used. TLS is verified unless the server is on a socket or on loopback, whatever
+	// sslmode it says: see [ErrInsecure].
+	URL string
+
+	// StandbyRequired refuses to open a database without a synchronous standby.
+	StandbyRequired bool
+
+	// Connections is how many are used at most; 0 is 32.
+	Connections int
+
+	// Logger gets what operators should know. Nil is silence.
+	Logger *zap.Logger
+}
+
+// A Store is one database. It implements [store.Store] and [store.Opening].
+type Store struct {
+	pool *pgxpool.Pool
+	log  *zap.Logger
+
+	standbyRequired bool
+
+	// known is the server as it was met last, nil before.
+	known atomic.Pointer[identity]
+	// direct reports that no pooler stands between, so that statements can be
+	// prepared.
+	direct  atomic.Bool
+	meeting sync.Mutex // one look at the server's identity at a time
+
+	// calls is held shared by every call for as long as it lasts.
+	calls  sync.RWMutex
+	closed atomic.Bool
+	stop   context.CancelFunc
+	ended  chan struct{} // closed: the supervisor ended
+
+	state
+}
+
+// Start begins to connect, and returns at once. An error is a mistake in the
+// options.
+func Start(o Options) (*Store, error) {
+	s := &Store{log: o.Logger, standbyRequired: o.StandbyRequired, ended: make(chan struct{}), state: newState()}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	config, err := s.config(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		stop()
+		return nil, fmt.Errorf("url of the postgres store: %w", err)
+	}
+	s.stop = stop
+	go s.supervise(ctx)
+	return s, nil
+}
+
+// Close implements [store.Store].
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		<-s.ended
+		return nil
+	}
+	s.stop()
+	<-s.ended
+	s.calls.Lock() // waits for the calls in flight; later ones see closed
+	defer s.calls.Unlock()
+	s.pool.Close()
+	return nil
+}
+
+// call runs f, with the deadline of a call and not with that of ctx: ending a query
+// half-way ends its connection, and a client that goes away is no reason for that.
+// Where ctx ends first, f goes on for itself, and interrupted is true.
+func (s *Store) call(ctx context.Context, f func(context.Context) error) (interrupted bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	s.calls.RLock()
+	if s.closed.Load() {
+		s.calls.RUnlock()
+		return false, store.ErrClosed
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	if ctx.Done() == nil {
+		defer s.calls.RUnlock()
+		defer cancel()
+		return false, f(own)
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer s.calls.RUnlock()
+		defer cancel()
+		done <- f(own)
+	}()
+	select {
+	case err := <-done:
+		return false, err
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+}
+
+// mode is how statements are sent.
+func (s *Store) mode() pgx.QueryExecMode {
+	if s.direct.Load() {
+		return pgx.QueryExecModeCacheStatement
+	}
+	return pgx.QueryExecModeExec
+}
+
+// errMoved reports that the server is not the one that is known, so that nothing
+// was read or changed.
+var errMoved = errors.New("the server is another one")
+
+// knowing runs f for the server that is known, and again where it turns out to be
+// another one.
+func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
+	for range 3 {
+		id := s.known.Load()
+		if id == nil {
+			return fmt.Errorf("%w: not connected to the database yet", store.ErrUnavailable)
+		}
+		err := f(id)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		if err := s.meet(ctx, id); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
+}
+
+var _ store.Opening = (*Store)(nil)

@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+const getOne = `WITH m AS (` + sameServer + `)
+	SELECT m.ok, k.value, k.version FROM m LEFT JOIN step_up_kv k ON k.key = $4 AND NOT k.dead AND m.ok`
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
+	if err := store.CheckKey(key); err != nil {
+		return store.Entry{}, err
+	}
+	e := store.Entry{Key: append([]byte(nil), key...)}
+	asked := e.Key
+	var found store.Entry
+	interrupted, err := s.call(ctx, func(ctx context.Context) error {
+		return s.knowing(ctx, func(id *identity) error {
+			var ok bool
+			var value []byte
+			var version *int64
+			err := s.pool.QueryRow(ctx, getOne, append([]any{s.mode()}, id.args(asked)...)...).Scan(&ok, &value, &version)
+			switch {
+			case errors.Is(err, pgx.ErrNoRows):
+				return errNoSchema
+			case err != nil:
+				return classify(err, false)
+			case !ok:
+				return errMoved
+			case version == nil:
+				return store.ErrNotFound
+			}
+			found = store.Entry{Key: asked, Value: value, Version: store.Version(*version)}
+			return nil
+		})
+	})
+	if interrupted || err != nil {
+		return store.Entry{}, err
+	}
+	return found, nil
+}
+
+// ping reports whether the server answers, and is the one that is known.
+func (s *Store) ping(ctx context.Context, id *identity) error {
+	var ok bool
+	err := s.pool.QueryRow(ctx, sameServer, append([]any{s.mode()}, id.args()...)...).Scan(&ok)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errNoSchema
+	case err != nil:
+		return classify(err, false)
+	case !ok:
+		return errMoved
+	}
+	return nil
+}
+
+const listSome = `WITH m AS (` + sameServer + `)
+	SELECT m.ok, k.key, k.value, k.version FROM m LEFT JOIN LATERAL (
+		SELECT key, value, version FROM step_up_kv
+		WHERE key >= $4 AND key > $5 AND ($6::bytea IS NULL OR key < $6) AND NOT dead AND m.ok
+		ORDER BY key LIMIT $7) k ON true
+	ORDER BY k.key`
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]store.Entry, error) {
+	if err := store.CheckList(prefix, after, limit); err != nil {
+		return nil, err
+	}
+	from, last := append([]byte{}, prefix...), append([]byte{}, after...)
+	end := prefixEnd(from)
+	var found []store.Entry
+	interrupted, err := s.call(ctx, func(ctx context.Context) error {
+		return s.knowing(ctx, func(id *identity) (err error) {
+			found, err = s.list(ctx, id, from, last, end, limit)
+			return err
+		})
+	})
+	if interrupted || err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, limit int) ([]store.Entry, error) {
+	rows, err := s.pool.Query(ctx, listSome, append([]any{s.mode()}, id.args(from, last, end, limit)...)...)
+	if err != nil {
+		return nil, classify(err, false)
+	}
+	defer rows.Close()
+	found, met := []store.Entry{}, false
+	for rows.Next() {
+		var ok bool
+		var key, value []byte
+		var version *int64
+		if err := rows.Scan(&ok, &key, &value, &version); err != nil {
+			return nil, classify(err, false)
+		}
+		if !ok {
+			return nil, errMoved
+		}
+		if met = true; version != nil {
+			found = append(found, store.Entry{Key: key, Value: value, Version: store.Version(*version)})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, classify(err, false)
+	}
+	if !met {
+		return nil, errNoSchema
+	}
+	return found, nil
+}
+
+// prefixEnd is the first key behind all that begin with the prefix; nil where there
+// is none.
+func prefixEnd(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Sweeping is done by every gateway that uses the database, in small bites that
+// pass by what others have locked.
+const (
+	sweepEvery = time.Minute
+	sweepBite  = 1000
+)
+
+const (
+	// What has run out dies before it goes, so that whoever judges it absent has a
+	// row to lock.
+	sweepExpired = `WITH m AS (` + sameServer + `), old AS (
+			SELECT key FROM step_up_kv, m WHERE m.ok AND NOT dead AND expires < clock_timestamp() LIMIT $4 FOR UPDATE OF step_up_kv SKIP LOCKED)
+		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
+		FROM old WHERE k.key = old.key`
+
+	sweepDead = `WITH m AS (` + sameServer + `), old AS (
+			SELECT key FROM step_up_kv, m WHERE m.ok AND dead AND expires < clock_timestamp() LIMIT $4 FOR UPDATE OF step_up_kv SKIP LOCKED)
+		DELETE FROM step_up_kv k USING old WHERE k.key = old.key`
+)
+
+// sweep removes what nobody misses.
+func (s *Store) sweep(ctx context.Context, id *identity) error {
+	for _, statement := range []string{sweepExpired, sweepDead} {
+		for {
+			tag, err := s.pool.Exec(ctx, statement, append([]any{pgx.QueryExecModeExec}, id.args(sweepBite)...)...)
+			if err != nil {
+				return classify(err, false)
+			}
+			if tag.RowsAffected() < sweepBite {
+				break
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+// Package cluster tests the engines that several gateways share, on real servers. Its
+// tests have the build tag components.
+package cluster

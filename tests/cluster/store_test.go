@@ -1,0 +1,52 @@
+//go:build components
+
+package cluster
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store/postgres"
+	"github.com/stepup-gateway/caddy-stepup/store"
+	"github.com/stepup-gateway/caddy-stepup/store/storetest"
+)
+
+// open opens a database whose tables are there.
+func open(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Start(postgres.Options{URL: url, Logger: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.FirstTry(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func created(t *testing.T, url string) string {
+	t.Helper()
+	if err := postgres.Create(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+func TestPostgresStore(t *testing.T) {
+	s := newServer(t)
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, created(t, s.database())) })
+	var databases sync.Map
+	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
+		url, found := databases.Load(filepath.Dir(dir) + filepath.Base(dir))
+		if !found {
+			url = created(t, s.database())
+			databases.Store(filepath.Dir(dir)+filepath.Base(dir), url)
+		}
+		return open(t, url.(string))
+	})
+}
