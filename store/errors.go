@@ -47,6 +47,10 @@ var (
 	// ErrLocked reports that another process has the database open.
 	ErrLocked = errors.New("database is in use by another process")
 
+	// ErrFenced reports that the generation of the database in which a change was
+	// decided has ended. Nothing changed. Reading again and deciding anew is right.
+	ErrFenced = errors.New("the database began a new generation meanwhile")
+
 	// ErrRolledBack reports that the database is older than what was acknowledged
 	// (FenceRolledBack) and that no operator has accepted it. Nothing changed.
 	ErrRolledBack = errors.New("database is an older copy of itself; see caddy step-up fence")

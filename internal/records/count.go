@@ -64,7 +64,7 @@ func (db *DB) applyCounted(ctx context.Context, ops []store.Op) error {
 		if err != nil {
 			return err
 		}
-		err = db.store.Apply(ctx, append(exact, put)...)
+		err = db.apply(ctx, append(exact, put))
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}

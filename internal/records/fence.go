@@ -48,6 +48,8 @@ type fenceState struct {
 	// the first whose API keys are.
 	Recovery uint64 `json:"recovery,omitempty"`
 	Keys     uint64 `json:"keys,omitempty"`
+	// Engine is the generation of a shared engine in which this one began.
+	Engine uint64 `json:"engine,omitempty"`
 }
 
 // codesMargin is added to the latest time at which a code may have been used.
@@ -92,6 +94,9 @@ func isRolledBack(s store.Store) bool {
 // where it is unsure.
 func (db *DB) raiseFence(ctx context.Context) error {
 	db.fence.engine, _ = db.store.(store.Fenced)
+	if db.shared != nil {
+		db.shared.OnTold(db.forgetTold)
+	}
 	if s, ok := db.store.(store.Supervised); ok {
 		s.OnLost(db.forgetCached)
 		s.OnBack(db.lookAgain)
@@ -138,8 +143,13 @@ func (f *fencing) refuses(found store.Fence) bool {
 	return f.rolledBack.Swap(rolledBack) != rolledBack && rolledBack
 }
 
-// Generation is the current one.
-func (db *DB) Generation() uint64 { return db.fence.generation.Load() }
+// Generation is the current one, or that of the view.
+func (db *DB) Generation() uint64 {
+	if db.in != nil {
+		return db.in.Generation
+	}
+	return db.fence.generation.Load()
+}
 
 // RolledBack returns store.ErrRolledBack while the database is an older copy that
 // no operator has accepted. It is an atomic load.
@@ -155,7 +165,7 @@ func (db *DB) RolledBack() error {
 func (db *DB) serving(ctx context.Context) error {
 	f := db.fence
 	if f.engine == nil || db.mending {
-		return nil
+		return db.fenced()
 	}
 	found := f.engine.Fence()
 	if f.refuses(found) {
@@ -255,11 +265,20 @@ func (db *DB) changeState(ctx context.Context, change func(*fenceState)) error {
 	if err != nil {
 		return err
 	}
-	if err := db.store.Apply(context.WithoutCancel(ctx), ops...); err != nil {
+	if err := db.apply(context.WithoutCancel(ctx), ops); err != nil {
 		return fmt.Errorf("writing the generation: %w", err)
 	}
 	db.fence.keep(state)
+	db.view.Store(nil)
 	return nil
+}
+
+// fenceState is the current one, or that of the view.
+func (db *DB) fenceState() *fenceState {
+	if db.in != nil {
+		return db.in
+	}
+	return db.fence.state.Load()
 }
 
 // Fencing returns how the database stands.
@@ -299,9 +318,9 @@ func (f *fencing) tell() {
 // TakesRecoveryCodes reports whether recovery codes that were given under the
 // generation are taken: those that an older copy shows unused may have been used.
 func (db *DB) TakesRecoveryCodes(generation uint64) bool {
-	return generation >= db.fence.state.Load().Recovery
+	return generation >= db.fenceState().Recovery
 }
 
 // TakesKey reports whether the API key is taken, or suspended since an older copy
 // was accepted, in which it may have come back.
-func (db *DB) TakesKey(k *APIKey) bool { return k.Generation >= db.fence.state.Load().Keys }
+func (db *DB) TakesKey(k *APIKey) bool { return k.Generation >= db.fenceState().Keys }

@@ -25,7 +25,7 @@ type Acceptance struct {
 
 // mendable is a view of the database that nothing refuses.
 func (db *DB) mendable() *DB {
-	return newDB(&DB{store: db.store, ring: db.ring, lookup: db.lookup, grants: db.grants, fence: db.fence, mending: true})
+	return newDB(&DB{core: db.core, mending: true})
 }
 
 // AcceptFence makes the database as it is the one that counts. First, in one

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -45,7 +44,8 @@ type Live struct {
 // grantCache holds grants without pointers, so that a million of them cost the
 // collector nothing, and so that a request with a live grant reads no database.
 //
-// It is coherent with writes of this process: Apply forgets the rows that it
+// It is coherent with writes of this process, and those of others are told (see
+// told): Apply forgets the rows that it
 // touched, and each forgetting raises the shard's epoch; a row read from the
 // store enters the cache only if the epoch is still the one seen before the
 // read. Thus a row read before a revocation cannot enter the cache after it.
@@ -72,15 +72,28 @@ func (c *grantCache) shard(id *grants.ID) *grantShard { return &c.shards[id[0]%g
 
 func (c *grantCache) forget(ops []store.Op) {
 	for i := range ops {
-		key := ops[i].Key
-		if !bytes.HasPrefix(key, []byte(grantPrefix)) || len(key) != len(grantPrefix)+64 {
-			continue
+		if isGrant(ops[i].Key) {
+			c.forgetKey(ops[i].Key)
 		}
-		id := grants.ID(key[len(grantPrefix)+32:])
-		s := c.shard(&id)
+	}
+}
+
+func (c *grantCache) forgetKey(key []byte) {
+	id := grants.ID(key[len(grantPrefix)+32:])
+	s := c.shard(&id)
+	s.mu.Lock()
+	s.epoch++
+	s.rows.drop(&id)
+	s.mu.Unlock()
+}
+
+// forgetHolder drops all grants of a holder, and keeps out what is being read.
+func (c *grantCache) forgetHolder(h grants.Holder) {
+	for i := range c.shards {
+		s := &c.shards[i]
 		s.mu.Lock()
 		s.epoch++
-		s.rows.drop(&id)
+		s.rows.dropHolder(&h)
 		s.mu.Unlock()
 	}
 }
@@ -125,10 +138,10 @@ func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now ti
 	ok := s.rows.get(id, &l)
 	epoch := s.epoch
 	s.mu.RUnlock()
-	if ok {
+	if ok && db.current() {
 		return l, nil
 	}
-	row, err := db.grantRows.Get(ctx, *h, id[:])
+	row, err := fresh(db, func() (Row[GrantRow], error) { return db.grantRows.Get(ctx, *h, id[:]) })
 	if err != nil {
 		return Live{}, err
 	}

@@ -130,6 +130,17 @@ func (t *grantTable) drop(id *grants.ID) {
 	}
 }
 
+// dropHolder drops all rows of a holder.
+func (t *grantTable) dropHolder(h *grants.Holder) {
+	for i := 0; i < len(t.rows); {
+		if t.rows[i].state != 0 && t.rows[i].holder == *h {
+			t.clear(i) // and look at what moved here
+			continue
+		}
+		i++
+	}
+}
+
 // clear frees a row, and moves into it what stands after it and was to stand
 // before: a search ends at the first free row.
 func (t *grantTable) clear(i int) {

@@ -10,7 +10,7 @@ import (
 // A remembered digest is the subject's own, also where many share few places, and
 // where tenant and user are divided in another way.
 func TestRememberedHolders(t *testing.T) {
-	db := &DB{lookup: [32]byte{1}, holders: newHolders()}
+	db := &DB{core: &core{lookup: [32]byte{1}, holders: newHolders()}}
 	for range 2 {
 		for i := range 3 * rememberedHolders {
 			s := grants.Subject{Tenant: fmt.Sprint("t", i%3), User: fmt.Sprint("user", i)}
@@ -27,14 +27,14 @@ func TestRememberedHolders(t *testing.T) {
 		}
 		same[h] = s
 	}
-	other := &DB{lookup: [32]byte{2}, holders: newHolders()}
+	other := &DB{core: &core{lookup: [32]byte{2}, holders: newHolders()}}
 	if s := (grants.Subject{Tenant: "a", User: "bc"}); other.Holder(s) == db.Holder(s) {
 		t.Error("two databases have one digest")
 	}
 }
 
 func TestRememberedHolderAllocatesNothing(t *testing.T) {
-	db := &DB{holders: newHolders()}
+	db := &DB{core: &core{holders: newHolders()}}
 	s := grants.Subject{Tenant: "default", User: "alice"}
 	if n := testing.AllocsPerRun(100, func() { db.Holder(s) }); n != 0 {
 		t.Error(n)

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/inflight"
@@ -51,22 +52,16 @@ var (
 	ErrNewer = errors.New("the database was made by a newer version of the gateway")
 )
 
-// DB is an opened database. Its methods may be used concurrently.
+// DB is an opened database. Its methods may be used concurrently. Where other
+// processes change the database too it is a view of one generation; see [DB.View].
 type DB struct {
-	store  store.Store
-	ring   *seal.Ring
-	lookup [32]byte // keys the digests; survives the rotation of the sealing key
-	grants *grantCache
-	held   heldTotal
-	fence  *fencing
-	// holders remembers digests; see Holder.
-	holders *holders
+	*core
+	// in is the generation that the view is of; nil where the engine is this
+	// process's alone, whose current one counts.
+	in *fenceState
 	// mending marks a view of the database that is used while the fence is down;
 	// see AcceptFence.
 	mending bool
-
-	inFlight inflight.Room
-	heldRate inflight.Rate
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]
@@ -84,8 +79,32 @@ type DB struct {
 	// grantRows is read through the cache; see Grant.
 	grantRows Table[GrantRow]
 	// counts has one row; see Counted.
-	counts   Table[Counted]
+	counts Table[Counted]
+}
+
+// core is what all views of a database share.
+type core struct {
+	store  store.Store
+	shared store.Shared // the store, where other processes use it too; else nil
+	ring   *seal.Ring
+	lookup [32]byte // keys the digests; survives the rotation of the sealing key
+	grants *grantCache
+	held   heldTotal
+	fence  *fencing
+	view   atomic.Pointer[DB] // the last; see View
+	// holders remembers digests; see Holder.
+	holders  *holders
 	counting sync.Mutex
+
+	inFlight inflight.Room
+	heldRate inflight.Rate
+}
+
+func newCore(s store.Store, ring *seal.Ring, lookup [32]byte, state fenceState) *core {
+	shared, _ := s.(store.Shared)
+	return &core{
+		store: s, shared: shared, ring: ring, lookup: lookup, grants: newGrantCache(), fence: newFencing(state), holders: newHolders(),
+	}
 }
 
 // Open opens the database in s with the key it belongs to. It fails with
@@ -127,19 +146,21 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := newDB(&DB{store: s, ring: ring, lookup: [32]byte(lookup), grants: newGrantCache(), fence: newFencing(state)})
+	db := newDB(&DB{core: newCore(s, ring, [32]byte(lookup), state)})
 	// An older copy is not written to before an operator has accepted it.
 	if m.Form == metaForm || !isRolledBack(s) {
 		if err := db.settle(ctx, e, m); err != nil {
 			return nil, err
 		}
 	}
-	return db, db.raiseFence(ctx)
+	if err := db.raiseFence(ctx); err != nil {
+		return db, err
+	}
+	return db.View(ctx)
 }
 
 // newDB adds the tables to a database.
 func newDB(db *DB) *DB {
-	db.holders = newHolders()
 	db.Accounts = newTable[Account](db, accountPrefix)
 	db.Attempts = newTable[Attempts](db, "a/")
 	db.Challenges = newOnceTable[Challenge](db, "c/")
@@ -180,8 +201,12 @@ func Create(ctx context.Context, s store.Store, key seal.Key) error {
 	}
 	lookup := make([]byte, 32)
 	rand.Read(lookup) // never fails: crypto/rand ends the program instead
-	db := newDB(&DB{store: s, ring: ring, lookup: [32]byte(lookup), fence: newFencing(fenceState{})})
-	ops, err := db.found(store.Entry{Key: metaKey}, meta{StoreID: storeID(key)}, 0, fenceState{})
+	var state fenceState
+	if shared, ok := s.(store.Shared); ok {
+		state.Engine, _ = shared.Generation()
+	}
+	db := newDB(&DB{core: newCore(s, ring, [32]byte(lookup), state)})
+	ops, err := db.found(store.Entry{Key: metaKey}, meta{StoreID: storeID(key)}, 0, state)
 	if err != nil {
 		return err
 	}
@@ -225,7 +250,12 @@ func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
 	return nil
 }
 
-func (db *DB) apply(ctx context.Context, ops []store.Op) error { return db.store.Apply(ctx, ops...) }
+func (db *DB) apply(ctx context.Context, ops []store.Op) error {
+	if db.shared == nil {
+		return db.store.Apply(ctx, ops...)
+	}
+	return db.shared.ApplyIn(ctx, db.engineGeneration(), told(ctx, ops), ops...)
+}
 
 // get and list read, and fail with store.ErrRolledBack unless what they read
 // counts. It is asked afterwards: the engine may come back with an older copy at

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zaptest"
 
@@ -18,7 +19,7 @@ import (
 // open opens a database whose tables are there.
 func open(t *testing.T, url string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Start(postgres.Options{URL: url, Logger: zaptest.NewLogger(t)})
+	s, err := postgres.Start(postgres.Options{URL: url, Stale: time.Second, Logger: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,5 +49,13 @@ func TestPostgresStore(t *testing.T) {
 			databases.Store(filepath.Dir(dir)+filepath.Base(dir), url)
 		}
 		return open(t, url.(string))
+	})
+}
+
+func TestPostgresShared(t *testing.T) {
+	s := newServer(t)
+	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
+		url := created(t, s.database())
+		return [2]store.Shared{open(t, url), open(t, url)}
 	})
 }

@@ -120,13 +120,13 @@ func (d *Shared) Release() error {
 // store.ErrUnavailable.
 func (d *Shared) Get(ctx context.Context) (*records.DB, error) {
 	if db := d.opened.Load(); db != nil {
-		return db, nil
+		return view(ctx, db)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	err := d.await(ctx)
 	if db := d.opened.Load(); db != nil {
-		return db, nil
+		return view(ctx, db)
 	}
 	if err == nil || errors.Is(err, store.ErrClosed) {
 		return nil, store.ErrClosed
@@ -135,6 +135,15 @@ func (d *Shared) Get(ctx context.Context) (*records.DB, error) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return nil, err
+}
+
+// view is the database as whoever begins something now sees it.
+func view(ctx context.Context, db *records.DB) (*records.DB, error) {
+	v, err := db.View(ctx)
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return v, err
 }
 
 // await waits for the end of the first attempt to open the database, and returns

@@ -16,42 +16,45 @@ import (
 // than any statement lasts: none that judged the row absent is under way any more.
 const deadFor = `clock_timestamp() + interval '1 hour'`
 
+// Statements are put together of a change, whose part w has a row where it took
+// place, of tellNames, and of answer.
+//
 // Single ops. A new version is drawn after the row is locked: PostgreSQL evaluates
 // SET anew for the state that it locked. Where a row is inserted there was none to
 // lock, nor an older one within the hour.
 const (
-	toldOne = `) SELECT m.ok, EXISTS (SELECT FROM w) FROM m`
+	answer = ` SELECT m.ok, EXISTS (SELECT FROM w) FROM m`
 
 	putWhatever = `WITH m AS (` + sameServer + `), w AS (
 		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
 		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
 		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
-		RETURNING 1` + toldOne
+		RETURNING 1)`
 
 	putNew = `WITH m AS (` + sameServer + `), w AS (
 		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
 		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
 		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
 		WHERE k.dead
-		RETURNING 1` + toldOne
+		RETURNING 1)`
 
 	putOver = `WITH m AS (` + sameServer + `), w AS (
 		UPDATE step_up_kv k SET value = $5, version = nextval('step_up_version'), expires = $6
 		FROM m WHERE m.ok AND k.key = $4 AND k.version = $7 AND NOT k.dead
-		RETURNING 1` + toldOne
+		RETURNING 1)`
 
 	dropWhatever = `WITH m AS (` + sameServer + `), w AS (
 		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
 		FROM m WHERE m.ok AND k.key = $4 AND NOT k.dead
-		RETURNING 1) SELECT m.ok, true FROM m`
+		RETURNING 1)`
 
 	dropOne = `WITH m AS (` + sameServer + `), w AS (
 		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
 		FROM m WHERE m.ok AND k.key = $4 AND k.version = $5 AND NOT k.dead
-		RETURNING 1` + toldOne
+		RETURNING 1)`
 
-	isAbsent = `WITH m AS (` + sameServer + `)
-		SELECT m.ok, NOT EXISTS (SELECT FROM step_up_kv k WHERE k.key = $4 AND NOT k.dead) FROM m`
+	isAbsent = `WITH m AS (` + sameServer + `),
+		w AS (SELECT FROM m WHERE NOT EXISTS (SELECT FROM step_up_kv k WHERE k.key = $4 AND NOT k.dead))`
 )
 
 // Several ops: lockAll makes every key have a row, and locks those that are there,
@@ -68,27 +71,48 @@ const (
 		op AS (SELECT * FROM unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) AS op (key, value, want, expires)),
 		bad AS (SELECT FROM op JOIN step_up_kv k USING (key) WHERE op.want <> CASE WHEN k.dead THEN 0 ELSE k.version END),
 		good AS (SELECT m.ok AND NOT EXISTS (SELECT FROM bad) AS all FROM m),
-		w AS (
+		changed AS (
 			UPDATE step_up_kv k SET value = coalesce(op.value, ''), version = nextval('step_up_version'), dead = op.value IS NULL,
 				expires = CASE WHEN op.value IS NULL THEN ` + deadFor + ` ELSE op.expires END
-			FROM op, good WHERE good.all AND k.key = op.key AND NOT (op.value IS NULL AND k.dead))
-		SELECT m.ok, good.all FROM m, good`
+			FROM op, good WHERE good.all AND k.key = op.key AND NOT (op.value IS NULL AND k.dead)),
+		w AS (SELECT FROM good WHERE good.all)`
 )
+
+// change is what an Apply is to do.
+type change struct {
+	// generation, where decided is true, is the one in which it was decided.
+	generation int64
+	decided    bool
+	told       [][]byte
+	ops        []store.Op
+}
 
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
-	if err := store.CheckOps(ops); err != nil {
+	return s.do(ctx, &change{ops: ops})
+}
+
+// ApplyIn implements [store.Shared].
+func (s *Store) ApplyIn(ctx context.Context, generation uint64, told [][]byte, ops ...store.Op) error {
+	return s.do(ctx, &change{generation: int64(generation), decided: true, told: told, ops: ops})
+}
+
+func (s *Store) do(ctx context.Context, c *change) error {
+	if err := store.CheckOps(c.ops); err != nil {
 		return err
 	}
-	if len(ops) == 0 {
+	if len(c.ops) == 0 {
 		return nil
 	}
 	if ctx.Done() != nil {
-		ops = clone(ops) // the call may outlast its caller
+		c.ops = clone(c.ops) // the call may outlast its caller
 	}
-	interrupted, err := s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, ops) })
+	interrupted, err := s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
 	if interrupted {
-		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+	if len(c.told) > 0 && (err == nil || errors.Is(err, store.ErrUnknown)) {
+		wake(s.telling)
 	}
 	return err
 }
@@ -107,9 +131,9 @@ func clone(ops []store.Op) []store.Op {
 
 // apply tries again where the server gave up one of two transactions that waited for
 // each other.
-func (s *Store) apply(ctx context.Context, ops []store.Op) error {
+func (s *Store) apply(ctx context.Context, c *change) error {
 	for pause := time.Millisecond; ; pause *= 2 {
-		err := s.knowing(ctx, func(id *identity) error { return s.applyTo(ctx, id, ops) })
+		err := s.knowing(ctx, func(id *identity) error { return s.applyTo(ctx, id, c) })
 		if !errors.Is(err, errAgain) || pause > 500*time.Millisecond {
 			return err
 		}
@@ -121,7 +145,12 @@ func (s *Store) apply(ctx context.Context, ops []store.Op) error {
 	}
 }
 
-func (s *Store) applyTo(ctx context.Context, id *identity, ops []store.Op) error {
+func (s *Store) applyTo(ctx context.Context, id *identity, c *change) error {
+	if c.decided && c.generation != id.generation {
+		return store.ErrFenced
+	}
+	// Without a generation of its own it is of the one that it met first.
+	c.generation, c.decided = id.generation, true
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return classify(err, false)
@@ -129,11 +158,12 @@ func (s *Store) applyTo(ctx context.Context, id *identity, ops []store.Op) error
 	defer conn.Release()
 	warned(conn.Conn())
 	var same, done bool
-	if len(ops) == 1 {
-		statement, args := single(id, &ops[0])
+	if len(c.ops) == 1 {
+		statement, args := single(id, &c.ops[0])
+		statement, args = telling(statement, args, c.told)
 		err = conn.QueryRow(ctx, statement, append([]any{s.mode()}, args...)...).Scan(&same, &done)
 	} else {
-		err = s.several(ctx, conn.Conn(), id, ops).Scan(&same, &done)
+		err = s.several(ctx, conn.Conn(), id, c).Scan(&same, &done)
 	}
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -144,13 +174,21 @@ func (s *Store) applyTo(ctx context.Context, id *identity, ops []store.Op) error
 		return fmt.Errorf("%w: the server warned; a wait for a synchronous standby may have been given up", store.ErrUnknown)
 	case !same:
 		return errMoved
-	case !done:
+	case !done && (len(c.ops) > 1 || c.ops[0].If != nil):
 		return store.ErrConflict
 	}
 	return nil
 }
 
-// single returns the statement for one op.
+// telling makes a statement of a change.
+func telling(change string, args []any, told [][]byte) (string, []any) {
+	if len(told) == 0 {
+		return change + answer, args
+	}
+	return change + fmt.Sprintf(tellNames, len(args)+1) + answer, append(args, told)
+}
+
+// single returns the change for one op.
 func single(id *identity, op *store.Op) (string, []any) {
 	switch {
 	case op.Value == nil && op.If == nil:
@@ -175,7 +213,8 @@ func expires(op *store.Op) *time.Time {
 }
 
 // several sends both statements for several ops at once, as one transaction.
-func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, ops []store.Op) pgx.Row {
+func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, c *change) pgx.Row {
+	ops := c.ops
 	keys, values := make([][]byte, len(ops)), make([][]byte, len(ops))
 	wanted, ends := make([]*int64, len(ops)), make([]*time.Time, len(ops))
 	for i := range ops {
@@ -188,7 +227,8 @@ func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, ops [
 	}
 	var batch pgx.Batch
 	batch.Queue(lockAll, id.args(keys)...)
-	batch.Queue(applyAll, id.args(keys, values, wanted, ends)...)
+	statement, args := telling(applyAll, id.args(keys, values, wanted, ends), c.told)
+	batch.Queue(statement, args...)
 	return &batched{conn.SendBatch(ctx, &batch)}
 }
 

@@ -20,6 +20,7 @@ type identity struct {
 	timeline   string
 	system     int64
 	started    time.Time
+	cause      string // of the generation
 }
 
 // sameServer is the condition, in a statement, that the server is the one that is
@@ -39,14 +40,14 @@ func (id *identity) args(more ...any) []any {
 
 const readIdentity = `SELECT m.schema, m.generation, m.timeline, m.system,
 	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), (SELECT system_identifier FROM pg_control_system()), pg_postmaster_start_time(),
-	pg_backend_pid()
+	pg_backend_pid(), m.cause
 	FROM step_up_meta m`
 
 // beginGeneration makes what is found the state that counts, if nobody was faster.
 // Versions jump beyond all that a lost end of the log can have given out, before
 // anybody can write under the new generation.
 const beginGeneration = `WITH next AS (
-		UPDATE step_up_meta SET generation = generation + 1, timeline = $1, system = $2, since = clock_timestamp()
+		UPDATE step_up_meta SET generation = generation + 1, timeline = $1, system = $2, since = clock_timestamp(), cause = $4
 		WHERE generation = $3 AND setval('step_up_version', (generation + 1) << 40) > 0
 		RETURNING generation)
 	SELECT generation FROM next`
@@ -65,16 +66,28 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 			return err
 		}
 		if id.timeline == recorded.timeline && id.system == recorded.system {
+			if old == nil || old.generation != id.generation {
+				s.lease.end()
+				s.pass(nil)
+			}
 			s.known.Store(id)
 			return nil
 		}
 		var generation int64
-		err = s.pool.QueryRow(ctx, beginGeneration, s.mode(), id.timeline, id.system, id.generation).Scan(&generation)
+		err = s.pool.QueryRow(ctx, beginGeneration, s.mode(), id.timeline, id.system, id.generation, changed(id, recorded)).Scan(&generation)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("beginning a new generation: %w", classify(err, true))
 		}
 	}
 	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
+}
+
+// changed says why a generation begins, for operators.
+func changed(found, recorded *identity) string {
+	if found.system != recorded.system {
+		return "the database is in another cluster than before: a copy of it was restored"
+	}
+	return fmt.Sprintf("the database server went from timeline %s to %s: a standby was promoted, or a backup restored", recorded.timeline, found.timeline)
 }
 
 // look reads which server it is, and which one the database has recorded.
@@ -88,7 +101,7 @@ func (s *Store) look(ctx context.Context) (id, recorded *identity, err error) {
 	var pid uint32
 	id, recorded = new(identity), new(identity)
 	err = conn.QueryRow(ctx, readIdentity, pgx.QueryExecModeExec).Scan(&schema, &id.generation, &recorded.timeline, &recorded.system,
-		&id.timeline, &id.system, &id.started, &pid)
+		&id.timeline, &id.system, &id.started, &pid, &id.cause)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, errNoSchema
 	}

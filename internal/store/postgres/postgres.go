@@ -47,6 +47,9 @@ type Options struct {
 	// StandbyRequired refuses to open a database without a synchronous standby.
 	StandbyRequired bool
 
+	// Stale is how old what is kept in memory may be; 0 asks the database each time.
+	Stale time.Duration
+
 	// Connections is how many are used at most; 0 is 32.
 	Connections int
 
@@ -68,11 +71,16 @@ type Store struct {
 	direct  atomic.Bool
 	meeting sync.Mutex // one look at the server's identity at a time
 
+	lease   lease
+	feed    feed
+	telling chan struct{} // something was told by this process
+	noticed chan struct{} // another one told something
+
 	// calls is held shared by every call for as long as it lasts.
 	calls  sync.RWMutex
 	closed atomic.Bool
 	stop   context.CancelFunc
-	ended  chan struct{} // closed: the supervisor ended
+	ended  sync.WaitGroup // what runs beside the calls
 
 	state
 }
@@ -80,7 +88,10 @@ type Store struct {
 // Start begins to connect, and returns at once. An error is a mistake in the
 // options.
 func Start(o Options) (*Store, error) {
-	s := &Store{log: o.Logger, standbyRequired: o.StandbyRequired, ended: make(chan struct{}), state: newState()}
+	s := &Store{
+		log: o.Logger, standbyRequired: o.StandbyRequired, lease: lease{stale: o.Stale}, state: newState(),
+		telling: make(chan struct{}, 1), noticed: make(chan struct{}, 1),
+	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -94,18 +105,21 @@ func Start(o Options) (*Store, error) {
 		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
-	go s.supervise(ctx)
+	for _, run := range []func(context.Context){s.supervise, s.notify, s.listen} {
+		s.ended.Go(func() { run(ctx) })
+	}
 	return s, nil
 }
 
 // Close implements [store.Store].
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
-		<-s.ended
+		s.ended.Wait()
 		return nil
 	}
+	s.lease.end()
 	s.stop()
-	<-s.ended
+	s.ended.Wait()
 	s.calls.Lock() // waits for the calls in flight; later ones see closed
 	defer s.calls.Unlock()
 	s.pool.Close()
@@ -175,4 +189,28 @@ func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
 	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
 }
 
-var _ store.Opening = (*Store)(nil)
+// Current implements [store.Shared].
+func (s *Store) Current() bool { return s.lease.isGood() }
+
+// Stale implements [store.Shared].
+func (s *Store) Stale() time.Duration { return s.lease.stale }
+
+// Generation implements [store.Shared].
+func (s *Store) Generation() (generation uint64, cause string) {
+	if id := s.known.Load(); id != nil {
+		return uint64(id.generation), id.cause
+	}
+	return 0, ""
+}
+
+// OnTold implements [store.Shared].
+func (s *Store) OnTold(f func(names [][]byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onTold = append(s.onTold, f)
+}
+
+var (
+	_ store.Opening = (*Store)(nil)
+	_ store.Shared  = (*Store)(nil)
+)

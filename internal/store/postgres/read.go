@@ -46,21 +46,6 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	return found, nil
 }
 
-// ping reports whether the server answers, and is the one that is known.
-func (s *Store) ping(ctx context.Context, id *identity) error {
-	var ok bool
-	err := s.pool.QueryRow(ctx, sameServer, append([]any{s.mode()}, id.args()...)...).Scan(&ok)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return errNoSchema
-	case err != nil:
-		return classify(err, false)
-	case !ok:
-		return errMoved
-	}
-	return nil
-}
-
 const listSome = `WITH m AS (` + sameServer + `)
 	SELECT m.ok, k.key, k.value, k.version FROM m LEFT JOIN LATERAL (
 		SELECT key, value, version FROM step_up_kv

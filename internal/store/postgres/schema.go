@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS step_up_meta (
 	generation bigint NOT NULL,
 	timeline   text NOT NULL,
 	system     bigint NOT NULL,
-	since      timestamptz NOT NULL DEFAULT clock_timestamp()
+	since      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	cause      text NOT NULL DEFAULT ''
 );
 INSERT INTO step_up_meta (schema, generation, timeline, system)
 	SELECT 1, 0, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), system_identifier FROM pg_control_system()

@@ -13,7 +13,6 @@ import (
 // How often the server is looked at, and how long it may fail to answer until it
 // counts as lost.
 const (
-	lookEvery   = time.Second
 	lostAfter   = 2 * time.Second
 	longestWait = 15 * time.Second
 )
@@ -28,6 +27,7 @@ type state struct {
 	used   bool
 	onLost []func()
 	onBack []func()
+	onTold []func(names [][]byte)
 
 	swept time.Time // the supervisor's
 }
@@ -41,12 +41,12 @@ func newState() state {
 
 // supervise connects, and looks after the connection, until the store is closed.
 func (s *Store) supervise(ctx context.Context) {
-	defer close(s.ended)
 	wait, failing := time.Duration(0), time.Time{}
 	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.noticed:
 		case <-time.After(wait):
 		}
 		err := s.visit(ctx)
@@ -55,7 +55,7 @@ func (s *Store) supervise(ctx context.Context) {
 		}
 		switch {
 		case err == nil:
-			failing, wait = time.Time{}, lookEvery
+			failing, wait = time.Time{}, readEvery
 			s.back()
 		case failing.IsZero():
 			failing, wait = time.Now(), 100*time.Millisecond
@@ -72,18 +72,20 @@ func (s *Store) supervise(ctx context.Context) {
 	}
 }
 
-// visit asks the server who it is, and whether it may be used where it is a new one.
+// visit reads the feed, and looks first whether the server may be used where it was
+// not met before.
 func (s *Store) visit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	id := s.known.Load()
-	if id == nil {
+	if s.known.Load() == nil {
 		if err := s.examine(ctx); err != nil {
 			return err
 		}
-		return s.meet(ctx, nil)
+		if err := s.meet(ctx, nil); err != nil {
+			return err
+		}
 	}
-	err := s.knowing(ctx, func(id *identity) error { return s.ping(ctx, id) })
+	err := s.follow(ctx)
 	if err == nil && time.Since(s.swept) > sweepEvery {
 		s.swept = time.Now()
 		return s.sweep(ctx, s.known.Load())
@@ -98,6 +100,7 @@ func (s *Store) wasUsed() bool {
 }
 
 func (s *Store) lost(err error) {
+	s.lease.end()
 	s.mu.Lock()
 	was := s.down
 	s.down = err
@@ -160,8 +163,6 @@ func (s *Store) FirstTry(ctx context.Context) error {
 	select {
 	case <-s.tried:
 		return s.Health().Down
-	case <-s.ended:
-		return store.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

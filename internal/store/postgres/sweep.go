@@ -40,5 +40,9 @@ func (s *Store) sweep(ctx context.Context, id *identity) error {
 			}
 		}
 	}
+	_, err := s.pool.Exec(ctx, sweepFeed, append([]any{pgx.QueryExecModeExec}, id.args()...)...)
+	if err != nil {
+		return classify(err, false)
+	}
 	return nil
 }

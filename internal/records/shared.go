@@ -1,0 +1,159 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+// Where several processes use one database (store.Shared), what one takes away is
+// told to the others: the keys of grants that were revoked, and the accounts that
+// were reset. Spends are not told, since grants that are good for once are in no
+// cache.
+
+// told returns the keys of ops that other processes must forget, or read anew.
+func told(ctx context.Context, ops []store.Op) (keys [][]byte) {
+	for i := range ops {
+		op := &ops[i]
+		switch {
+		case isGrant(op.Key) && op.Value == nil,
+			isAccount(op.Key) && (op.Value == nil || store.IsTaking(ctx)),
+			string(op.Key) == string(metaKey):
+			keys = append(keys, op.Key)
+		}
+	}
+	return keys
+}
+
+// forgetTold is called with the keys that some process told; nil means all.
+func (db *DB) forgetTold(keys [][]byte) {
+	if keys == nil {
+		db.grants.forgetAll()
+		return
+	}
+	for _, key := range keys {
+		switch {
+		case isGrant(key):
+			db.grants.forgetKey(key)
+		case isAccount(key) && len(key) == len(accountPrefix)+len(grants.Holder{}):
+			db.grants.forgetHolder(grants.Holder(key[len(accountPrefix):]))
+		default: // the state of the fence, or what a newer version tells
+			db.view.Store(nil)
+			db.grants.forgetAll()
+		}
+	}
+}
+
+// View returns the database as it is in the current generation. What is decided with
+// a view is applied in its generation or not at all: it fails with store.ErrFenced
+// once that has ended. So whoever begins something asks for a view first and keeps it
+// to the end, and no longer. Where the engine is this process's alone, it is db.
+func (db *DB) View(ctx context.Context) (*DB, error) {
+	if db.shared == nil || db.mending {
+		return db, nil
+	}
+	generation, _ := db.shared.Generation()
+	if v := db.view.Load(); v != nil && v.in.Engine == generation {
+		return v, nil
+	}
+	return db.newView(ctx)
+}
+
+// viewTries bounds how often a generation is begun or read, while others do too.
+const viewTries = 20
+
+func (db *DB) newView(ctx context.Context) (*DB, error) {
+	f := db.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for range viewTries {
+		generation, cause := db.shared.Generation()
+		state, err := db.readState(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case state.Engine == generation:
+			began := f.state.Load().Generation != state.Generation
+			f.keep(state)
+			db.grants.forgetAll()
+			v := newDB(&DB{core: db.core, in: &state})
+			db.view.Store(v)
+			if began {
+				f.began = true
+				f.tell()
+			}
+			return v, nil
+		case state.Engine > generation:
+			return nil, fmt.Errorf("%w: %w: another gateway is in generation %d already, and this one in %d", store.ErrUnavailable, store.ErrFenced, state.Engine, generation)
+		}
+		err = db.mendable().begin(ctx, store.Fence{Kind: store.FenceUnsure, Reason: cause}, time.Now(), func(s *fenceState) { s.Engine = generation })
+		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrFenced) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: generations begin faster than they can be read", store.ErrUnavailable)
+}
+
+// readState reads what is stored of the fence.
+func (db *DB) readState(ctx context.Context) (fenceState, error) {
+	e, err := db.store.Get(ctx, metaKey)
+	if err != nil {
+		return fenceState{}, fmt.Errorf("reading the generation: %w", err)
+	}
+	m, err := readMeta(e.Value)
+	if err != nil {
+		return fenceState{}, err
+	}
+	return m.fence(db.ring)
+}
+
+// engineGeneration is the engine's generation in which the view decides.
+func (db *DB) engineGeneration() uint64 {
+	if db.in != nil {
+		return db.in.Engine
+	}
+	generation, _ := db.shared.Generation()
+	return generation
+}
+
+// fenced returns store.ErrFenced where the view's generation has ended, so that
+// what was read may be of another one.
+func (db *DB) fenced() error {
+	if db.shared == nil || db.in == nil {
+		return nil
+	}
+	if generation, _ := db.shared.Generation(); generation != db.in.Engine {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrFenced)
+	}
+	return nil
+}
+
+// current reports whether what is in the cache may be used.
+func (db *DB) current() bool { return db.shared == nil || db.shared.Current() }
+
+// fresh reads until the reading took no longer than what is read may be old.
+func fresh[T any](db *DB, read func() (T, error)) (T, error) {
+	const tries = 3
+	for range tries {
+		began := time.Now()
+		v, err := read()
+		if err != nil || db.shared == nil || time.Since(began) < max(db.shared.Stale(), leastStale) {
+			return v, err
+		}
+	}
+	var none T
+	return none, fmt.Errorf("%w: reading takes longer than what is read may be old", store.ErrUnavailable)
+}
+
+// leastStale is how long a reading may take where nothing may be kept at all.
+const leastStale = time.Second
+
+func isGrant(key []byte) bool {
+	return bytes.HasPrefix(key, []byte(grantPrefix)) && len(key) == len(grantPrefix)+64
+}

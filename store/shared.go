@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Shared is implemented by engines whose database several processes change at the
+// same time. What one of them has read is out of date once another one changes it;
+// so whoever takes something away tells its name in the same change, and every
+// process forgets what it keeps under that name.
+//
+// The methods of [Store] are for a database on which nobody acts yet, and for its
+// first record; what was decided in a generation is applied with ApplyIn.
+type Shared interface {
+	Supervised
+
+	// ApplyIn is Apply for what was decided in a generation: it fails with
+	// [ErrFenced], and nothing has changed, where that has ended. It tells the names
+	// to every process, this one included, if and only if the change takes place.
+	ApplyIn(ctx context.Context, generation uint64, told [][]byte, ops ...Op) error
+
+	// OnTold registers a function that is called with names that were told, in any
+	// order and maybe more than once. Nil stands for all names there are. It must not
+	// call the store.
+	OnTold(func(names [][]byte))
+
+	// Current reports whether all that was told until Stale ago has been passed to
+	// the functions of OnTold, so that what is kept in memory may be used. It costs
+	// no more than looking at clocks.
+	Current() bool
+
+	// Stale is how old what is used may be: also what was read counts only if the
+	// reading began less than that ago. Zero asks the database each time.
+	Stale() time.Duration
+
+	// Generation returns the current generation, which ends when the database may
+	// have lost something that was acknowledged, and why it began. Names of the one
+	// before mean nothing: the functions of OnTold are called with nil before it is
+	// the current one.
+	Generation() (generation uint64, cause string)
+}
