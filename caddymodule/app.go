@@ -120,7 +120,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := database.NewKeySource(a.Key, a.KeyFile, e.Location())
+	keys, err := database.NewKeySource(a.Key, a.KeyFile, e)
 	if err != nil {
 		return &config.PathError{Path: a.keySetting(), Err: err}
 	}

@@ -44,6 +44,10 @@ var (
 	// ErrMissing reports that there is no database where there was one.
 	ErrMissing = errors.New("database is gone")
 
+	// ErrUnfit reports that the database is set up in a way with which what is
+	// promised here cannot be kept. Only an operator can change that.
+	ErrUnfit = errors.New("database is not set up for this")
+
 	// ErrLocked reports that another process has the database open.
 	ErrLocked = errors.New("database is in use by another process")
 

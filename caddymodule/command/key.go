@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
-	"github.com/stepup-gateway/caddy-stepup/caddymodule/stores"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func keygenCommand() *cobra.Command {
@@ -44,7 +44,7 @@ database can be read, and with both everything can.`,
 
 func initCommand() *cobra.Command {
 	var file, adapter string
-	var asJSON bool
+	var asJSON, sql bool
 	c := &cobra.Command{
 		Use:   "init [flags]",
 		Short: "Makes an empty database for a key that you bring",
@@ -52,16 +52,26 @@ func initCommand() *cobra.Command {
 Makes an empty database for the key that a configuration's 'key' setting names, in
 the directory that its store names. It is needed once, before the first start:
 a gateway that is given a key expects its database to be there, since starting over
-with an empty one would let everybody enroll anew. The gateway must not be running.`,
-		Example: `  caddy step-up init --config /etc/caddy/Caddyfile`,
+with an empty one would let everybody enroll anew. The gateway must not be running.
+
+With a store on a database server it makes the tables too, once for all gateways. A
+role that may not make tables has an administrator run what --sql prints; init is
+run afterwards all the same.`,
+		Example: `  caddy step-up init --config /etc/caddy/Caddyfile
+  caddy step-up init --config /etc/caddy/Caddyfile --sql | psql admin_url`,
 		Args:    cobra.NoArgs,
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "The configuration file; default: the Caddyfile here")
 	c.Flags().StringVarP(&adapter, "adapter", "a", "", "The name of the adapter for the configuration file")
 	c.Flags().BoolVar(&asJSON, "json", false, "Write JSON")
+	c.Flags().BoolVar(&sql, "sql", false, "Print the statements that make the tables on a database server, and change nothing")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		dir, key, err := initDatabase(c.Context(), file, adapter)
+		dir, statements, key, err := initDatabase(c.Context(), file, adapter, sql)
 		if err != nil {
+			return err
+		}
+		if sql {
+			_, err = fmt.Fprint(c.OutOrStdout(), statements)
 			return err
 		}
 		if asJSON {
@@ -73,46 +83,81 @@ with an empty one would let everybody enroll anew. The gateway must not be runni
 	return c
 }
 
-func initDatabase(ctx context.Context, file, adapter string) (dir string, key seal.Key, err error) {
+// initDatabase makes the database of a configuration, or with sql returns the
+// statements for it.
+func initDatabase(ctx context.Context, file, adapter string, sql bool) (dir, statements string, key seal.Key, err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	text, from, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
-		return "", key, err
+		return "", "", key, err
 	}
 	if len(text) == 0 || from == "" {
-		return "", key, errors.New("there is no configuration here: name it by --config")
+		return "", "", key, errors.New("there is no configuration here: name it by --config")
 	}
 	app, err := settingsOf(text)
 	if err != nil {
-		return "", key, err
+		return "", "", key, err
 	}
-	store := new(stores.Badger)
-	if app.Store != nil {
-		var engine struct {
-			Engine string `json:"engine"`
-			stores.Badger
-		}
-		if err := json.Unmarshal(app.Store, &engine); err != nil {
-			return "", key, fmt.Errorf("reading store: %w", err)
-		}
-		if engine.Engine != "badger" {
-			return "", key, fmt.Errorf("a store of kind %q cannot be made here", engine.Engine)
-		}
-		store = &engine.Badger
+	engine, err := engineOf(app.Store)
+	if err != nil {
+		return "", "", key, err
 	}
-	if err := store.Locate(); err != nil {
-		return "", key, err
+	if sql {
+		server, ok := engine.(interface{ Statements() (string, error) })
+		if !ok {
+			return "", "", key, errors.New("--sql is for a store on a database server: the one that is configured needs no statements")
+		}
+		statements, err = server.Statements()
+		return engine.Location(), statements, key, err
+	}
+	keys, err := database.NewKeySource(app.Key, app.KeyFile, engine)
+	if err != nil {
+		return "", "", key, err
 	}
 	if app.Key == "" {
-		return "", key, errors.New("the configuration names no key: the gateway makes key and database itself at its first start")
+		return "", "", key, errors.New("the configuration names no key: the gateway makes key and database itself at its first start")
 	}
-	keys, err := database.NewKeySource(app.Key, app.KeyFile, store.Location())
+	if server, ok := engine.(interface{ Prepare(context.Context) error }); ok {
+		if err := server.Prepare(ctx); err != nil {
+			return "", "", key, err
+		}
+	}
+	return engine.Location(), "", keys.Given, database.Create(ctx, engine, keys.Given)
+}
+
+// engineOf returns the store of a configuration's JSON.
+func engineOf(raw json.RawMessage) (store.Engine, error) {
+	name := struct {
+		Engine string `json:"engine"`
+	}{"badger"}
+	settings := map[string]json.RawMessage{}
+	if raw != nil {
+		if err := errors.Join(json.Unmarshal(raw, &name), json.Unmarshal(raw, &settings)); err != nil {
+			return nil, fmt.Errorf("reading store: %w", err)
+		}
+		delete(settings, "engine")
+	}
+	info, err := caddy.GetModule("step_up.stores." + name.Engine)
 	if err != nil {
-		return "", key, err
+		return nil, err
 	}
-	return store.Location(), keys.Given, database.Create(ctx, store, keys.Given)
+	engine, ok := info.New().(interface {
+		store.Engine
+		Locate() error
+	})
+	if !ok {
+		return nil, fmt.Errorf("a store of kind %q cannot be made here", name.Engine)
+	}
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := caddy.StrictUnmarshalJSON(text, engine); err != nil {
+		return nil, fmt.Errorf("reading store: %w", err)
+	}
+	return engine, engine.Locate()
 }
 
 // settings are those of the app that tell where its database is.

@@ -19,6 +19,11 @@ type Person struct {
 	Name          string
 	RecoveryCodes []string
 	Client        *http.Client
+	// Host, if not empty, is the host that is asked for, whatever the gateway's
+	// address is.
+	Host string
+	// Before, if not nil, is called before each request.
+	Before func(*Person)
 
 	g *Gateway
 }
@@ -42,12 +47,29 @@ func (g *Gateway) NewPerson(name string) *Person {
 	}}
 }
 
+// At makes the person talk to another gateway from now on, and returns them.
+func (p *Person) At(g *Gateway) *Person {
+	p.g = g
+	return p
+}
+
+// Copy is the same person with the same browser, at another gateway.
+func (p *Person) Copy(g *Gateway) *Person {
+	other := *p
+	other.Before = nil
+	return other.At(g)
+}
+
 // Do sends a request as the person; body may be nil.
 func (p *Person) Do(method, path string, header map[string]string, body io.Reader) (*http.Response, []byte, error) {
+	if p.Before != nil {
+		p.Before(p)
+	}
 	req, err := http.NewRequest(method, p.g.URL+path, body)
 	if err != nil {
 		return nil, nil, err
 	}
+	req.Host = p.Host
 	req.Header.Set(Header, p.Name)
 	for k, v := range header {
 		req.Header.Set(k, v)

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,10 @@ type KeySource struct {
 
 // NewKeySource resolves the settings. A key that is given is read at once, so
 // that a missing variable or file is told when the configuration loads.
-func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
+func NewKeySource(setting, file string, e store.Engine) (KeySource, error) {
+	if err := checkShared(e, setting, file); err != nil {
+		return KeySource{}, err
+	}
 	if setting != "" {
 		text, err := secret.Resolve(setting)
 		if err != nil {
@@ -40,10 +44,23 @@ func NewKeySource(setting, file, databaseDir string) (KeySource, error) {
 	if err != nil {
 		return KeySource{}, err
 	}
+	databaseDir := e.Location()
 	if realpath.Inside(path, databaseDir) {
 		return KeySource{}, fmt.Errorf("key_file %s lies inside the database's directory %s, where every backup and every thief would take both: put it elsewhere", path, databaseDir)
 	}
 	return KeySource{file: path}, nil
+}
+
+// checkShared refuses a key of this machine for a database that several use: each
+// would make one of its own.
+func checkShared(e store.Engine, setting, file string) error {
+	if s, ok := e.(interface{ Shared() bool }); !ok || !s.Shared() || setting != "" {
+		return nil
+	}
+	if file != "" {
+		return errors.New("key_file is for a database on this machine, and all gateways on this one need the same key: write `key {file./etc/step_up/key}` instead")
+	}
+	return errors.New("the store is used by several gateways, which need the same key: make one with `caddy step-up keygen`, and write `key {file./etc/step_up/key}`")
 }
 
 // KeyPath returns the absolute path of the key, where the setting says file; empty

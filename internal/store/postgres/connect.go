@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,4 +80,24 @@ func noticed(pc *pgconn.PgConn, n *pgconn.Notice) {
 func warned(c *pgx.Conn) bool {
 	w, ok := c.PgConn().CustomData()[warningKey].(*atomic.Bool)
 	return !ok || w.Swap(false)
+}
+
+// Name returns the name of the database of a connection string, without what is
+// secret in it; an error says what is wrong with the string.
+func Name(url string) (string, error) {
+	config, err := new(Store).config(Options{URL: url})
+	if err != nil {
+		return "", err
+	}
+	c := config.ConnConfig
+	return fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.Database), nil
+}
+
+// Role returns the user of a connection string.
+func Role(url string) (string, error) {
+	config, err := new(Store).config(Options{URL: url})
+	if err != nil {
+		return "", err
+	}
+	return config.ConnConfig.User, nil
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -33,15 +32,15 @@ func (s *Store) examine(ctx context.Context) error {
 	}
 	switch {
 	case version < oldestServer:
-		return fmt.Errorf("the server is PostgreSQL %d, and 14 is the oldest that will do", version/10000)
+		return unfit("the server is PostgreSQL %d, and 14 is the oldest that will do", version/10000)
 	case recovering:
 		return fmt.Errorf("%w: the server is a standby, which takes no changes", store.ErrUnavailable)
 	case !fsync:
-		return errors.New("the server has fsync = off, by which a crash loses what was acknowledged: set it to on")
+		return unfit("the server has fsync = off, by which a crash loses what was acknowledged: set it to on")
 	case !fullPages:
-		return errors.New("the server has full_page_writes = off, by which a crash damages the database: set it to on")
+		return unfit("the server has full_page_writes = off, by which a crash damages the database: set it to on")
 	case commit == "off" || commit == "local":
-		return fmt.Errorf("the server has synchronous_commit = %s for this role, by which a crash loses what was acknowledged: set it to on", commit)
+		return unfit("the server has synchronous_commit = %s for this role, by which a crash loses what was acknowledged: set it to on", commit)
 	}
 	var all, synchronous, hidden int
 	if err := s.pool.QueryRow(ctx, countStandbys, pgx.QueryExecModeExec).Scan(&all, &synchronous, &hidden); err != nil {
@@ -50,12 +49,16 @@ func (s *Store) examine(ctx context.Context) error {
 	switch {
 	case synchronous > 0:
 	case s.standbyRequired && hidden > 0:
-		return errors.New("`standby required`: the role may not see whether a standby is synchronous: GRANT pg_read_all_stats to it")
+		return unfit("`standby required`: the role may not see whether a standby is synchronous: GRANT pg_read_all_stats to it")
 	case s.standbyRequired:
-		return errors.New("`standby required`: the server has no synchronous standby now: start it, or set synchronous_standby_names on the server")
+		return unfit("`standby required`: the server has no synchronous standby now: start it, or set synchronous_standby_names on the server")
 	case all > 0 && !(hidden > 0 && named):
 		s.log.Warn("the database server has standbys, and none is synchronous: a failover loses the last changes that were acknowledged; " +
 			"what could be used once is not good again then, and people are asked anew")
 	}
 	return nil
+}
+
+func unfit(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{store.ErrUnfit}, args...)...)
 }

@@ -52,13 +52,17 @@ const beginGeneration = `WITH next AS (
 		RETURNING generation)
 	SELECT generation FROM next`
 
-// meet looks which server it is, where it is not old any more, and begins the next
+// meet looks which server it is, and whether it will do, where it is not old any
+// more, and begins the next
 // generation where it is another one than the database has recorded.
 func (s *Store) meet(ctx context.Context, old *identity) error {
 	s.meeting.Lock()
 	defer s.meeting.Unlock()
 	if s.known.Load() != old {
 		return nil // somebody else did
+	}
+	if err := s.examine(ctx); err != nil {
+		return err
 	}
 	for range 3 {
 		id, recorded, err := s.look(ctx)

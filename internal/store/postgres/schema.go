@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -55,13 +54,13 @@ GRANT USAGE, UPDATE ON SEQUENCE step_up_version TO %[1]s;
 `, name)
 }
 
-var errNoSchema = errors.New("the database has no tables of the gateway: run `caddy step-up init` once, or have a database administrator run what `caddy step-up init --sql` prints")
+var errNoSchema = unfit("the database has no tables of the gateway: run `caddy step-up init` once, or have a database administrator run what `caddy step-up init --sql` prints")
 
 func schemaDiffers(found int) error {
 	if found > schemaVersion {
-		return fmt.Errorf("the tables are of version %d, made by a newer gateway, and this one knows version %d: use the newer gateway", found, schemaVersion)
+		return unfit("the tables are of version %d, made by a newer gateway, and this one knows version %d: use the newer gateway", found, schemaVersion)
 	}
-	return fmt.Errorf("the tables are of version %d, and this gateway needs version %d: run `caddy step-up init`", found, schemaVersion)
+	return unfit("the tables are of version %d, and this gateway needs version %d: run `caddy step-up init`", found, schemaVersion)
 }
 
 // Create makes the tables in the database of url, if they are not there.

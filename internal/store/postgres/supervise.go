@@ -72,15 +72,11 @@ func (s *Store) supervise(ctx context.Context) {
 	}
 }
 
-// visit reads the feed, and looks first whether the server may be used where it was
-// not met before.
+// visit reads the feed, of a server that it meets first where none was met before.
 func (s *Store) visit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if s.known.Load() == nil {
-		if err := s.examine(ctx); err != nil {
-			return err
-		}
 		if err := s.meet(ctx, nil); err != nil {
 			return err
 		}

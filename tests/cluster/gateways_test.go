@@ -1,0 +1,215 @@
+//go:build components
+
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	gateway.Cleanup()
+	os.Exit(code)
+}
+
+const nodeCaddyfile = `{
+	admin GW_ADMIN
+	auto_https off
+	step_up {
+		issuer "Acme Intranet"
+		enrollment first_use
+		allow_plain_http
+		totp {
+			skew 2
+		}
+		key {file.KEY}
+		store postgres {
+			url DATABASE
+		}
+		EXTRA
+	}
+}
+http://bank.test:GW_PORT {
+	vars user {http.request.header.X-Test-User}
+	step_up {
+		identity placeholder {http.vars.user}
+		protect VIEW_REPORTS /reports/* {
+			grant time_based 10m
+		}
+		protect PAY /pay {
+			grant one_time 5m
+		}
+	}
+	reverse_proxy GW_UPSTREAM
+}
+`
+
+// nodes are gateways on one database.
+type nodes struct {
+	t     *testing.T
+	all   []*gateway.Gateway
+	file  string // the Caddyfile
+	calls atomic.Int64
+	next  atomic.Int64
+}
+
+// newNodes makes a database on the server, by the command, and starts n gateways.
+func newNodes(t *testing.T, url string, n int, extra ...string) *nodes {
+	t.Helper()
+	c := &nodes{t: t}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/pay" {
+			c.calls.Add(1)
+		}
+		fmt.Fprint(w, "served")
+	}))
+	t.Cleanup(upstream.Close)
+	key := filepath.Join(t.TempDir(), "key")
+	first := gateway.New(t, gateway.Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")})
+	text, err := first.Command("step-up", "keygen").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.file = strings.NewReplacer("KEY", key, "DATABASE", url, "EXTRA", strings.Join(extra, "\n\t\t")).Replace(nodeCaddyfile)
+	if out, err := first.Command("step-up", "init", "--config", first.Write(c.file)).CombinedOutput(); err != nil {
+		t.Fatalf("init: %v\n%s", err, out)
+	}
+	for i := range n {
+		g := first
+		if i > 0 {
+			g = gateway.New(t, gateway.Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")})
+		}
+		g.Run(c.file)
+		c.all = append(c.all, g)
+	}
+	return c
+}
+
+// another sends the person's next request to another gateway than the last.
+func (c *nodes) another(p *gateway.Person) *gateway.Person {
+	return p.At(c.all[int(c.next.Add(1))%len(c.all)])
+}
+
+// enroll enrolls somebody, whose every request goes to another gateway.
+func (c *nodes) enroll(name string) *gateway.Person {
+	c.t.Helper()
+	p := c.all[0].NewPerson(name)
+	p.Host = "bank.test"
+	p.Before = func(p *gateway.Person) { c.another(p) }
+	p.Enroll(c.t, "")
+	return p
+}
+
+func (c *nodes) status(p *gateway.Person, method, path string) int {
+	c.t.Helper()
+	resp, _, err := p.Do(method, path, map[string]string{"Accept": "application/json"}, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode
+}
+
+func TestJourneyOverThreeGateways(t *testing.T) {
+	c := newNodes(t, newServer(t).database(), 3)
+	alice := c.enroll("alice")
+	if got := c.status(alice, "GET", "/reports/1"); got != 401 {
+		t.Fatalf("before the proof: %d", got)
+	}
+	alice.StepUp(t, "VIEW_REPORTS")
+	for range 9 {
+		if got := c.status(alice, "GET", "/reports/1"); got != 200 {
+			t.Fatalf("with the grant: %d", got)
+		}
+	}
+	alice.StepUp(t, "PAY")
+	if got := c.status(alice, "POST", "/pay"); got != 200 {
+		t.Fatalf("with the one-time grant: %d", got)
+	}
+	for range 3 {
+		if got := c.status(alice, "POST", "/pay"); got != 401 {
+			t.Fatalf("with the grant that was used: %d", got)
+		}
+	}
+	var health struct {
+		Status string
+	}
+	out, err := http.Get("http://" + c.all[1].Admin + "/step_up/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Body.Close()
+	if err := json.NewDecoder(out.Body).Decode(&health); err != nil || health.Status != "ok" {
+		t.Errorf("health: %+v, %v", health, err)
+	}
+}
+
+// TestS09OnceAmongGateways: a one-time grant passes once, whichever gateways are
+// asked at the same time.
+func TestS09OnceAmongGateways(t *testing.T) {
+	c := newNodes(t, newServer(t).database(), 3)
+	const rounds, racers = 20, 32
+	for round := range rounds {
+		alice := c.enroll(fmt.Sprintf("alice%d", round))
+		alice.StepUp(t, "PAY")
+		before := c.calls.Load()
+		var passed atomic.Int64
+		var wg sync.WaitGroup
+		for i := range racers {
+			wg.Go(func() {
+				if c.status(alice.Copy(c.all[i%len(c.all)]), "POST", "/pay") == 200 {
+					passed.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n, calls := passed.Load(), c.calls.Load()-before; n != 1 || calls != 1 {
+			t.Fatalf("round %d: %d passed, the application saw %d", round, n, calls)
+		}
+	}
+}
+
+// TestRevocationAmongGateways: what one gateway revokes, no other serves.
+func TestRevocationAmongGateways(t *testing.T) {
+	c := newNodes(t, newServer(t).database(), 3)
+	var seen []time.Duration
+	for round := range 10 {
+		name := fmt.Sprintf("user%d", round)
+		p := c.enroll(name)
+		p.StepUp(t, "VIEW_REPORTS")
+		p.Before = nil
+		for i := range c.all { // it is in every cache
+			if got := c.status(p.At(c.all[i]), "GET", "/reports/1"); got != 200 {
+				t.Fatalf("with the grant: %d", got)
+			}
+		}
+		if out, err := c.all[round%3].StepUp("reset", name); err != nil {
+			t.Fatalf("reset: %v\n%s", err, out)
+		}
+		revoked := time.Now()
+		for i := range c.all {
+			p.At(c.all[i])
+			for c.status(p, "GET", "/reports/1") == 200 {
+				if time.Since(revoked) > 1500*time.Millisecond {
+					t.Fatalf("gateway %d serves a revoked grant after %v", i, time.Since(revoked))
+				}
+			}
+		}
+		seen = append(seen, time.Since(revoked))
+	}
+	t.Log(seen)
+}
