@@ -58,8 +58,8 @@ With a store on a database server it makes the tables too, once for all gateways
 role that may not make tables has an administrator run what --sql prints; init is
 run afterwards all the same.`,
 		Example: `  caddy step-up init --config /etc/caddy/Caddyfile
-  caddy step-up init --config /etc/caddy/Caddyfile --sql | psql admin_url`,
-		Args:    cobra.NoArgs,
+  caddy step-up init --config /etc/caddy/Caddyfile --sql`,
+		Args: cobra.NoArgs,
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "The configuration file; default: the Caddyfile here")
 	c.Flags().StringVarP(&adapter, "adapter", "a", "", "The name of the adapter for the configuration file")
