@@ -71,6 +71,7 @@ func (db *DB) newView(ctx context.Context) (*DB, error) {
 	f := db.fence
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.state.Load().Generation
 	for range viewTries {
 		generation, cause := db.shared.Generation()
 		state, err := db.readState(ctx)
@@ -79,12 +80,11 @@ func (db *DB) newView(ctx context.Context) (*DB, error) {
 		}
 		switch {
 		case state.Engine == generation:
-			began := f.state.Load().Generation != state.Generation
 			f.keep(state)
 			db.grants.forgetAll()
 			v := newDB(&DB{core: db.core, in: &state})
 			db.view.Store(v)
-			if began {
+			if state.Generation != before {
 				f.began = true
 				f.tell()
 			}

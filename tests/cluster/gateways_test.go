@@ -36,7 +36,7 @@ const nodeCaddyfile = `{
 		}
 		key {file.KEY}
 		store postgres {
-			url DATABASE
+			url "DATABASE"
 		}
 		EXTRA
 	}

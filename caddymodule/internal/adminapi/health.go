@@ -27,6 +27,12 @@ type Health struct {
 	Refused string `json:"refused,omitempty"`
 	// Marked reports whether an older copy of the database would be noticed.
 	Marked bool `json:"marked"`
+	// Generation is how often it could not be told whether the database had lost
+	// something, or it had: what could be used once is void since the last time.
+	Generation uint64 `json:"generation"`
+	// HeardSeconds is how long ago the database said last what other gateways took
+	// away, where several use it.
+	HeardSeconds float64 `json:"heard_seconds,omitempty"`
 	// Process is the id of the process that has the database open.
 	Process int `json:"process,omitempty"`
 	// Version is the gateway's.
@@ -55,6 +61,7 @@ func (*API) health(w http.ResponseWriter, r *http.Request) error {
 		answer = Health{
 			Reason: now.Reason, Since: now.Since, WaitingSeconds: now.Waiting.Round(time.Millisecond).Seconds(),
 			Refused: now.Refused, Marked: now.Marked, Process: now.Process,
+			Generation: now.Generation, HeardSeconds: now.Heard.Round(time.Millisecond).Seconds(),
 		}
 	}
 	answer.Version = version.Number

@@ -17,6 +17,11 @@ type Condition struct {
 	Refused string
 	// Marked reports whether an older copy of the database would be noticed.
 	Marked bool
+	// Generation is that of the database, as far as this process knows.
+	Generation uint64
+	// Heard is how long ago a database that several gateways use said last what the
+	// others took away; zero for one that is this gateway's alone.
+	Heard time.Duration
 	// Process is the id of the process that has the database open; 0: this one.
 	Process int
 }
@@ -31,6 +36,14 @@ func (d *Shared) Condition() (h Condition) {
 	}
 	if s == nil {
 		return h
+	}
+	if db := d.opened.Load(); db != nil {
+		h.Generation = db.Fencing().Generation
+	}
+	if shared, ok := s.(interface{ Heard() time.Time }); ok {
+		if at := shared.Heard(); !at.IsZero() {
+			h.Heard = time.Since(at)
+		}
 	}
 	if child, ok := s.(interface{ PID() int }); ok {
 		h.Process = child.PID()

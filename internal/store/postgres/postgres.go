@@ -195,6 +195,15 @@ func (s *Store) Current() bool { return s.lease.isGood() }
 // Stale implements [store.Shared].
 func (s *Store) Stale() time.Duration { return s.lease.stale }
 
+// Heard returns when the last complete reading of the feed began; zero before the
+// first, and while the server cannot be used.
+func (s *Store) Heard() time.Time {
+	if began := s.lease.began.Load(); began != nil {
+		return *began
+	}
+	return time.Time{}
+}
+
 // Generation implements [store.Shared].
 func (s *Store) Generation() (generation uint64, cause string) {
 	if id := s.known.Load(); id != nil {

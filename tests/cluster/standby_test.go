@@ -1,0 +1,153 @@
+//go:build components
+
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
+)
+
+// standby starts a server that follows this one, by streaming.
+func (s *server) standby() *server {
+	s.t.Helper()
+	dir, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { os.RemoveAll(dir) })
+	b := &server{t: s.t, bin: s.bin, dir: dir, port: freeport.Find(s.t)}
+	if err := os.Chown(dir, s.user(), s.user()); err != nil && os.Getuid() == 0 {
+		s.t.Fatal(err)
+	}
+	b.run("pg_basebackup", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", "-D", b.data(), "-R", "--checkpoint=fast", "--no-sync")
+	conf, err := os.OpenFile(filepath.Join(b.data(), "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	fmt.Fprintf(conf, "port = '%s'\nunix_socket_directories = '%s'\n", b.port, b.dir)
+	if err := conf.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	b.start()
+	s.t.Cleanup(func() { b.command("pg_ctl", "stop", "-D", b.data(), "-m", "immediate").Run() })
+	return b
+}
+
+// kill ends the server as a power failure would, as a failover manager fences it.
+func (s *server) kill() {
+	s.t.Helper()
+	s.run("pg_ctl", "stop", "-D", s.data(), "-m", "immediate")
+}
+
+func (s *server) promote() {
+	s.t.Helper()
+	s.run("pg_ctl", "promote", "-w", "-D", s.data())
+}
+
+// caughtUp waits until the standby has what this server has, and then cuts it off:
+// what is acknowledged from now on is lost with this server.
+func (s *server) cutOff(standby *server) {
+	s.t.Helper()
+	query := func(on *server, text string) string {
+		out, err := on.command("psql", "-h", "127.0.0.1", "-p", on.port, "-U", "postgres", "-XAtc", text).CombinedOutput()
+		if err != nil {
+			s.t.Fatalf("%s: %v\n%s", text, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	at := query(s, "SELECT pg_current_wal_lsn()")
+	for end := time.Now().Add(30 * time.Second); query(standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+at+"', false)") != "t"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatal("the standby does not catch up")
+		}
+	}
+	query(standby, "ALTER SYSTEM SET primary_conninfo = ''")
+	query(standby, "SELECT pg_reload_conf()")
+	for query(standby, "SELECT count(*) FROM pg_stat_wal_receiver") != "0" {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// both is the address of a database on two servers, of which one takes writes.
+func both(a, b *server, url string) string {
+	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", a.port, b.port, name)
+}
+
+// eventually waits until the request gets the status.
+func (c *nodes) eventually(p *gateway.Person, method, path string, want int) {
+	c.t.Helper()
+	got := 0
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if got = c.status(p, method, path); got == want {
+			return
+		}
+	}
+	c.t.Fatalf("%s %s: %d, want %d", method, path, got, want)
+}
+
+// TestS25FailoverSpendsNothingTwice: an asynchronous standby is promoted that lacks
+// what was acknowledged last. A grant that was spent then is not good again, at any
+// gateway, and people are asked anew.
+func TestS25FailoverSpendsNothingTwice(t *testing.T) {
+	primary := newServer(t)
+	url := primary.database()
+	standby := primary.standby()
+	c := newNodes(t, both(primary, standby, url), 3)
+	alice, bob := c.enroll("alice"), c.enroll("bob")
+	alice.StepUp(t, "PAY")
+	bob.StepUp(t, "VIEW_REPORTS")
+	if got := c.status(bob, "GET", "/reports/1"); got != 200 {
+		t.Fatalf("with the grant: %d", got)
+	}
+	primary.cutOff(standby)
+	if got := c.status(alice, "POST", "/pay"); got != 200 {
+		t.Fatalf("with the one-time grant: %d", got)
+	}
+	primary.kill()
+	standby.promote()
+
+	// Until a gateway has met the promoted server it answers 503, and then 401.
+	for _, g := range c.all {
+		alice.Before, bob.Before = nil, nil
+		c.eventually(alice.At(g), "POST", "/pay", 401)
+		c.eventually(bob.At(g), "GET", "/reports/1", 401)
+	}
+	if calls := c.calls.Load(); calls != 1 {
+		t.Errorf("the application saw %d payments, want 1", calls)
+	}
+	for _, g := range c.all {
+		resp, err := http.Get("http://" + g.Admin + "/step_up/health")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		var health struct {
+			Status       string
+			Generation   uint64
+			HeardSeconds float64 `json:"heard_seconds"`
+		}
+		if err := json.Unmarshal(text, &health); err != nil || health.Status != "ok" || health.Generation != 1 || health.HeardSeconds <= 0 {
+			t.Errorf("health: %s", text)
+		}
+		if log := g.Log(); !strings.Contains(log, "a standby was promoted") {
+			t.Errorf("the log does not say what happened:\n%s", log)
+		}
+	}
+	// Codes that may have been used are refused, and then it goes on.
+	bob.Before = func(p *gateway.Person) { c.another(p) }
+	if err := bob.TryStepUp(t, "VIEW_REPORTS"); err == nil {
+		t.Error("a code of the time before the failover passed")
+	}
+}
