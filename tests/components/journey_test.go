@@ -317,7 +317,7 @@ func (v *traveller) travels() {
 	v.sane()
 	v.goes("Remove it")
 	v.Sees("The verification method was removed.")
-	v.SeesNot("Authenticator app · Phone")
+	v.lacks("Old phone")
 
 	// By a recovery code, once.
 	used := v.codes[0]
