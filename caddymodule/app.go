@@ -32,7 +32,7 @@ func init() {
 	caddy.RegisterModule(App{})
 }
 
-// App is what is said once for all sites: the database, the key, the policies.
+// App is what is set once for all sites: the database, the key, the policies.
 // It exists with its defaults wherever a site has a step_up handler.
 type App struct {
 	config.App
@@ -42,11 +42,11 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=step_up.stores inline_key=engine"`
 
 	// SenderRaw is what texts are sent with, a module of the namespace
-	// step_up.senders. Required where sms is said, and refused elsewhere.
+	// step_up.senders. Required if sms is set, and refused elsewhere.
 	SenderRaw json.RawMessage `json:"sms_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
 
 	// EmailSenderRaw is what codes by mail are sent with, a module of the namespace
-	// step_up.senders that sends to mail addresses. Required where email is said,
+	// step_up.senders that sends to mail addresses. Required if email is set,
 	// and refused elsewhere.
 	EmailSenderRaw json.RawMessage `json:"email_sender,omitempty" caddy:"namespace=step_up.senders inline_key=sender"`
 
@@ -229,7 +229,7 @@ func (a *App) mails(issuer string) mail.Factor {
 	return mail.New(a.codes(issuer, a.mailer, a.Email.WithDefaults()))
 }
 
-// codes are codes that the sender sends, within what is said of them.
+// codes are codes that the sender sends, within their limits.
 func (a *App) codes(issuer string, by Sender, said config.SentCodes) sentcode.Codes {
 	return sentcode.Codes{Issuer: issuer, Send: a.sendBy(by), Bounds: quota.Bounds{
 		CodeTTL: time.Duration(said.CodeTTL), ResendAfter: time.Duration(said.ResendAfter),

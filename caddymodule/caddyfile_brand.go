@@ -16,14 +16,14 @@ import (
 //		link   TEXT URL
 //	}
 //
-// The color stands in quotes: without them # begins a comment. link may be said up to five times. An accent that cannot be told from the page
+// The color stands in quotes: without them # begins a comment. link may be repeated up to five times. An accent that cannot be told from the page
 // is refused with the nearest one that can.
 func (a *App) readBrand(d *caddyfile.Dispenser) error {
 	b := &a.Brand
 	if d.NextArg() {
 		return d.Errf("brand takes a block, not %q", d.Val())
 	}
-	// said reads one word, and holds it against what it must be.
+	// said reads one word, and checks it against what it must be.
 	said := func(into *string, example string, check func(string) error) block.Setting {
 		return func(d *caddyfile.Dispenser) error {
 			if err := block.Word(d, into, example); err != nil {

@@ -22,7 +22,7 @@ func init() {
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next()
-		return nil, d.Err("step_up is said twice in the global options: put everything into one block")
+		return nil, d.Err("step_up is set twice in the global options: put everything into one block")
 	}
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -266,10 +266,10 @@ func (a *App) readHeld(d *caddyfile.Dispenser, count func(*int, string) block.Se
 
 var (
 	errNoEmailSender = errors.New("email needs a sender: write `sender smtp mail.example.com:587` with `to {email}` in its block")
-	errNoEmail       = errors.New("email_sender is said without email: say there how many codes may go, or leave the sender out")
+	errNoEmail       = errors.New("email_sender is set without email: add an email block that limits how many codes may be sent, or remove the sender")
 )
 
-// readEmail reads what is said of codes by mail. Syntax:
+// readEmail reads the settings of codes by mail. Syntax:
 //
 //	email {
 //		sender smtp … {

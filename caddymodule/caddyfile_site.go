@@ -72,13 +72,13 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //	}
 //
 // The directive takes no matcher. identity and at least one protect are
-// required; each other setting is said at most once.
+// required; each other setting is set at most once.
 //
 // After the action type stand what Caddy calls matcher tokens: * for every
 // request of the site, any number of paths, or one @name defined in the site.
 // The token and a match block are both required of a request; further match
 // blocks are alternatives to the first. A rule has a token, a match block or
-// unsafe. form and json may be said several times, and all of them have to hold;
+// unsafe. form and json may be repeated, and all of them have to hold;
 // of the values of each one is enough, and without values the field only has to
 // be there. delete* is every value that begins so, *delete every one that ends so;
 // a star elsewhere is refused. After not stand values that are harmless: the rule

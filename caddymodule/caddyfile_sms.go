@@ -7,7 +7,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
 
-// readSMS reads what is said of codes by SMS. Syntax:
+// readSMS reads the settings of codes by SMS. Syntax:
 //
 //	sms {
 //		sender    webhook … | smtp … | file …

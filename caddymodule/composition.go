@@ -68,7 +68,7 @@ func (a *App) foresee(ctx caddy.Context, server *caddyhttp.Server) {
 	}
 }
 
-// misplaced gives a refusal the place of the step_up that it is about, which need
+// misplaced adds to a refusal the place of the step_up that it is about, which need
 // not be h.
 func (h *Handler) misplaced(ctx caddy.Context, server *caddyhttp.Server, err error) error {
 	if wrong := (*coverage.RouteError)(nil); errors.As(err, &wrong) {

@@ -1,6 +1,6 @@
 // Package caddymodule is the gateway as Caddy modules. Importing it registers
 //
-//	step_up                        the app: settings said once, the database
+//	step_up                        the app: settings for all sites, the database
 //	http.handlers.step_up          the handler, with its directive of the same name
 //	http.handlers.step_up_resume   what stands before all routes, put there by step_up
 //	http.handlers.step_up_scrub    what stands before error routes, put there by step_up

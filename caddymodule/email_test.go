@@ -298,8 +298,8 @@ func TestEmailRefused(t *testing.T) {
 	b, p := newBed(t), newPostOffice(t)
 	good := b.mailing(p, "", "vars user {header.X-Test-User}", "placeholder {http.vars.user}", protectAdmin)
 	b.Load(good)
-	if !strings.Contains(b.Log(), "gives no addresses") {
-		t.Error("nobody is told that the identity source gives no addresses")
+	if !strings.Contains(b.Log(), "provides no addresses") {
+		t.Error("nobody is told that the identity source provides no addresses")
 	}
 	for name, tt := range map[string]struct{ old, new, says string }{
 		"a sender for numbers":      {"to   {email}", "to {number}@sms.example.com", "sends to phone numbers"},

@@ -43,7 +43,7 @@ type Handler struct {
 	// adapter writes it, for messages. Default: unknown.
 	Source config.Source `json:"source,omitempty"`
 
-	// named gives the matcher set that the Caddyfile defines under an @name.
+	// named returns the matcher set that the Caddyfile defines under an @name.
 	// It is set only while a Caddyfile is read.
 	named func(caddyfile.Token) (config.Matchers, error)
 

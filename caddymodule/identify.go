@@ -148,7 +148,7 @@ func (h *Handler) email(given string) string {
 // warnUnaddressed warns of a site on which codes by mail can be sent to nobody.
 func (h *Handler) warnUnaddressed(app *App) {
 	if s, known := h.identity.(interface{ GivesEmail() bool }); app.Email != nil && known && !s.GivesEmail() {
-		h.logger.Warn("codes by mail are configured, but the identity source of a site gives no addresses, so that nobody there is sent one: write `email` in the block of its identity",
+		h.logger.Warn("codes by mail are configured, but the identity source of a site provides no addresses, so that nobody there is sent one: write `email` in the block of its identity",
 			zap.String("at", h.place.At("identity")), zap.String("tenant", h.tenant))
 	}
 }

@@ -80,7 +80,7 @@ type throttle struct {
 	suppressed uint64
 }
 
-// take tells whether a line may be written, and how many were not since the last
+// take reports whether a line may be written, and how many were not since the last
 // one that was.
 func (t *throttle) take(now time.Time) (ok bool, suppressed uint64) {
 	t.mu.Lock()

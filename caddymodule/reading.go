@@ -37,7 +37,7 @@ func withReading(r *http.Request, path, method string) *http.Request {
 	return prepared
 }
 
-// prepare gives a request in the place of the sent one a replacer of its own. It
+// prepare equips a request in the place of the sent one with a replacer of its own. It
 // knows the request by what it says, and all else as the handlers in front have
 // set it.
 func prepare(sent, instead *http.Request) (*http.Request, *caddy.Replacer) {

@@ -105,7 +105,7 @@ func demandOf(r config.Rule) (d grants.Demand, err error) {
 	return d, nil
 }
 
-// compileFields gives the fields that a rule asks for, those of forms first, and
+// compileFields returns the fields that a rule asks for, those of forms first, and
 // those that it shows.
 func compileFields(r config.Rule) (asked, shown []readings.Field, err error) {
 	add := func(to *[]readings.Field, f readings.Field, failed error) {

@@ -62,14 +62,14 @@ var (
 	errSenderQuotes = errors.New("sending text: the sender failed, with an error that is withheld since it quotes the message")
 	// errNoSender tells that there are settings, and nothing to send with.
 	errNoSender = errors.New("sms needs a sender: write `sender webhook https://sms.example.com/send`, `sender smtp mail.example.com:587`, or for trying out `sender file PATH`")
-	// errNoSMS tells of a sender for which no countries are said.
-	errNoSMS = errors.New("sms_sender is said without sms: say there to which countries texts may go")
+	// errNoSMS tells of a sender for which no countries are set.
+	errNoSMS = errors.New("sms_sender is set without sms: add an sms block that lists the countries to which texts may go")
 	// errToAddresses and errToNumbers tell of a sender that sends elsewhere.
 	errToAddresses = errors.New("the sender of sms sends to mail addresses: under sms, write `to {number}@sms.example.com`")
 	errToNumbers   = errors.New("the sender of email sends to phone numbers: write `sender smtp mail.example.com:587` with `to {email}`")
 )
 
-// checkSender checks that there is a sender where its setting is said, and none where
+// checkSender checks that there is a sender where its setting is set, and none where
 // it is not: the errors tell that there is none, or that it is alone.
 func checkSender(said bool, raw json.RawMessage, none, alone error) error {
 	switch {
@@ -139,7 +139,7 @@ func (g guarded) Send(ctx context.Context, to, text string) (err error) {
 	return nil
 }
 
-// quotes tells whether an error repeats the recipient, or a word of the text that has
+// quotes reports whether an error repeats the recipient, or a word of the text that has
 // a digit in it, as codes have. It is a net below the contract, not the contract:
 // what is encoded slips through.
 func quotes(message, to, text string) bool {

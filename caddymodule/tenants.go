@@ -94,7 +94,7 @@ func (a *App) apiTenants() []string {
 	return names
 }
 
-// form gives a user id in the form in which its tenant keeps it. All that speak
+// form returns a user id in the form in which its tenant keeps it. All that speak
 // of a tenant agree on that form; see compares.
 func (a *App) form(tenant, user string) (string, error) {
 	return formOf(a.userIDs[tenant])(user)

@@ -14,7 +14,7 @@ const (
 	DefaultSessionTTL    = Duration(10 * time.Minute)
 )
 
-// API is said once for each place where the API for servers is mounted. An
+// API is set once for each place where the API for servers is mounted. An
 // identity source may stand beside these settings; it tells whom a user's own
 // token names, in the calls that take one.
 type API struct {

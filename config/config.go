@@ -1,4 +1,4 @@
-// Package config is what an operator may say to the step-up gateway, as plain
+// Package config is what an operator may configure in the step-up gateway, as plain
 // data: the settings of the whole gateway (App), of one site (Site) and of one
 // protected action (Rule), with their JSON names, defaults and limits.
 //
@@ -24,7 +24,7 @@ import (
 // Limits that no setting can move.
 const (
 	// MaxRules bounds the rules of one site. The overlap check compares each
-	// pair, and every request is held against each rule.
+	// pair, and every request is checked against each rule.
 	MaxRules = 200
 	// MaxPaths bounds the paths of one rule, and its exceptions.
 	MaxPaths = 100
@@ -32,7 +32,7 @@ const (
 	MaxLabel = 100
 )
 
-// App is said once for the whole gateway.
+// App is set once for the whole gateway.
 type App struct {
 	// Issuer names the service in the authenticator app, above the six
 	// digits. 1 to 64 bytes, without a colon. Default "Step-up".
@@ -52,7 +52,7 @@ type App struct {
 	// too. Exclusive with Key.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// Enrollment says who may enroll a first authenticator. Default: invite.
+	// Enrollment is who may enroll a first authenticator. Default: invite.
 	Enrollment Enrollment `json:"enrollment,omitzero"`
 
 	// TOTP is the shape of the codes that new authenticators give.
@@ -64,8 +64,8 @@ type App struct {
 	// SMS sends codes to telephones. Default: no such method.
 	SMS *SMS `json:"sms,omitempty"`
 
-	// Email sends codes to the mail address that the site's identity source gives,
-	// to nobody for whom it gives none. A mailbox is often what resets the password,
+	// Email sends codes to the mail address that the site's identity source provides,
+	// to nobody for whom it provides none. A mailbox is often what resets the password,
 	// so this proves little: rules that need more name their methods. Default: no
 	// such method.
 	Email *SentCodes `json:"email,omitempty"`
@@ -203,7 +203,7 @@ func Placeholder(s string) (name string, ok bool) {
 	return name, true
 }
 
-// printable tells whether s is UTF-8 without control and format characters,
+// printable reports whether s is UTF-8 without control and format characters,
 // which could reorder or hide parts of a page or a log line.
 func printable(s string) bool {
 	if !utf8.ValidString(s) {

@@ -146,7 +146,7 @@ func path(action string, paths ...string) config.Rule {
 	return rule(action, func(r *config.Rule) { r.On = on(paths...) })
 }
 
-// TestS20RuleSets holds sets of rules against what is refused: mistakes that
+// TestS20RuleSets checks sets of rules against what is refused: mistakes that
 // leave something open which its author believes protected.
 func TestS20RuleSets(t *testing.T) {
 	all := func(except ...string) config.Rule {

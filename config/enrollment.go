@@ -17,7 +17,7 @@ const (
 	EnrollDeny = "deny"
 )
 
-// Enrollment says who may enroll a first authenticator. It is checked when an
+// Enrollment is who may enroll a first authenticator. It is checked when an
 // enrollment begins and again when it is confirmed.
 type Enrollment struct {
 	// Policy is first_use: everyone who is signed in may enroll; invite: only with

@@ -183,7 +183,7 @@ func CheckShowLabels(fields []string, labels map[string]string) error {
 	return nil
 }
 
-// checkFields holds all that a rule asks of fields against its limits.
+// checkFields checks all that a rule asks of fields against its limits.
 func (r Rule) checkFields() error {
 	if len(r.Form) > MaxFields || len(r.JSON) > MaxFields {
 		return fmt.Errorf("form and json take at most %d fields each", MaxFields)

@@ -183,7 +183,7 @@ func (l Limits) CheckEach() error {
 	return between("limits held per_browser", l.Held.PerBrowser, 1, 20)
 }
 
-// between holds n against its limits. Zero stands for "left out" and passes.
+// between checks n against its limits. Zero stands for "left out" and passes.
 func between(setting string, n, low, high int) error {
 	if n != 0 && (n < low || n > high) {
 		return fmt.Errorf("%s must be between %d and %d, not %d", setting, low, high, n)

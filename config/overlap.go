@@ -142,7 +142,7 @@ func conflict(earlier, later Rule, e, l scope) error {
 	return nil
 }
 
-// sameDemand tells whether two rules of one action type ask for the same.
+// sameDemand reports whether two rules of one action type ask for the same.
 func sameDemand(a, b Rule) bool {
 	a, b = a.withDefaults(), b.withDefaults()
 	return a.Grant == b.Grant && a.TTL == b.TTL && sameWords(a.Methods, b.Methods) && sameWords(a.Accept, b.Accept)
@@ -162,7 +162,7 @@ func CheckShared(earlier, later []Rule) error {
 	return nil
 }
 
-// meets tells whether a path could match both p and one of the exceptions. Two
+// meets reports whether a path could match both p and one of the exceptions. Two
 // patterns that cannot be compared are taken to meet.
 func meets(p string, exceptions []string) bool {
 	for _, x := range exceptions {

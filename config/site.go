@@ -19,7 +19,7 @@ const (
 	UserIDExact = "exact"
 )
 
-// Site is said once for each site. Who is asking comes from an identity source,
+// Site is set once for each site. Who is asking comes from an identity source,
 // which stands beside these settings.
 type Site struct {
 	// Tenant is the namespace of this site's users: the same user id in two
@@ -83,7 +83,7 @@ func (s Site) WithDefaults() Site {
 	return s
 }
 
-// ObservesOnly reports whether no rule asks for a proof: all of them only observe.
+// ObservesOnly reports whether no rule asks for a step-up: all of them only observe.
 func (s Site) ObservesOnly() bool {
 	for _, r := range s.Rules {
 		if r.Mode != ModeObserve {

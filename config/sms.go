@@ -47,7 +47,7 @@ func (s SMS) Validate() error {
 	return s.CheckLimits("sms")
 }
 
-// CheckCountries checks the countries that are said against what there is.
+// CheckCountries checks the configured countries against the known ones.
 func (s SMS) CheckCountries() error {
 	if len(s.Countries) > maxCountries {
 		return fmt.Errorf("sms countries names more than %d", maxCountries)

@@ -111,7 +111,7 @@ func (b *Bed) TryLoad(caddyfile string) error {
 	return nil
 }
 
-// Adapt gives the JSON of a Caddyfile, with what a test needs: nothing is
+// Adapt returns the JSON of a Caddyfile, with what a test needs: nothing is
 // persisted, everything is logged to the file that Log reads, and the admin
 // endpoint listens only where the Caddyfile says {{admin}}.
 func (b *Bed) Adapt(caddyfile string) ([]byte, error) {

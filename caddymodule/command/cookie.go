@@ -39,7 +39,7 @@ asks no running Caddy.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	c.Flags().StringVarP(&tenant, "tenant", "t", tenant, "The tenant of the site")
-	c.Flags().BoolVar(&plainHTTP, "plain-http", false, "On connections without TLS, where allow_plain_http is said")
+	c.Flags().BoolVar(&plainHTTP, "plain-http", false, "On connections without TLS, if allow_plain_http is set")
 	c.Flags().BoolVar(&asJSON, "json", false, "Write JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := config.CheckAction(args[0]); err != nil {

@@ -43,7 +43,7 @@ func init() {
 type Header struct {
 	// Name of the field. Required.
 	Name string `json:"name"`
-	// Email names the field in which the same proxy gives the user's mail address,
+	// Email names the field in which the same proxy sends the user's mail address,
 	// to which codes are then sent. The proxy must replace or remove this field too,
 	// also for users without an address: otherwise a client could have its codes
 	// sent elsewhere. A field that occurs twice, in any spelling, gives no address.
@@ -104,7 +104,7 @@ func (h *Header) checkEmail() error {
 		return fmt.Errorf("email: %w", err)
 	}
 	if sameField(h.Email, h.Name) {
-		return fmt.Errorf("email names the field of the user, %s: take the one in which your proxy gives the mail address, such as Remote-Email", h.Name)
+		return fmt.Errorf("email names the field of the user, %s: take the one in which your proxy sends the mail address, such as Remote-Email", h.Name)
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func onlyField(h http.Header, want string) (value string, once bool) {
 // fieldSpellings are what CGI makes one of, and some servers with it.
 var fieldSpellings = strings.NewReplacer("_", "-", ".", "-")
 
-// sameField tells whether some application takes the names of two fields for one.
+// sameField reports whether some application takes the names of two fields for one.
 func sameField(a, b string) bool {
 	return len(a) == len(b) && strings.EqualFold(fieldSpellings.Replace(a), fieldSpellings.Replace(b))
 }

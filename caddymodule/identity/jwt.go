@@ -72,7 +72,7 @@ type JWT struct {
 	// looked at.
 	Tenant string `json:"tenant,omitempty"`
 	// Session tells sessions apart, so that a grant ends with its session.
-	// Where it is said it must be in the token; default: sid, if it is there.
+	// If it is set it must be in the token; default: sid, if it is there.
 	Session string `json:"session,omitempty"`
 	// Email is where the user's mail address stands, to which codes are sent where
 	// that is configured. If the token has a claim email_verified that is not true,

@@ -124,7 +124,7 @@ var identityPlaceholders = []string{
 
 var placeholderName = regexp.MustCompile(`\A[A-Za-z0-9_.-]+\z`)
 
-// checkIdentityPlaceholder holds s against the allow-list and returns the name
+// checkIdentityPlaceholder checks s against the allow-list and returns the name
 // between the braces. A list of what is dangerous would always be one
 // placeholder behind.
 func checkIdentityPlaceholder(s string) (string, error) {

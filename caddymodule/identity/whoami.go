@@ -309,8 +309,8 @@ func (w *Whoami) Cleanup() error {
 	return nil
 }
 
-// GivesEmail reports whether mail addresses of users are known: where the answer is said to have
-// them.
+// GivesEmail reports whether mail addresses of users are known: if the answer is configured to
+// have them.
 func (w *Whoami) GivesEmail() bool { return w.Email != "" }
 
 // Interface guards

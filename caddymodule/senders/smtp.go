@@ -54,7 +54,7 @@ type SMTP struct {
 
 	// TLS is starttls or implicit, where the port does not tell. Default:
 	// implicit on port 465, starttls on others; on this machine neither,
-	// unless a CAFile is said.
+	// unless CAFile is set.
 	TLS string `json:"tls,omitempty"`
 
 	// CAFile is a file of certificates in PEM, one of which must have signed

@@ -104,7 +104,7 @@ func active() (Gateway, error) {
 // errStarting is the answer while the first configuration of the process starts.
 var errStarting = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("the configuration is starting: try again in a second")}
 
-// post makes a route of a verb that takes a JSON body and gives a JSON answer.
+// post makes a route of a verb that takes a JSON body and returns a JSON answer.
 func post[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {
 	return postUpTo(maxAdminBody, verb)
 }
@@ -151,7 +151,7 @@ func answerJSON(w http.ResponseWriter, status int, v any) error {
 	return json.NewEncoder(w).Encode(v)
 }
 
-// adminError gives an error of a verb its status. The endpoint is the operator's,
+// adminError adds the status of a verb's error. The endpoint is the operator's,
 // so the cause is told.
 func adminError(err error) error {
 	status := http.StatusServiceUnavailable

@@ -23,7 +23,7 @@ type Setting func(d *caddyfile.Dispenser) error
 type Block struct {
 	Name     string             // for messages: "step_up", "limits"
 	Settings map[string]Setting // by the word that begins the line
-	Repeats  string             // the settings that may be said again, a space between
+	Repeats  string             // the settings that may be repeated, a space between
 	Order    []string           // the words in the order a message lists them
 	Lines    Lines              // if not nil, gets where each word stands
 }
@@ -67,7 +67,7 @@ func Checked(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// At gives err the file and line of a token that was read earlier.
+// At adds to err the file and line of a token that was read earlier.
 func At(token caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()
@@ -77,7 +77,7 @@ func At(token caddyfile.Token, err error) error {
 // Lines are where the settings of a block stand.
 type Lines map[string]caddyfile.Token
 
-// At gives err, if there is one, the file and line of the setting that it is about:
+// At adds to err, if there is one, the file and line of the setting that it is about:
 // a refusal begins with the setting's name. One about no setting that was written
 // gets those of the directive.
 func (l Lines) At(directive caddyfile.Token, err error) error {

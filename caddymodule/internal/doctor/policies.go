@@ -110,12 +110,12 @@ func (e *examination) passkeyless(s *site, at, code, problem, advice string) {
 func (e *examination) offered(s *site, said config.App) {
 	mails := word(s.Identity, "email") != "" || s.view.Identity == "jwt" || !slices.Contains([]string{"placeholder", "header", "whoami"}, s.view.Identity)
 	if said.Email != nil && !mails {
-		e.warn("email-no-address", s.at("identity"), "codes by mail are configured, and the identity of "+s.name()+" gives no addresses: nobody there is sent one", "write `email` in the block of its identity")
+		e.warn("email-no-address", s.at("identity"), "codes by mail are configured, and the identity of "+s.name()+" provides no addresses: nobody there is sent one", "write `email` in the block of its identity")
 	}
 	for i, r := range s.settings.Rules {
 		at := s.at(fmt.Sprintf("rules[%d]", i))
 		if len(r.Methods) == 1 && r.Methods[0] == config.MethodEmail && !mails {
-			e.error("email-only", at, r.Action+" takes codes by mail alone, and the identity gives no addresses: nobody can pass", "write `email` in the block of the identity, or name another method")
+			e.error("email-only", at, r.Action+" takes codes by mail alone, and the identity provides no addresses: nobody can pass", "write `email` in the block of the identity, or name another method")
 		}
 		if slices.Contains(r.Accept, config.AcceptAPI) && len(e.apis) == 0 {
 			e.warn("accept-without-api", at, r.Action+" accepts grants of the API for servers, and no site has a step_up_api: there will be none", "mount step_up_api on an internal listener, or remove `accept api`")

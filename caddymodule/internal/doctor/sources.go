@@ -60,7 +60,7 @@ func (p *probe) whoami(ctx context.Context, s *site) {
 		p.tell(Error, "whoami-status", at, fmt.Sprintf("whoami asks %s, which answers %d: nobody is ever signed in", target, a.status), "write the URL of a page that names who is signed in")
 	case a.status == http.StatusOK:
 		if name := w.named(a); name != "" {
-			p.tell(Error, "whoami-names-strangers", at, fmt.Sprintf("whoami asks %s, which gives a request without any credential the name %q: every stranger is that user, and may enroll", target, name),
+			p.tell(Error, "whoami-names-strangers", at, fmt.Sprintf("whoami asks %s, which answers a request without any credential with the name %q: every stranger is that user, and may enroll", target, name),
 				"write a page that names nobody then, or `anonymous "+name+"`")
 		}
 	}

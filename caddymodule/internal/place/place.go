@@ -31,7 +31,7 @@ func (p Place) At(setting string) string {
 	return p.Path + "." + setting
 }
 
-// Refused gives a refusal the place that it is about; nil stays nil.
+// Refused adds the place that a refusal is about; nil stays nil.
 func (p Place) Refused(err error) error { return p.RefusedAt(err, config.PathOf(err)) }
 
 // RefusedAt is Refused for an error about the setting at a path.
