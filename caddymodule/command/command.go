@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -109,7 +111,7 @@ func (r *remote) call(route string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, "POST", "/step_up/"+route, nil, strings.NewReader(string(body)))
+	resp, err := request(address, route, string(body))
 	if err != nil {
 		return remoteError(err)
 	}
@@ -118,6 +120,30 @@ func (r *remote) call(route string, in, out any) error {
 		return fmt.Errorf("reading Caddy's answer: %w", err)
 	}
 	return nil
+}
+
+// settling is how long an admin endpoint may be there without our routes: Caddy
+// listens before it has loaded the rest.
+const settling = 3 * time.Second
+
+// request asks once, and again while Caddy is starting.
+func request(address, route, body string) (*http.Response, error) {
+	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		resp, err := caddycmd.AdminAPIRequest(address, "POST", "/step_up/"+route, nil, strings.NewReader(body))
+		if err == nil || !hasNoRoute(err) {
+			return resp, err
+		}
+		if time.Since(begun) > settling {
+			return nil, errors.New("the Caddy that answers there has no step_up: start the binary that has it, or name another admin endpoint with --address")
+		}
+	}
+}
+
+// hasNoRoute reports whether an error is Caddy's for an address that it does not
+// know. Ours come with JSON.
+func hasNoRoute(err error) bool {
+	_, text, found := strings.Cut(err.Error(), "HTTP 404: ")
+	return found && !strings.HasPrefix(strings.TrimSpace(text), "{")
 }
 
 // remoteError takes the sentence out of an answer of the admin endpoint.
