@@ -21,8 +21,10 @@ const readSettings = `SELECT current_setting('server_version_num')::integer, pg_
 const countStandbys = `SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')), count(*) FILTER (WHERE sync_state IS NULL) FROM pg_stat_replication`
 
 // examine refuses a server on which what is acknowledged could be lost without its
-// having been told. The errors are sentences for operators.
-func (s *Store) examine(ctx context.Context) error {
+// having been told. The errors are sentences for operators. Only at the start
+// does it refuse one without a synchronous standby: after a failover there is none
+// for a while.
+func (s *Store) examine(ctx context.Context, starting bool) error {
 	var version int
 	var recovering, fsync, fullPages, named bool
 	var commit string
@@ -48,10 +50,12 @@ func (s *Store) examine(ctx context.Context) error {
 	}
 	switch {
 	case synchronous > 0:
-	case s.standbyRequired && hidden > 0:
+	case starting && s.standbyRequired && hidden > 0:
 		return unfit("`standby required`: the role may not see whether a standby is synchronous: GRANT pg_read_all_stats to it")
-	case s.standbyRequired:
+	case starting && s.standbyRequired:
 		return unfit("`standby required`: the server has no synchronous standby now: start it, or set synchronous_standby_names on the server")
+	case s.standbyRequired:
+		s.log.Warn("the database server has no synchronous standby now: another failover may lose the last changes")
 	case all > 0 && !(hidden > 0 && named):
 		s.log.Warn("the database server has standbys, and none is synchronous: a failover loses the last changes that were acknowledged; " +
 			"what could be used once is not good again then, and people are asked anew")

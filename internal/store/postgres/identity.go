@@ -45,12 +45,16 @@ const readIdentity = `SELECT m.schema, m.generation, m.timeline, m.system,
 
 // beginGeneration makes what is found the state that counts, if nobody was faster.
 // Versions jump beyond all that a lost end of the log can have given out, before
-// anybody can write under the new generation.
-const beginGeneration = `WITH next AS (
-		UPDATE step_up_meta SET generation = generation + 1, timeline = $1, system = $2, since = clock_timestamp(), cause = $4
-		WHERE generation = $3 AND setval('step_up_version', (generation + 1) << 40) > 0
-		RETURNING generation)
-	SELECT generation FROM next`
+// anybody can write under the new generation. The row is locked before the jump:
+// whoever comes second finds another generation in it, and must not take versions
+// back that were given out since.
+const beginGeneration = `WITH held AS (
+		SELECT generation FROM step_up_meta WHERE generation = $3 FOR UPDATE),
+	jump AS MATERIALIZED (
+		SELECT generation, setval('step_up_version', (generation + 1) << 40) AS version FROM held)
+	UPDATE step_up_meta m SET generation = m.generation + 1, timeline = $1, system = $2, since = clock_timestamp(), cause = $4
+	FROM jump WHERE m.generation = jump.generation AND jump.version > 0
+	RETURNING m.generation`
 
 // meet looks which server it is, and whether it will do, where it is not old any
 // more, and begins the next
@@ -61,7 +65,7 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 	if s.known.Load() != old {
 		return nil // somebody else did
 	}
-	if err := s.examine(ctx); err != nil {
+	if err := s.examine(ctx, old == nil); err != nil {
 		return err
 	}
 	for range 3 {

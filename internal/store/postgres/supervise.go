@@ -14,7 +14,7 @@ import (
 // counts as lost.
 const (
 	lostAfter   = 2 * time.Second
-	longestWait = 15 * time.Second
+	longestWait = 2 * time.Second
 )
 
 // state is whether the database is in use.

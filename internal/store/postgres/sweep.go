@@ -16,9 +16,9 @@ const (
 
 const (
 	// What has run out dies before it goes, so that whoever judges it absent has a
-	// row to lock.
+	// row to lock; and some time after, since it is gateways' clocks by which it does.
 	sweepExpired = `WITH m AS (` + sameServer + `), old AS (
-			SELECT key FROM step_up_kv, m WHERE m.ok AND NOT dead AND expires < clock_timestamp() LIMIT $4 FOR UPDATE OF step_up_kv SKIP LOCKED)
+			SELECT key FROM step_up_kv, m WHERE m.ok AND NOT dead AND expires < clock_timestamp() - interval '10 minutes' LIMIT $4 FOR UPDATE OF step_up_kv SKIP LOCKED)
 		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
 		FROM old WHERE k.key = old.key`
 
