@@ -26,6 +26,7 @@ import (
 	_ "github.com/stepup-gateway/caddy-stepup"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/command"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 )
 
 // block is one fenced block of a page.
@@ -158,7 +159,7 @@ func prepare(t *testing.T, dir string) {
 		"clients.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
 		"issuer.pem":  pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
 		"users":       []byte("alice\nbob\n"),
-		"key":         []byte(strings.Repeat("k", 43) + "="),
+		"key":         []byte(seal.GenerateKey().Text()),
 	} {
 		if err := os.WriteFile(filepath.Join(etc, name), content, 0o600); err != nil {
 			t.Fatal(err)
