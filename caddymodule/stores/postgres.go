@@ -2,6 +2,8 @@ package stores
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -143,13 +145,20 @@ func (p *Postgres) stale() time.Duration {
 	return time.Duration(*p.Stale)
 }
 
-// Location returns the name of the database and a digest of the settings: a
-// reload that changes them opens the database anew, beside the one before, which
-// is no other than a second gateway.
+// Location returns the name of the database and a mark of the settings: a reload
+// that changes them opens the database anew, beside the one before, which is no other
+// than a second gateway. The mark tells nothing of the password.
 func (p *Postgres) Location() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %v %q %d", p.url, p.stale(), p.Standby, p.Connections))
-	return fmt.Sprintf("%s#%x", p.name, sum[:4])
+	mac := hmac.New(sha256.New, markKey[:])
+	fmt.Fprintf(mac, "%q %v %q %d", p.url, p.stale(), p.Standby, p.Connections)
+	return fmt.Sprintf("%s#%x", p.name, mac.Sum(nil)[:8])
 }
+
+// markKey is another one in each process.
+var markKey = func() (key [32]byte) {
+	rand.Read(key[:]) // never fails: crypto/rand ends the program instead
+	return key
+}()
 
 // Shared reports that several gateways use the database, which must have one key.
 func (*Postgres) Shared() bool { return true }

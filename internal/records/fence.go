@@ -72,6 +72,7 @@ type fencing struct {
 	mu      sync.Mutex // one change of the state at a time
 	settled uint64     // lost + 1 when a generation began, since when the engine was not opened anew
 	began   bool       // one did since the database was opened
+	viewed  failedLately
 }
 
 func newFencing(s fenceState) *fencing {
@@ -198,7 +199,7 @@ func (db *DB) settleFence(ctx context.Context) error {
 	case found.Kind == store.FenceNone || f.settled == lost+1:
 		return nil
 	default:
-		if err := db.begin(ctx, found, time.Now(), func(*fenceState) {}); err != nil {
+		if err := db.begin(ctx, found, time.Now(), func(*fenceState) error { return nil }); err != nil {
 			return err
 		}
 		f.settled = lost + 1
@@ -212,7 +213,7 @@ func (db *DB) settleFence(ctx context.Context) error {
 
 // begin begins the next generation because of what the engine found. The lock is
 // held.
-func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also func(*fenceState)) error {
+func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also func(*fenceState) error) error {
 	latest, err := db.latest(ctx)
 	if err != nil {
 		return err
@@ -222,14 +223,14 @@ func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also 
 			latest = t
 		}
 	}
-	err = db.changeState(ctx, func(s *fenceState) {
+	err = db.changeState(ctx, func(s *fenceState) error {
 		s.Generation++
 		s.Since, s.Cause = now, found.Reason[:min(len(found.Reason), maxCause)]
 		s.Recovery = s.Generation
 		if until := latest.Add(codesMargin); until.After(s.CodesAfter) {
 			s.CodesAfter = until
 		}
-		also(s)
+		return also(s)
 	})
 	if err != nil {
 		return err
@@ -241,7 +242,7 @@ func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also 
 
 // changeState changes the stored state if nobody else does at the same time. The
 // lock is held.
-func (db *DB) changeState(ctx context.Context, change func(*fenceState)) error {
+func (db *DB) changeState(ctx context.Context, change func(*fenceState) error) error {
 	e, err := db.store.Get(ctx, metaKey)
 	if err != nil {
 		return fmt.Errorf("reading the generation: %w", err)
@@ -254,7 +255,9 @@ func (db *DB) changeState(ctx context.Context, change func(*fenceState)) error {
 	if err != nil {
 		return err
 	}
-	change(&state)
+	if err := change(&state); err != nil {
+		return err
+	}
 	ops := make([]store.Op, 1, 2)
 	if ops[0], err = db.putMeta(e, m, state); m.Form != metaForm {
 		var n int64
@@ -269,7 +272,7 @@ func (db *DB) changeState(ctx context.Context, change func(*fenceState)) error {
 		return fmt.Errorf("writing the generation: %w", err)
 	}
 	db.fence.keep(state)
-	db.view.Store(nil)
+	db.forgetView()
 	return nil
 }
 

@@ -49,13 +49,17 @@ func (db *DB) AcceptFence(ctx context.Context, a Acceptance) error {
 		if !a.TrustCodes || f.state.Load().Recovery == 0 {
 			return ErrNotFenced
 		}
-		return view.changeState(ctx, func(s *fenceState) { s.Recovery = 0 })
+		return view.changeState(ctx, func(s *fenceState) error {
+			s.Recovery = 0
+			return nil
+		})
 	}
-	err := view.begin(ctx, found, a.Now, func(s *fenceState) {
+	err := view.begin(ctx, found, a.Now, func(s *fenceState) error {
 		s.Keys = s.Generation
 		if a.TrustCodes {
 			s.Recovery = 0
 		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -133,12 +133,13 @@ func (s *grantShard) keep(id *grants.ID, l *Live, epoch uint64, now time.Time) {
 // store. [ErrNotFound] where there is none. From the cache it may be another
 // holder's, which grants.Grant.Check tells.
 func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now time.Time) (l Live, err error) {
+	current := db.current() // before looking: what is found then was not forgotten before
 	s := db.grants.shard(id)
 	s.mu.RLock()
 	ok := s.rows.get(id, &l)
 	epoch := s.epoch
 	s.mu.RUnlock()
-	if ok && db.current() {
+	if ok && current {
 		return l, nil
 	}
 	row, err := fresh(db, func() (Row[GrantRow], error) { return db.grantRows.Get(ctx, *h, id[:]) })

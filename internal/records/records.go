@@ -92,6 +92,8 @@ type core struct {
 	held   heldTotal
 	fence  *fencing
 	view   atomic.Pointer[DB] // the last; see View
+	// viewEpoch counts how often the state of the fence was told to have changed.
+	viewEpoch atomic.Uint64
 	// holders remembers digests; see Holder.
 	holders  *holders
 	counting sync.Mutex

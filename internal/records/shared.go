@@ -43,7 +43,7 @@ func (db *DB) forgetTold(keys [][]byte) {
 		case isAccount(key) && len(key) == len(accountPrefix)+len(grants.Holder{}):
 			db.grants.forgetHolder(grants.Holder(key[len(accountPrefix):]))
 		default: // the state of the fence, or what a newer version tells
-			db.view.Store(nil)
+			db.forgetView()
 			db.grants.forgetAll()
 		}
 	}
@@ -57,8 +57,7 @@ func (db *DB) View(ctx context.Context) (*DB, error) {
 	if db.shared == nil || db.mending {
 		return db, nil
 	}
-	generation, _ := db.shared.Generation()
-	if v := db.view.Load(); v != nil && v.in.Engine == generation {
+	if v := db.lastView(); v != nil {
 		return v, nil
 	}
 	return db.newView(ctx)
@@ -71,8 +70,33 @@ func (db *DB) newView(ctx context.Context) (*DB, error) {
 	f := db.fence
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if v := db.lastView(); v != nil {
+		return v, nil // somebody else made it meanwhile
+	}
+	if err := f.viewed.recent(); err != nil {
+		return nil, err
+	}
+	v, err := db.makeView(ctx)
+	f.viewed.note(err)
+	return v, err
+}
+
+// lastView is the last view, if its generation is the current one.
+func (db *DB) lastView() *DB {
+	generation, _ := db.shared.Generation()
+	if v := db.view.Load(); v != nil && v.in.Engine == generation {
+		return v
+	}
+	return nil
+}
+
+// makeView reads the state of the current generation, and begins it where nobody
+// has. The lock is held.
+func (db *DB) makeView(ctx context.Context) (*DB, error) {
+	f := db.fence
 	before := f.state.Load().Generation
 	for range viewTries {
+		epoch := db.viewEpoch.Load()
 		generation, cause := db.shared.Generation()
 		state, err := db.readState(ctx)
 		if err != nil {
@@ -84,6 +108,10 @@ func (db *DB) newView(ctx context.Context) (*DB, error) {
 			db.grants.forgetAll()
 			v := newDB(&DB{core: db.core, in: &state})
 			db.view.Store(v)
+			if db.viewEpoch.Load() != epoch {
+				db.view.CompareAndSwap(v, nil)
+				continue // the state was told to have changed since it was read
+			}
 			if state.Generation != before {
 				f.began = true
 				f.tell()
@@ -92,12 +120,40 @@ func (db *DB) newView(ctx context.Context) (*DB, error) {
 		case state.Engine > generation:
 			return nil, fmt.Errorf("%w: %w: another gateway is in generation %d already, and this one in %d", store.ErrUnavailable, store.ErrFenced, state.Engine, generation)
 		}
-		err = db.mendable().begin(ctx, store.Fence{Kind: store.FenceUnsure, Reason: cause}, time.Now(), func(s *fenceState) { s.Engine = generation })
+		err = db.mendable().begin(ctx, store.Fence{Kind: store.FenceUnsure, Reason: cause}, time.Now(), func(s *fenceState) error {
+			if s.Engine >= generation {
+				return store.ErrConflict // another gateway began it meanwhile
+			}
+			s.Engine = generation
+			return nil
+		})
 		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrFenced) {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%w: generations begin faster than they can be read", store.ErrUnavailable)
+}
+
+// forgetView makes the state be read anew.
+func (db *DB) forgetView() {
+	db.viewEpoch.Add(1)
+	db.view.Store(nil)
+}
+
+// failedLately lets those who wait for the same thing share its failure, rather than
+// fail one after the other.
+type failedLately struct {
+	err error
+	at  time.Time
+}
+
+func (f *failedLately) note(err error) { f.err, f.at = err, time.Now() }
+
+func (f *failedLately) recent() error {
+	if time.Since(f.at) < 200*time.Millisecond {
+		return f.err
+	}
+	return nil
 }
 
 // readState reads what is stored of the fence.

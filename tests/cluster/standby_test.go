@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,10 +11,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/postgres"
+	"github.com/stepup-gateway/caddy-stepup/store"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
@@ -149,5 +155,140 @@ func TestS25FailoverSpendsNothingTwice(t *testing.T) {
 	bob.Before = func(p *gateway.Person) { c.another(p) }
 	if err := bob.TryStepUp(t, "VIEW_REPORTS"); err == nil {
 		t.Error("a code of the time before the failover passed")
+	}
+}
+
+// TestSecondFailover: the first standby that is promoted is lost before a second one
+// has heard of it. Both begin the same timeline and would begin the same generation.
+func TestSecondFailover(t *testing.T) {
+	primary := newServer(t)
+	url := created(t, primary.database())
+	first, second := primary.standby(), primary.standby()
+	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
+	all := fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", primary.port, first.port, second.port, name)
+	st := open(t, all)
+	forgot := listenForAll(st)
+	seen := map[uint64]bool{}
+	last := uint64(0)
+	step := func() {
+		t.Helper()
+		generation := uint64(0)
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			err := st.Apply(t.Context(), store.Op{Key: []byte("k"), Value: []byte("v")})
+			if generation, _ = st.Generation(); err == nil && !seen[generation] {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("generation %d: %v", generation, err)
+			}
+		}
+		seen[generation] = true
+		e, err := st.Get(t.Context(), []byte("k"))
+		if err != nil || uint64(e.Version) <= last {
+			t.Errorf("version %d after %d, %v", e.Version, last, err)
+		}
+		last = uint64(e.Version)
+	}
+	step()
+	primary.cutOff(first)
+	primary.cutOff(second)
+	primary.kill()
+	first.promote()
+	step()
+	first.kill()
+	second.promote()
+	step()
+	if n := forgot.Load(); n < 3 {
+		t.Errorf("everything was forgotten %d times, want once for each server", n)
+	}
+}
+
+// TestGenerationBeginsOnce: many gateways meet a promoted server at the same time.
+func TestGenerationBeginsOnce(t *testing.T) {
+	primary := newServer(t)
+	url := created(t, primary.database())
+	standby := primary.standby()
+	var all [8]*postgres.Store
+	for i := range all {
+		all[i] = open(t, both(primary, standby, url))
+	}
+	primary.cutOff(standby)
+	primary.kill()
+	standby.promote()
+	var mu sync.Mutex
+	versions := map[store.Version]bool{}
+	var wg sync.WaitGroup
+	for i, st := range all {
+		wg.Go(func() {
+			for n := 0; n < 200; {
+				key := fmt.Appendf(nil, "%d %d", i, n)
+				if st.Apply(context.Background(), store.Op{Key: key, Value: []byte("v")}) != nil {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				n++
+				e, err := st.Get(context.Background(), key)
+				mu.Lock()
+				if err != nil || versions[e.Version] {
+					t.Errorf("%s: version %d again, or %v", key, e.Version, err)
+				}
+				versions[e.Version] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for _, st := range all {
+		if g, cause := st.Generation(); g != 1 || !strings.Contains(cause, "promoted") {
+			t.Errorf("generation %d: %s", g, cause)
+		}
+	}
+}
+
+// listenForAll counts how often a store is told to forget everything.
+func listenForAll(s store.Shared) *atomic.Int64 {
+	var n atomic.Int64
+	s.OnTold(func(names [][]byte) {
+		if names == nil {
+			n.Add(1)
+		}
+	})
+	return &n
+}
+
+// TestCrashLosesNoRevocation: the server crashes and recovers by itself, without
+// anybody having restarted it, and gives out the xids of transactions again that left
+// nothing on its disk.
+func TestCrashLosesNoRevocation(t *testing.T) {
+	s := newServer(t)
+	url := created(t, s.database())
+	one, other := open(t, url), open(t, url)
+	h := listenTo(other)
+	tell := func(name string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			generation, _ := one.Generation()
+			err := one.ApplyIn(t.Context(), generation, [][]byte{[]byte(name)}, store.Op{Key: []byte("k"), Value: []byte(name)})
+			if err == nil {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal(err)
+			}
+		}
+		h.wait(t, name)
+	}
+	for round := range 3 {
+		tell(fmt.Sprintf("before %d", round))
+		// Transactions that write nothing durable move the xids on.
+		for range 50 {
+			s.exec(url, "BEGIN; SELECT pg_current_xact_id(); ROLLBACK")
+		}
+		time.Sleep(600 * time.Millisecond) // two readings
+		pids := s.processes()
+		syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) // one of its children
+		for n := range 5 {
+			tell(fmt.Sprintf("after %d %d", round, n))
+		}
 	}
 }

@@ -106,6 +106,7 @@ func (s *Store) do(ctx context.Context, c *change) error {
 	}
 	if ctx.Done() != nil {
 		c.ops = clone(c.ops) // the call may outlast its caller
+		c.told = cloneNames(c.told)
 	}
 	interrupted, err := s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
 	if interrupted {
@@ -125,6 +126,14 @@ func clone(ops []store.Op) []store.Op {
 		if op.Value != nil {
 			own[i].Value = append([]byte{}, op.Value...)
 		}
+	}
+	return own
+}
+
+func cloneNames(names [][]byte) [][]byte {
+	own := make([][]byte, len(names))
+	for i, name := range names {
+		own[i] = append([]byte(nil), name...)
 	}
 	return own
 }

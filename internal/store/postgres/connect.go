@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -30,9 +31,8 @@ func (s *Store) config(o Options) (*pgxpool.Config, error) {
 		return nil, errors.New("url of the postgres store cannot be read: write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full")
 	}
 	c := config.ConnConfig
-	targets := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
-	for _, one := range append(targets, c.Fallbacks...) {
-		if !isLocal(one.Host) && (one.TLSConfig == nil || one.TLSConfig.InsecureSkipVerify && one.TLSConfig.VerifyPeerCertificate == nil && one.TLSConfig.VerifyConnection == nil || one.TLSConfig.ServerName == "") {
+	for _, one := range append([]*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}, c.Fallbacks...) {
+		if !isLocal(one.Host) && !verifies(one.TLSConfig) {
 			return nil, fmt.Errorf("host %s: %w", one.Host, ErrInsecure)
 		}
 	}
@@ -45,6 +45,8 @@ func (s *Store) config(o Options) (*pgxpool.Config, error) {
 		return nil
 	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.StatementCacheCapacity = 128
+	config.AfterConnect = s.seesPooler
 	config.MaxConns = defaultConnections
 	if o.Connections > 0 {
 		config.MaxConns = int32(o.Connections)
@@ -54,8 +56,15 @@ func (s *Store) config(o Options) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// verifies reports whether the server's certificate and its name are checked, as
+// sslmode=verify-full says. With verify-ca any certificate of a public authority
+// would do.
+func verifies(c *tls.Config) bool {
+	return c != nil && !c.InsecureSkipVerify && c.ServerName != ""
+}
+
 func isLocal(host string) bool {
-	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
+	if strings.HasPrefix(host, "/") || host == "localhost" {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
@@ -80,6 +89,19 @@ func noticed(pc *pgconn.PgConn, n *pgconn.Notice) {
 func warned(c *pgx.Conn) bool {
 	w, ok := c.PgConn().CustomData()[warningKey].(*atomic.Bool)
 	return !ok || w.Swap(false)
+}
+
+// seesPooler notes where a pooler stands between, which makes up the process numbers
+// that it tells: statements are not prepared then.
+func (s *Store) seesPooler(ctx context.Context, conn *pgx.Conn) error {
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		return err
+	}
+	if pid != conn.PgConn().PID() {
+		s.pooled.Store(true)
+	}
+	return nil
 }
 
 // Name returns the name of the database of a connection string, without what is

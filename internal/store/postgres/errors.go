@@ -34,16 +34,18 @@ func classify(err error, changing bool) error {
 func answered(told *pgconn.PgError, changing bool) error {
 	err := fmt.Errorf("the database server says: %s (SQLSTATE %s)", told.Message, told.Code)
 	switch {
+	case told.Code == "42P01": // undefined table
+		return errNoSchema
+	case told.Code == "42501", told.Code == "3D000", strings.HasPrefix(told.Code, "28"): // privilege, database, authorization
+		return fmt.Errorf("%w: %w", store.ErrUnfit, err)
+	case changing && told.SeverityUnlocalized != "ERROR" && told.Code != "57P03" && told.Code != "53300":
+		return fmt.Errorf("%w: %w: %w", store.ErrUnknown, store.ErrUnavailable, err)
 	case told.Code == "40001", told.Code == "40P01":
 		return fmt.Errorf("%w: %w: %w", errAgain, store.ErrUnavailable, err)
 	case told.Code == "53100":
 		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 	case told.Code == "XX001", told.Code == "XX002": // data or index corrupted
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
-	case told.Code == "42P01": // undefined table
-		return errNoSchema
-	case changing && told.SeverityUnlocalized != "ERROR" && !strings.HasPrefix(told.Code, "28") && told.Code != "57P03" && told.Code != "53300":
-		return fmt.Errorf("%w: %w: %w", store.ErrUnknown, store.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }

@@ -24,11 +24,11 @@ const countStandbys = `SELECT count(*), count(*) FILTER (WHERE sync_state IN ('s
 // having been told. The errors are sentences for operators. Only at the start
 // does it refuse one without a synchronous standby: after a failover there is none
 // for a while.
-func (s *Store) examine(ctx context.Context, starting bool) error {
+func (s *Store) examine(ctx context.Context, conn *pgx.Conn, starting bool) error {
 	var version int
 	var recovering, fsync, fullPages, named bool
 	var commit string
-	err := s.pool.QueryRow(ctx, readSettings, pgx.QueryExecModeExec).Scan(&version, &recovering, &fsync, &fullPages, &commit, &named)
+	err := conn.QueryRow(ctx, readSettings).Scan(&version, &recovering, &fsync, &fullPages, &commit, &named)
 	if err != nil {
 		return classify(err, false)
 	}
@@ -45,7 +45,7 @@ func (s *Store) examine(ctx context.Context, starting bool) error {
 		return unfit("the server has synchronous_commit = %s for this role, by which a crash loses what was acknowledged: set it to on", commit)
 	}
 	var all, synchronous, hidden int
-	if err := s.pool.QueryRow(ctx, countStandbys, pgx.QueryExecModeExec).Scan(&all, &synchronous, &hidden); err != nil {
+	if err := conn.QueryRow(ctx, countStandbys).Scan(&all, &synchronous, &hidden); err != nil {
 		return classify(err, false)
 	}
 	switch {

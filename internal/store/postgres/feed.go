@@ -22,10 +22,12 @@ const (
 // and where to begin the next time. A row may commit long after one with a higher
 // number, so that numbers are no place to go on from. pg_current_snapshot is the
 // snapshot of this very statement: whatever it does not see has an xid of at least
-// its xmin.
+// its xmin. But a server that crashed gives out again the xids of transactions that
+// left nothing on its disk. Every row that was seen was on the disk, so what is
+// written after a crash has a higher number, and none that is lower commits late.
 const readFeed = `WITH m AS (` + sameServer + `)
 	SELECT m.ok, pg_snapshot_xmin(pg_current_snapshot())::text, f.id, f.key
-	FROM m LEFT JOIN step_up_feed f ON m.ok AND f.xid >= $4::text::xid8`
+	FROM m LEFT JOIN step_up_feed f ON m.ok AND (f.xid >= $4::text::xid8 OR f.id > $5)`
 
 // tellNames is the part of a change that writes its names.
 const tellNames = `, f AS (INSERT INTO step_up_feed (key) SELECT one FROM unnest($%d::bytea[]) AS one WHERE EXISTS (SELECT FROM w))`
@@ -38,6 +40,7 @@ type feed struct {
 	generation int64
 	mark       string
 	seen       map[int64]bool // rows of the last reading
+	last       int64          // the highest number of a row that was seen
 	began      time.Time      // of the last complete reading
 }
 
@@ -65,7 +68,7 @@ func (s *Store) follow(ctx context.Context) error {
 
 func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, err error) {
 	f := &s.feed
-	rows, err := s.pool.Query(ctx, readFeed, append([]any{s.mode()}, id.args(f.mark)...)...)
+	rows, err := s.watch.Query(ctx, readFeed, append([]any{s.mode()}, id.args(f.mark, f.last)...)...)
 	if err != nil {
 		return nil, classify(err, false)
 	}
@@ -95,6 +98,9 @@ func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, er
 		return nil, errNoSchema
 	}
 	f.seen, f.mark = seen, mark
+	for number := range seen {
+		f.last = max(f.last, number)
+	}
 	return names, nil
 }
 
@@ -135,7 +141,7 @@ func (s *Store) notify(ctx context.Context) {
 		case <-s.telling:
 		default:
 		}
-		if !s.direct.Load() {
+		if s.pooled.Load() {
 			continue
 		}
 		err := s.sendNotice(ctx, &conn)
@@ -164,7 +170,7 @@ func (s *Store) sendNotice(ctx context.Context, conn **pgx.Conn) (err error) {
 // listen wakes the supervisor when others give notice.
 func (s *Store) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		if s.direct.Load() {
+		if !s.pooled.Load() {
 			if err := s.heed(ctx); err != nil && ctx.Err() == nil {
 				s.log.Debug("notices of changes are not heard", zap.Error(err))
 			}

@@ -20,7 +20,8 @@ type identity struct {
 	timeline   string
 	system     int64
 	started    time.Time
-	cause      string // of the generation
+	since      time.Time // of the generation
+	cause      string    // of the generation
 }
 
 // sameServer is the condition, in a statement, that the server is the one that is
@@ -40,7 +41,7 @@ func (id *identity) args(more ...any) []any {
 
 const readIdentity = `SELECT m.schema, m.generation, m.timeline, m.system,
 	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), (SELECT system_identifier FROM pg_control_system()), pg_postmaster_start_time(),
-	pg_backend_pid(), m.cause
+	m.since, m.cause
 	FROM step_up_meta m`
 
 // beginGeneration makes what is found the state that counts, if nobody was faster.
@@ -51,65 +52,86 @@ const readIdentity = `SELECT m.schema, m.generation, m.timeline, m.system,
 const beginGeneration = `WITH held AS (
 		SELECT generation FROM step_up_meta WHERE generation = $3 FOR UPDATE),
 	jump AS MATERIALIZED (
-		SELECT generation, setval('step_up_version', (generation + 1) << 40) AS version FROM held)
-	UPDATE step_up_meta m SET generation = m.generation + 1, timeline = $1, system = $2, since = clock_timestamp(), cause = $4
+		SELECT generation, setval('step_up_version', (greatest(generation, $5) + 1) << 40) AS version FROM held)
+	UPDATE step_up_meta m SET generation = greatest(m.generation, $5) + 1, timeline = $1, system = $2, since = clock_timestamp(), cause = $4
 	FROM jump WHERE m.generation = jump.generation AND jump.version > 0
 	RETURNING m.generation`
 
 // meet looks which server it is, and whether it will do, where it is not old any
-// more, and begins the next
-// generation where it is another one than the database has recorded.
+// more, and begins the next generation where it is another one than the database has
+// recorded.
 func (s *Store) meet(ctx context.Context, old *identity) error {
 	s.meeting.Lock()
 	defer s.meeting.Unlock()
 	if s.known.Load() != old {
 		return nil // somebody else did
 	}
-	if err := s.examine(ctx, old == nil); err != nil {
+	// All on one connection: two may lead to two servers.
+	conn, err := s.watch.Acquire(ctx)
+	if err != nil {
+		return classify(err, false)
+	}
+	defer conn.Release()
+	if err := s.examine(ctx, conn.Conn(), old == nil); err != nil {
 		return err
 	}
 	for range 3 {
-		id, recorded, err := s.look(ctx)
+		id, recorded, err := look(ctx, conn.Conn())
 		if err != nil {
 			return err
 		}
-		if id.timeline == recorded.timeline && id.system == recorded.system {
-			if old == nil || old.generation != id.generation {
-				s.lease.end()
-				s.pass(nil)
+		if cause := id.differs(recorded, old); cause != "" {
+			if err := id.begin(ctx, conn.Conn(), old, cause); err != nil {
+				return err
 			}
-			s.known.Store(id)
-			return nil
+			continue
 		}
-		var generation int64
-		err = s.pool.QueryRow(ctx, beginGeneration, s.mode(), id.timeline, id.system, id.generation, changed(id, recorded)).Scan(&generation)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("beginning a new generation: %w", classify(err, true))
+		if old == nil || old.generation != id.generation {
+			s.lease.end()
+			s.pass(nil)
 		}
+		s.known.Store(id)
+		return nil
 	}
 	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
 }
 
-// changed says why a generation begins, for operators.
-func changed(found, recorded *identity) string {
-	if found.system != recorded.system {
+// differs says why the server's state is another one than the database has recorded,
+// or than the one that was met before, for operators; empty: it is neither.
+func (id *identity) differs(recorded, old *identity) string {
+	switch {
+	case id.system != recorded.system:
 		return "the database is in another cluster than before: a copy of it was restored"
+	case id.timeline != recorded.timeline:
+		return fmt.Sprintf("the database server went from timeline %s to %s: a standby was promoted, or a backup restored", recorded.timeline, id.timeline)
+	case old != nil && id.generation <= old.generation && !id.since.Equal(old.since):
+		// Two standbys, promoted one after the other, begin the same timeline and
+		// generation, each its own.
+		return "the database is another one than this gateway knew: a standby was promoted, or a backup restored, without the last generation"
 	}
-	return fmt.Sprintf("the database server went from timeline %s to %s: a standby was promoted, or a backup restored", recorded.timeline, found.timeline)
+	return ""
+}
+
+// begin begins a generation above all that are known, if nobody was faster.
+func (id *identity) begin(ctx context.Context, conn *pgx.Conn, old *identity, cause string) error {
+	above := id.generation
+	if old != nil {
+		above = max(above, old.generation)
+	}
+	var generation int64
+	err := conn.QueryRow(ctx, beginGeneration, id.timeline, id.system, id.generation, cause, above).Scan(&generation)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("beginning a new generation: %w", classify(err, true))
+	}
+	return nil
 }
 
 // look reads which server it is, and which one the database has recorded.
-func (s *Store) look(ctx context.Context) (id, recorded *identity, err error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, nil, classify(err, false)
-	}
-	defer conn.Release()
+func look(ctx context.Context, conn *pgx.Conn) (id, recorded *identity, err error) {
 	var schema int
-	var pid uint32
 	id, recorded = new(identity), new(identity)
-	err = conn.QueryRow(ctx, readIdentity, pgx.QueryExecModeExec).Scan(&schema, &id.generation, &recorded.timeline, &recorded.system,
-		&id.timeline, &id.system, &id.started, &pid, &id.cause)
+	err = conn.QueryRow(ctx, readIdentity).Scan(&schema, &id.generation, &recorded.timeline, &recorded.system,
+		&id.timeline, &id.system, &id.started, &id.since, &id.cause)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, errNoSchema
 	}
@@ -119,7 +141,5 @@ func (s *Store) look(ctx context.Context) (id, recorded *identity, err error) {
 	if schema != schemaVersion {
 		return nil, nil, schemaDiffers(schema)
 	}
-	// A pooler makes up the process numbers that it tells.
-	s.direct.Store(conn.Conn().PgConn().PID() == pid)
 	return id, recorded, nil
 }

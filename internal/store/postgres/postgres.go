@@ -60,15 +60,18 @@ type Options struct {
 // A Store is one database. It implements [store.Store] and [store.Opening].
 type Store struct {
 	pool *pgxpool.Pool
-	log  *zap.Logger
+	// watch are connections for the feed and for meeting a server, which must not
+	// wait for those that changes hold.
+	watch *pgxpool.Pool
+	log   *zap.Logger
 
 	standbyRequired bool
 
 	// known is the server as it was met last, nil before.
 	known atomic.Pointer[identity]
-	// direct reports that no pooler stands between, so that statements can be
-	// prepared.
-	direct  atomic.Bool
+	// pooled reports that a pooler stands between, through which statements cannot be
+	// prepared, nor notices be heard.
+	pooled  atomic.Bool
 	meeting sync.Mutex // one look at the server's identity at a time
 
 	lease   lease
@@ -100,12 +103,16 @@ func Start(o Options) (*Store, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		stop()
-		return nil, fmt.Errorf("url of the postgres store: %w", err)
+	watching := config.Copy()
+	watching.MinConns, watching.MaxConns = 0, 2
+	for into, c := range map[**pgxpool.Pool]*pgxpool.Config{&s.pool: config, &s.watch: watching} {
+		if *into, err = pgxpool.NewWithConfig(ctx, c); err != nil {
+			stop()
+			return nil, fmt.Errorf("url of the postgres store: %w", err)
+		}
 	}
 	s.stop = stop
-	for _, run := range []func(context.Context){s.supervise, s.notify, s.listen} {
+	for _, run := range []func(context.Context){s.supervise, s.notify, s.listen, s.sweepOften} {
 		s.ended.Go(func() { run(ctx) })
 	}
 	return s, nil
@@ -123,6 +130,7 @@ func (s *Store) Close() error {
 	s.calls.Lock() // waits for the calls in flight; later ones see closed
 	defer s.calls.Unlock()
 	s.pool.Close()
+	s.watch.Close()
 	return nil
 }
 
@@ -160,10 +168,10 @@ func (s *Store) call(ctx context.Context, f func(context.Context) error) (interr
 
 // mode is how statements are sent.
 func (s *Store) mode() pgx.QueryExecMode {
-	if s.direct.Load() {
-		return pgx.QueryExecModeCacheStatement
+	if s.pooled.Load() {
+		return pgx.QueryExecModeExec
 	}
-	return pgx.QueryExecModeExec
+	return pgx.QueryExecModeCacheStatement
 }
 
 // errMoved reports that the server is not the one that is known, so that nothing

@@ -28,8 +28,6 @@ type state struct {
 	onLost []func()
 	onBack []func()
 	onTold []func(names [][]byte)
-
-	swept time.Time // the supervisor's
 }
 
 func newState() state {
@@ -81,12 +79,7 @@ func (s *Store) visit(ctx context.Context) error {
 			return err
 		}
 	}
-	err := s.follow(ctx)
-	if err == nil && time.Since(s.swept) > sweepEvery {
-		s.swept = time.Now()
-		return s.sweep(ctx, s.known.Load())
-	}
-	return err
+	return s.follow(ctx)
 }
 
 func (s *Store) wasUsed() bool {
@@ -137,7 +130,7 @@ func (s *Store) back() {
 func (s *Store) Health() store.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return store.Health{Down: s.down}
+	return store.Health{Down: s.down, Unmarked: true}
 }
 
 // OnLost implements [store.Supervised].
