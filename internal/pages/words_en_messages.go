@@ -3,7 +3,7 @@ package pages
 // englishMessages are the sentences of a Message.
 var englishMessages = map[string]string{
 	"message.not_found.title":          "Not found",
-	"message.not_found.text":           "There is nothing at this address, or it is not yours to see.",
+	"message.not_found.text":           "There is nothing at this address, or you don’t have access to it.",
 	"message.not_found.next":           "Go to your security settings",
 	"message.expired.title":            "This has expired",
 	"message.expired.text":             "It was valid for a few minutes only, or it is already done. Go back to where you were and start again.",
@@ -74,7 +74,7 @@ var englishMessages = map[string]string{
 	"message.too_many.text":            "Remove a verification method that you no longer use, then add this one.",
 	"message.too_many.next":            "Go to your security settings",
 	"message.too_new.title":            "This verification method is too new for that",
-	"message.too_new.text":             "You added it less than a day ago. Until then, removing others and making new recovery codes takes the one you had before.",
+	"message.too_new.text":             "You added it less than a day ago. Until a day has passed, removing other methods and generating new recovery codes takes the method you had before.",
 	"message.too_new.next":             "Go to your security settings",
 	"message.unavailable.title":        "This does not work right now",
 	"message.unavailable.text":         "The data could not be read or saved, so nothing was done. Try again in a moment. If the problem continues, tell the site’s administrator.",
@@ -86,10 +86,10 @@ var englishMessages = map[string]string{
 	"message.young.text":               "It was added recently, and with a method that this action does not accept. If you have an older verification method, use it to approve the new one in your security settings. If you lost it and cannot wait, the site’s administrator can reset your account and give you an invite code.",
 	"message.young.next":               "Go to your security settings",
 	"message.weak_origin.title":        "This method cannot remove an older one",
-	"message.weak_origin.text":         "It was added with a recovery code or with a code that was sent. Use the older method itself to remove it. If you lost it, ask the site’s administrator to reset your account and give you an invite code.",
+	"message.weak_origin.text":         "It was added with a recovery code or with a code that was sent to you. Use the older method itself to remove it. If you lost it, ask the site’s administrator to reset your account and give you an invite code.",
 	"message.weak_origin.next":         "Go to your security settings",
-	"message.elsewhere.title":          "Your e-mail address has changed",
-	"message.elsewhere.text":           "What you set up sends codes to an e-mail address that your account no longer has. Set it up again for your new address, with a recovery code or another verification method, or ask the site’s administrator for help.",
+	"message.elsewhere.title":          "Your email address has changed",
+	"message.elsewhere.text":           "What you set up sends codes to an email address that your account no longer has. Set it up again for your new address, with a recovery code or another verification method, or ask the site’s administrator for help.",
 	"message.elsewhere.next":           "Go to your security settings",
 	"message.wait":                     "“{label}” can be used for this in {span}, from {date}.",
 }

@@ -40,25 +40,25 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 	c := s.browser("alice")
 	id := c.begin(withdraw, "/transfer")
 	start := c.get(Prefix+"enroll?challenge="+id).wantPage(t, 200, "Set up a verification method")
-	if !strings.Contains(start.body, `value="email"`) || strings.Contains(start.body, "has no e-mail address") {
+	if !strings.Contains(start.body, `value="email"`) || strings.Contains(start.body, "has no email address") {
 		t.Errorf("offered: %s", strip(start.body))
 	}
 	shown := c.post(Prefix+"enroll", url.Values{"kind": {"email"}, "label": {"Work mail"}, "challenge": {id}, "email": {"mallory@evil.example"}, "number": {"mallory@evil.example"}}).to(t)
 	if s.sentTexts() != 1 || s.texts[0].to != mailbox {
 		t.Fatalf("sent: %+v", s.texts)
 	}
-	page := c.get(shown).wantPage(t, 200, "Set up codes by e-mail")
-	if !strings.Contains(page.body, "a…@bank.example") || strings.Contains(page.body, mailbox) || !strings.Contains(page.body, "Enter the code from the e-mail") {
+	page := c.get(shown).wantPage(t, 200, "Set up codes by email")
+	if !strings.Contains(page.body, "a…@bank.example") || strings.Contains(page.body, mailbox) || !strings.Contains(page.body, "Enter the code from the email") {
 		t.Errorf("the page: %s", strip(page.body))
 	}
 	path := strings.Split(shown, "?")[0]
-	c.post(path+"/send", url.Values{"challenge": {id}}).wantPage(t, 429, "Error: Set up codes by e-mail")
-	wrong := c.post(path+"/confirm", url.Values{"code": {other(s.lastCode())}, "challenge": {id}}).wantPage(t, 422, "Error: Set up codes by e-mail")
-	if !strings.Contains(wrong.body, "Check the digits in the latest e-mail") {
+	c.post(path+"/send", url.Values{"challenge": {id}}).wantPage(t, 429, "Error: Set up codes by email")
+	wrong := c.post(path+"/confirm", url.Values{"code": {other(s.lastCode())}, "challenge": {id}}).wantPage(t, 422, "Error: Set up codes by email")
+	if !strings.Contains(wrong.body, "Check the digits in the latest email") {
 		t.Errorf("the wrong code: %s", strip(wrong.body))
 	}
 	done := c.post(path+"/confirm", url.Values{"code": {s.lastCode()}, "challenge": {id}}).wantPage(t, 200, "Your recovery codes")
-	if !strings.Contains(done.body, "Codes by e-mail are set up") {
+	if !strings.Contains(done.body, "Codes by email are set up") {
 		t.Errorf("confirmed: %s", strip(done.body))
 	}
 	home := c.get(Prefix).wantPage(t, 200, "Your security settings")
@@ -73,7 +73,7 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 		t.Errorf("asking: %s", strip(ask.body))
 	}
 	sent := c.get(c.post(challenge+"/send", nil).to(t)).wantPage(t, 200, "Confirm it’s you")
-	if !strings.Contains(sent.body, "Code from the e-mail") {
+	if !strings.Contains(sent.body, "Code from the email") {
 		t.Errorf("sent: %s", strip(sent.body))
 	}
 	if got := c.post(challenge, url.Values{"method": {"email"}, "code": {s.lastCode()}}).want(t, 200); !strings.Contains(got.Header.Get("Refresh"), "/transfer") {
@@ -87,16 +87,16 @@ func TestMailFromEnrolmentToProof(t *testing.T) {
 		s.clock.Add(11 * time.Minute)
 		challenge = Prefix + "challenge/" + c.begin(withdraw, "/transfer?"+now)
 		ask := c.get(challenge).wantPage(t, 200, "Confirm it’s you")
-		if !strings.Contains(ask.body, "“Work mail” is not used") || strings.Contains(ask.body, "by e-mail instead") {
+		if !strings.Contains(ask.body, "“Work mail” is not used") || strings.Contains(ask.body, "by email instead") {
 			t.Errorf("%q: %s", now, strip(ask.body))
 		}
-		c.post(challenge+"/send", nil).wantPage(t, 403, "Your e-mail address has changed")
-		if home := c.get(Prefix).wantPage(t, 200, "Your security settings"); !strings.Contains(home.body, "Not used: your account no longer has this e-mail address") {
+		c.post(challenge+"/send", nil).wantPage(t, 403, "Your email address has changed")
+		if home := c.get(Prefix).wantPage(t, 200, "Your security settings"); !strings.Contains(home.body, "Not used: your account no longer has this email address") {
 			t.Errorf("%q: %s", now, strip(home.body))
 		}
 		d := withdraw
 		d.Methods = 1 << 5 // mail alone, so that nothing is left
-		c.get(Prefix+"challenge/"+c.begin(d, "/x?"+now)).wantPage(t, 403, "Your e-mail address has changed")
+		c.get(Prefix+"challenge/"+c.begin(d, "/x?"+now)).wantPage(t, 403, "Your email address has changed")
 	}
 	if s.sentTexts() != before {
 		t.Error("a mail was sent")
@@ -108,7 +108,7 @@ func TestMailNeedsAnAddress(t *testing.T) {
 	*address = ""
 	c := s.browser("alice")
 	start := c.get(Prefix+"enroll").wantPage(t, 200, "Set up an authenticator app")
-	if !strings.Contains(start.body, "your account has no e-mail address") || strings.Contains(start.body, `value="email"`) {
+	if !strings.Contains(start.body, "your account has no email address") || strings.Contains(start.body, `value="email"`) {
 		t.Errorf("offered: %s", strip(start.body))
 	}
 	c.post(Prefix+"enroll", url.Values{"kind": {"email"}}).want(t, 422)

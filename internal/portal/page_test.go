@@ -188,7 +188,7 @@ func TestS14PeopleProveBeforeTheyManage(t *testing.T) {
 		t.Error("not renamed")
 	}
 
-	through("recovery-codes/renew", "Make new recovery codes").wantPage(t, 200, "Make new recovery codes?")
+	through("recovery-codes/renew", "Generate new recovery codes").wantPage(t, 200, "Generate new recovery codes?")
 	codes := c.post(Prefix+"recovery-codes/renew", nil).wantPage(t, 200, "Your recovery codes")
 	if strings.Contains(codes.body, p.codes[0]) {
 		t.Error("old codes shown")

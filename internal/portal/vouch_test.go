@@ -58,7 +58,7 @@ func TestS24PagesTellTheWaitAndLetTheOldOneVouch(t *testing.T) {
 
 	own := "authenticators/" + fresh.id
 	home := c.get(Prefix).want(t, 200)
-	for _, said := range []string{"This was not me", "Approve", "Added with: Recovery code", "Works without restrictions in 24 hours"} {
+	for _, said := range []string{"This was not me", "Approve", "Added with: Recovery code", "Restrictions end in 24 hours"} {
 		if !strings.Contains(home.body, said) {
 			t.Errorf("the security page does not say %q: %s", said, strip(home.body))
 		}
@@ -69,7 +69,7 @@ func TestS24PagesTellTheWaitAndLetTheOldOneVouch(t *testing.T) {
 	}
 	c.prove(old, to[strings.LastIndex(to, "/")+1:]).want(t, 200)
 	c.get(Prefix+own+"/vouch").wantPage(t, 200, "Is this verification method yours?")
-	if home := c.get(c.post(Prefix+own+"/vouch", nil).to(t)); !strings.Contains(home.body, "Approved. It is now accepted") || strings.Contains(home.body, "Works without restrictions in") {
+	if home := c.get(c.post(Prefix+own+"/vouch", nil).to(t)); !strings.Contains(home.body, "Approved. It is now accepted") || strings.Contains(home.body, "Restrictions end in") {
 		t.Error(strip(home.body))
 	}
 	c.prove(fresh, c.begin(rule, "/transfer")).want(t, 200)

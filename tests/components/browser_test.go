@@ -310,7 +310,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Go(c.site + "/.step-up/")
 		c.Tab("Rename Phone")
 		c.Tab("Add a verification method")
-		c.Tab("Make new codes")
+		c.Tab("Generate new codes")
 	})
 
 	t.Run("security page", func(t *testing.T) {
@@ -387,10 +387,10 @@ func TestBankInBrowser(t *testing.T) {
 		// New recovery codes; the old ones are void.
 		before := c.codes
 		c.Go(c.site + "/.step-up/")
-		c.Click("Make new codes")
+		c.Click("Generate new codes")
 		c.proves()
-		c.Sees("Make new recovery codes?")
-		c.Click("Make new codes")
+		c.Sees("Generate new recovery codes?")
+		c.Click("Generate new codes")
 		c.saveCodes()
 		c.Sees("Your earlier recovery codes no longer work.")
 		c.keeps()
@@ -439,7 +439,7 @@ func TestBankInBrowser(t *testing.T) {
 		c.Fill("Name for this device", "New phone")
 		c.Click("Continue")
 		c.enroll()
-		for _, change := range []string{"Remove Old phone", "Make new codes"} {
+		for _, change := range []string{"Remove Old phone", "Generate new codes"} {
 			c.Go(c.site + "/.step-up/")
 			c.Click(change)
 			c.proves()

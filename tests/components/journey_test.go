@@ -337,10 +337,10 @@ func (v *traveller) travels() {
 	// New codes.
 	v.Go(v.site + "/.step-up/")
 	v.Sees("9 codes left")
-	v.goes("Make new codes")
+	v.goes("Generate new codes")
 	again()
-	v.Sees("Make new recovery codes?")
-	v.goes("Make new codes")
+	v.Sees("Generate new recovery codes?")
+	v.goes("Generate new codes")
 	v.Sees("Your earlier recovery codes no longer work.")
 	v.savesCodes()
 	v.Sees("10 codes left")
@@ -357,7 +357,7 @@ func (v *traveller) travels() {
 	v.Go(v.site + "/.step-up/")
 	v.sane()
 	v.tells("Confirmed: Transfer money", "Failed attempt: Transfer money", "Verification method renamed", "Verification method removed",
-		"New recovery codes made", "Locked again: Administration", by, "Recovery code", "127.0.0.1")
+		"New recovery codes generated", "Locked again: Administration", by, "Recovery code", "127.0.0.1")
 }
 
 // tells looks for what was done in the activity on the security page.

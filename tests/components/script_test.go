@@ -155,7 +155,7 @@ func TestScript(t *testing.T) {
 			t.Errorf("the page is %s", c.URL())
 		}
 		c = open(t, "sms")
-		c.Sees("You can have another code sent in 0:0")
+		c.Sees("You can request another code in 0:0")
 		c.SeesNot("Send another code")
 		c.Sees("Send another code")
 		c.SeesNot("You can have another")

@@ -171,7 +171,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 	const stepUp = "/api/backend/v1/mfa/step-up"
 	began := time.Now()
 	page.Go(page.site + "/wire/1")
-	page.Sees("Confirm it’s you", "A code can be sent in")
+	page.Sees("Confirm it’s you", "You can request a code in")
 	page.SeesNot("Send the code")
 	status, header, out := ann.ask("POST", "/challenges/"+challenge+"/send", map[string]string{})
 	if wait := waits(t, status, header, out, "too_many_sends"); wait > pause {
@@ -219,7 +219,7 @@ func testSMS(t *testing.T, c *carrier, sender string, pause time.Duration, o bro
 		t.Errorf("with a grant by SMS: %d %s", status, body)
 	}
 	page.Click("Send the code")
-	page.Sees("Code from the text message", "You can have another code sent in")
+	page.Sees("Code from the text message", "You can request another code in")
 	page.enters("Code from the text message", c.code(t, bob.number), "Confirm")
 	page.Sees("application: /wire/1 for bob")
 	sent := server.must("POST", stepUp+"/phone/send", ask, "challenge_id")
