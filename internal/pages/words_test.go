@@ -129,7 +129,7 @@ func TestLanguagesAreComplete(t *testing.T) {
 }
 
 func TestPlacesAreFilledOnce(t *testing.T) {
-	if got := english.say("codes.print", "user", "{host}", "host", "{date}", "date", "today"); got != "Recovery codes for {host} at {date}, made today. Each works once." {
+	if got := english.say("codes.print", "user", "{host}", "host", "{date}", "date", "today"); got != "Recovery codes for {host} at {date}, generated today. Each works once." {
 		t.Error(got)
 	}
 }
