@@ -214,7 +214,7 @@ func TestScript(t *testing.T) {
 
 	t.Run("codes are saved to a file", func(t *testing.T) {
 		c := open(t, "codes")
-		if file := c.Download("Download"); !strings.HasPrefix(file, "Recovery codes for alice at bank.example.com, made ") || !strings.HasSuffix(file, "\n\nabcde-fghjk\nmnpqr-stuvw\n") {
+		if file := c.Download("Download"); !strings.HasPrefix(file, "Recovery codes for alice at bank.example.com, generated ") || !strings.HasSuffix(file, "\n\nabcde-fghjk\nmnpqr-stuvw\n") {
 			t.Errorf("the file is %q", file)
 		}
 		c.keeps()
