@@ -193,7 +193,7 @@ func TestFaultsOfPagesAreSeen(t *testing.T) {
 		{"/small", onScreen, "target-size ("},
 		{"/outside", onScreen, "region ("},
 		{"/wide", onScreen, ""},
-		{"/wide", onPhone, "the page is 500 wide in 360\np"},
+		{"/wide", onPhone, "the page is 500 wide in 320\np"},
 		{"/long", onPhone, ""},
 		{"/broken", onPhone, ""},
 		{"/hidden", onPhone, `"Many words that have no room" leaves P. sideways`},

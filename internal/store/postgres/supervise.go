@@ -13,8 +13,9 @@ import (
 // How often the server is looked at, and how long it may fail to answer until it
 // counts as lost.
 const (
-	lostAfter   = 2 * time.Second
-	longestWait = 2 * time.Second
+	visitTimeout = 2 * time.Second
+	lostAfter    = 2 * time.Second
+	longestWait  = 2 * time.Second
 )
 
 // state is whether the database is in use.
@@ -72,7 +73,11 @@ func (s *Store) supervise(ctx context.Context) {
 
 // visit reads the feed, of a server that it meets first where none was met before.
 func (s *Store) visit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	timeout := visitTimeout
+	if s.known.Load() == nil {
+		timeout = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if s.known.Load() == nil {
 		if err := s.meet(ctx, nil); err != nil {
