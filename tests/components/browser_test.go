@@ -619,7 +619,7 @@ http://framed.localhost:GW_PORT {
 
 	c := newCustomer(t, b, at, browser.Options{})
 	c.Go(at + "/outer")
-	if text := c.Ask(framed); !strings.Contains(text, "in the whole window") || !strings.Contains(text, "The secret") {
+	if text := c.Ask(framed); !strings.Contains(text, "in the full window") || !strings.Contains(text, "The secret") {
 		t.Fatalf("the frame shows %q", text)
 	}
 	c.calm()
