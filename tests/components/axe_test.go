@@ -221,9 +221,9 @@ func TestFaultsOfPagesAreSeen(t *testing.T) {
 	}
 }
 
-// TestEveryPageIsAccessible looks at every page in every state, in every language:
-// whether there is room, also for long names, and with axe in one language of each
-// direction; with STEP_UP_LONG, in all.
+// TestEveryPageIsAccessible looks at every page in every state, with axe in English,
+// and at whether there is room in Arabic and another language, also for long names.
+// With STEP_UP_LONG it does all of that in every language.
 func TestEveryPageIsAccessible(t *testing.T) {
 	server := httptest.NewServer(pagestest.Handler())
 	t.Cleanup(server.Close)
@@ -242,9 +242,12 @@ func TestEveryPageIsAccessible(t *testing.T) {
 					i.Go(server.URL + "/" + name + "?lang=" + lang + "&long=" + long)
 					return lang + " " + name + " " + long
 				}
-				for _, l := range pages.Languages() {
+				for k, l := range pages.Languages() {
+					if !all && l.Tag != "en" && l.Tag != "ar" && (n/2+k)%4 != 0 {
+						continue
+					}
 					page := at(l.Tag, "")
-					if all || l.Tag == "en" || l.Tag == "ar" {
+					if all || l.Tag == "en" {
 						i.inspect(t, page)
 					} else {
 						i.inspectRoom(t, page)
