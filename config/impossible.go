@@ -13,8 +13,8 @@ import (
 // requests for them before it looks at any rule.
 const OwnPages = "/.step-up/"
 
-// safeMethods are the methods that unsafe always leaves alone.
-var safeMethods = []string{"GET", "HEAD", "OPTIONS", "TRACE"}
+// SafeMethods are the methods that unsafe always leaves alone.
+var SafeMethods = []string{"GET", "HEAD", "OPTIONS", "TRACE"}
 
 // checkPossible refuses a rule that no request can fall under: it would protect
 // nothing, and its author would believe otherwise.
@@ -45,18 +45,18 @@ func (r Rule) checkRequired(alternatives []Matchers) error {
 	left := func(possible func(Matchers) bool) bool { return slices.ContainsFunc(alternatives, possible) }
 	switch {
 	case !left(func(m Matchers) bool {
-		return !allOf(m.words("path"), func(p string) bool { return coveredBy(p, r.Except) })
+		return !allOf(m.Words("path"), func(p string) bool { return coveredBy(p, r.Except) })
 	}):
 		return at(fmt.Errorf("%s excepts all of its paths, so that it protects nothing: remove the paths from except that need a step-up", r.Action), "except")
 	case !left(func(m Matchers) bool {
-		return !allOf(m.words("path"), func(p string) bool {
+		return !allOf(m.Words("path"), func(p string) bool {
 			return p+"/" == OwnPages || strings.HasPrefix(strings.ToLower(p), OwnPages)
 		})
 	}):
 		return fmt.Errorf("%s names only pages of the gateway itself, which no rule covers: name paths of the application, and not those below %s", r.Action, OwnPages)
 	case r.Unsafe && !left(func(m Matchers) bool {
-		return !allOf(m.words("method"), func(method string) bool {
-			return slices.Contains(safeMethods, method) || slices.Contains(r.UnsafeNot, method)
+		return !allOf(m.Words("method"), func(method string) bool {
+			return slices.Contains(SafeMethods, method) || slices.Contains(r.UnsafeNot, method)
 		})
 	}):
 		return at(fmt.Errorf("%s asks for methods that unsafe leaves alone, so that it protects nothing: remove unsafe, or name other methods, such as `method POST`", r.Action), "unsafe")
@@ -68,9 +68,9 @@ func (r Rule) checkRequired(alternatives []Matchers) error {
 // with any match block.
 func (r Rule) checkMeeting() error {
 	for _, name := range []string{"path", "method"} {
-		on := r.On.words(name)
+		on := r.On.Words(name)
 		apart := func(m Matchers) bool {
-			words := m.words(name)
+			words := m.Words(name)
 			return len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool {
 				if name == "path" {
 					return meets(w, on)
@@ -88,12 +88,12 @@ func (r Rule) checkMeeting() error {
 
 // checkPossible refuses matchers that match no request.
 func (m Matchers) checkPossible() error {
-	for _, method := range m.words("method") {
+	for _, method := range m.Words("method") {
 		if upper := strings.ToUpper(method); upper != method && !strings.Contains(method, "{") {
 			return fmt.Errorf("method %s matches nothing, since methods are compared in capital letters: write `method %s`", method, upper)
 		}
 	}
-	for _, host := range m.words("host") {
+	for _, host := range m.Words("host") {
 		if err := checkHost(host); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (m Matchers) checkPossible() error {
 	var excluded []Matchers
 	_ = json.Unmarshal(m["not"], &excluded)
 	for _, set := range excluded {
-		if paths := set.words("path"); len(set) == 1 && (slices.Contains(paths, "*") || slices.Contains(paths, "/*")) {
+		if paths := set.Words("path"); len(set) == 1 && (slices.Contains(paths, "*") || slices.Contains(paths, "/*")) {
 			return errors.New("not path /* matches nothing, since every path begins with a slash: name the paths that are not meant, such as `not path /public/*`")
 		}
 	}
@@ -132,8 +132,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// words are the values of a matcher that is a list; nil if it is not one.
-func (m Matchers) words(name string) (list []string) {
+// Words are the values of a matcher that is a list; nil if it is not one.
+func (m Matchers) Words(name string) (list []string) {
 	_ = json.Unmarshal(m[name], &list)
 	return list
 }

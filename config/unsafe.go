@@ -24,7 +24,7 @@ func CheckUnsafeNot(methods []string) error {
 	}
 	for i, m := range methods {
 		switch {
-		case slices.Contains([]string{"GET", "HEAD", "OPTIONS", "TRACE"}, m):
+		case slices.Contains(SafeMethods, m):
 			return fmt.Errorf("unsafe not %s: %s is safe already; remove it", m, m)
 		case slices.Contains(changing, strings.ToUpper(m)):
 			return fmt.Errorf("unsafe not %s: %s changes things (IANA HTTP Method Registry); take single requests out by path with except, or by what they say with `form … not` and `json … not`", m, m)

@@ -190,15 +190,16 @@ func testVersionsOfTwo(t *testing.T, s [2]store.Shared) {
 	})
 }
 
-// heard collects what is told.
-type heard struct {
+// Heard collects what a store is told.
+type Heard struct {
 	mu    sync.Mutex
 	names []string
 	all   int
 }
 
-func listenTo(s store.Shared) *heard {
-	h := new(heard)
+// Listen begins to collect what s is told.
+func Listen(s store.Shared) *Heard {
+	h := new(Heard)
 	s.OnTold(func(names [][]byte) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -212,23 +213,32 @@ func listenTo(s store.Shared) *heard {
 	return h
 }
 
-func (h *heard) has(name string) bool {
+// Has reports whether the name was told.
+func (h *Heard) Has(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Contains(h.names, name)
 }
 
-func (h *heard) wait(t *testing.T, name string) {
+// Forgot is how often everything was to be forgotten.
+func (h *Heard) Forgot() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all
+}
+
+// Wait waits until the name was told.
+func (h *Heard) Wait(t *testing.T, name string) {
 	t.Helper()
 	within(t, "what was told", func() {
-		for !h.has(name) {
+		for !h.Has(name) {
 			time.Sleep(time.Millisecond)
 		}
 	})
 }
 
 func testTold(t *testing.T, s [2]store.Shared) {
-	h := [2]*heard{listenTo(s[0]), listenTo(s[1])}
+	h := [2]*Heard{Listen(s[0]), Listen(s[1])}
 	for i := range 20 {
 		name := string(key("name %d", i))
 		switch i % 4 {
@@ -242,14 +252,14 @@ func testTold(t *testing.T, s [2]store.Shared) {
 			apply(t, s[i%2], put("c", ""))
 			applyTelling(t, s[i%2], name, on(version(t, s[1], "c"), del("c")))
 		}
-		h[0].wait(t, name)
-		h[1].wait(t, name)
+		h[0].Wait(t, name)
+		h[1].Wait(t, name)
 	}
 }
 
 // testToldWithTheChange: what does not take place is not told.
 func testToldWithTheChange(t *testing.T, s [2]store.Shared) {
-	h := listenTo(s[1])
+	h := Listen(s[1])
 	apply(t, s[0], put("a", "1"))
 	for i, ops := range [][]store.Op{
 		{on(absent, put("a", "2"))},
@@ -262,9 +272,9 @@ func testToldWithTheChange(t *testing.T, s [2]store.Shared) {
 		}
 	}
 	applyTelling(t, s[0], "last", put("a", "3"))
-	h.wait(t, "last")
+	h.Wait(t, "last")
 	for i := range 3 {
-		if name := string(key("never %d", i)); h.has(name) {
+		if name := string(key("never %d", i)); h.Has(name) {
 			t.Errorf("%s was told", name)
 		}
 	}
@@ -272,7 +282,7 @@ func testToldWithTheChange(t *testing.T, s [2]store.Shared) {
 
 // testToldInTime: whoever is current has heard what was told longer than Stale ago.
 func testToldInTime(t *testing.T, s [2]store.Shared) {
-	h := listenTo(s[1])
+	h := Listen(s[1])
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for i := range 8 { // others
@@ -294,8 +304,8 @@ func testToldInTime(t *testing.T, s [2]store.Shared) {
 		name := string(key("timely %d", i))
 		applyTelling(t, s[0], name, put("a", name))
 		acknowledged := time.Now()
-		for !h.has(name) {
-			if s[1].Current() && time.Since(acknowledged) > s[1].Stale()+50*time.Millisecond && !h.has(name) {
+		for !h.Has(name) {
+			if s[1].Current() && time.Since(acknowledged) > s[1].Stale()+50*time.Millisecond && !h.Has(name) {
 				t.Fatalf("current, and %s was not heard %v after it was told", name, time.Since(acknowledged))
 			}
 			time.Sleep(time.Millisecond)

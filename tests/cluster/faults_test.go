@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,46 +22,13 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/store/storetest"
 )
 
-// hears collects the names that a store is told.
-type hears struct {
-	mu    sync.Mutex
-	names map[string]bool
-}
-
-func listenTo(s store.Shared) *hears {
-	h := &hears{names: map[string]bool{}}
-	s.OnTold(func(names [][]byte) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for _, n := range names {
-			h.names[string(n)] = true
-		}
-	})
-	return h
-}
-
-func (h *hears) wait(t *testing.T, name string) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		h.mu.Lock()
-		heard := h.names[name]
-		h.mu.Unlock()
-		if heard {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s is never heard", name)
-		}
-	}
-}
-
 // TestFeedLosesNoLateCommit: a transaction that told its name first commits last,
 // when rows with higher numbers have been read. Whoever goes on from the highest
 // number never sees it.
 func TestFeedLosesNoLateCommit(t *testing.T) {
 	url := created(t, newServer(t).database())
 	one, other := open(t, url), open(t, url)
-	h := listenTo(other)
+	h := storetest.Listen(other)
 	ctx := t.Context()
 	slow, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -82,13 +48,13 @@ func TestFeedLosesNoLateCommit(t *testing.T) {
 		if err := one.ApplyIn(ctx, generation, [][]byte{[]byte(name)}, store.Op{Key: []byte("k"), Value: []byte(name)}); err != nil {
 			t.Fatal(err)
 		}
-		h.wait(t, name)
+		h.Wait(t, name)
 	}
 	time.Sleep(time.Second) // some readings more
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.wait(t, "slow")
+	h.Wait(t, "slow")
 }
 
 // TestCancelledWaitForStandbyIsUnknown: a commit that waits for a synchronous standby

@@ -36,40 +36,53 @@ func newServer(t testing.TB, settings ...string) *server {
 		t.Fatal("PostgreSQL is not installed: run .ci/components")
 	}
 	sort.Strings(found)
+	s := newFiles(t, filepath.Dir(found[len(found)-1]))
+	s.run("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-instructions", "--no-sync")
+	s.configure("postgresql.conf", append([]string{
+		"port=" + s.port, "listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "max_connections=200",
+	}, settings...)...)
+	s.start()
+	return s
+}
+
+// newFiles makes a place for the files of a server.
+func newFiles(t testing.TB, bin string) *server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "pg") // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{t: t, bin: filepath.Dir(found[len(found)-1]), dir: dir, port: freeport.Find(t)}
+	s := &server{t: t, bin: bin, dir: dir, port: freeport.Find(t)}
 	if err := os.Chown(dir, s.user(), s.user()); err != nil && os.Getuid() == 0 {
 		t.Fatal(err)
 	}
-	s.run("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-instructions", "--no-sync")
-	settings = append([]string{
-		"port=" + s.port, "listen_addresses=127.0.0.1", "unix_socket_directories=" + dir, "max_connections=200",
-	}, settings...)
-	conf, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	return s
+}
+
+// configure adds settings to a file of the server.
+func (s *server) configure(file string, settings ...string) {
+	s.t.Helper()
+	conf, err := os.OpenFile(filepath.Join(s.data(), file), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	for _, one := range settings {
 		name, value, _ := strings.Cut(one, "=")
 		fmt.Fprintf(conf, "%s = '%s'\n", name, value)
 	}
 	if err := conf.Close(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.start()
-	t.Cleanup(func() { s.command("pg_ctl", "stop", "-D", s.data(), "-m", "immediate").Run() })
-	return s
 }
 
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
 
+// start starts the server, which ends with the test.
 func (s *server) start() {
 	s.t.Helper()
 	s.run("pg_ctl", "start", "-w", "-D", s.data(), "-l", filepath.Join(s.dir, "log"))
+	s.t.Cleanup(func() { s.command("pg_ctl", "stop", "-D", s.data(), "-m", "immediate").Run() })
 }
 
 // user is who runs the server, which does not run as root.

@@ -8,44 +8,25 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/postgres"
 	"github.com/stepup-gateway/caddy-stepup/store"
+	"github.com/stepup-gateway/caddy-stepup/store/storetest"
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // standby starts a server that follows this one, by streaming.
 func (s *server) standby() *server {
 	s.t.Helper()
-	dir, err := os.MkdirTemp("", "pg")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { os.RemoveAll(dir) })
-	b := &server{t: s.t, bin: s.bin, dir: dir, port: freeport.Find(s.t)}
-	if err := os.Chown(dir, s.user(), s.user()); err != nil && os.Getuid() == 0 {
-		s.t.Fatal(err)
-	}
+	b := newFiles(s.t, s.bin)
 	b.run("pg_basebackup", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", "-D", b.data(), "-R", "--checkpoint=fast", "--no-sync")
-	conf, err := os.OpenFile(filepath.Join(b.data(), "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	fmt.Fprintf(conf, "port = '%s'\nunix_socket_directories = '%s'\n", b.port, b.dir)
-	if err := conf.Close(); err != nil {
-		s.t.Fatal(err)
-	}
+	b.configure("postgresql.auto.conf", "port="+b.port, "unix_socket_directories="+b.dir)
 	b.start()
-	s.t.Cleanup(func() { b.command("pg_ctl", "stop", "-D", b.data(), "-m", "immediate").Run() })
 	return b
 }
 
@@ -167,7 +148,7 @@ func TestSecondFailover(t *testing.T) {
 	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
 	all := fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", primary.port, first.port, second.port, name)
 	st := open(t, all)
-	forgot := listenForAll(st)
+	forgot := storetest.Listen(st)
 	seen := map[uint64]bool{}
 	last := uint64(0)
 	step := func() {
@@ -198,7 +179,7 @@ func TestSecondFailover(t *testing.T) {
 	first.kill()
 	second.promote()
 	step()
-	if n := forgot.Load(); n < 3 {
+	if n := forgot.Forgot(); n < 3 {
 		t.Errorf("everything was forgotten %d times, want once for each server", n)
 	}
 }
@@ -245,17 +226,6 @@ func TestGenerationBeginsOnce(t *testing.T) {
 	}
 }
 
-// listenForAll counts how often a store is told to forget everything.
-func listenForAll(s store.Shared) *atomic.Int64 {
-	var n atomic.Int64
-	s.OnTold(func(names [][]byte) {
-		if names == nil {
-			n.Add(1)
-		}
-	})
-	return &n
-}
-
 // TestCrashLosesNoRevocation: the server crashes and recovers by itself, without
 // anybody having restarted it, and gives out the xids of transactions again that left
 // nothing on its disk.
@@ -263,7 +233,7 @@ func TestCrashLosesNoRevocation(t *testing.T) {
 	s := newServer(t)
 	url := created(t, s.database())
 	one, other := open(t, url), open(t, url)
-	h := listenTo(other)
+	h := storetest.Listen(other)
 	tell := func(name string) {
 		t.Helper()
 		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -276,7 +246,7 @@ func TestCrashLosesNoRevocation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		h.wait(t, name)
+		h.Wait(t, name)
 	}
 	for round := range 3 {
 		tell(fmt.Sprintf("before %d", round))

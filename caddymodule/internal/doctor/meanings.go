@@ -34,8 +34,7 @@ func (e *examination) alike(s *site) {
 
 // odd looks at matchers that match less than they seem to.
 func (e *examination) odd(at, action string, set config.Matchers) {
-	var paths []string
-	_ = json.Unmarshal(set["path"], &paths)
+	paths := set.Words("path")
 	for _, p := range paths {
 		if len(p) > 1 && strings.HasSuffix(p, "/") && !slices.Contains(paths, p+"*") {
 			e.warn("path-slash", at, fmt.Sprintf("%s covers the address %s alone, and nothing below it", action, p), "write "+p+"* for everything below it, or the path without the slash at its end")

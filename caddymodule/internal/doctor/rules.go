@@ -37,9 +37,6 @@ func (e *examination) rules() {
 	}
 }
 
-// safe are the methods that unsafe leaves alone.
-var safe = []string{"GET", "HEAD", "OPTIONS", "TRACE"}
-
 // never says why no request can fall under a rule, or nothing.
 func (e *examination) never(s *site, r config.Rule) string {
 	sets := r.Match
@@ -92,12 +89,12 @@ func (e *examination) neverSet(s *site, r config.Rule, sets ...config.Matchers) 
 
 func neverMethod(s *site, r config.Rule, methods []string) string {
 	possible := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
-		return m != strings.ToUpper(m) || r.Unsafe && (slices.Contains(safe, m) || slices.Contains(r.UnsafeNot, m))
+		return m != strings.ToUpper(m) || r.Unsafe && (slices.Contains(config.SafeMethods, m) || slices.Contains(r.UnsafeNot, m))
 	})
 	switch {
 	case len(methods) == 0 || len(possible) > 0:
 		return ""
-	case r.Unsafe && slices.Contains(safe, strings.ToUpper(methods[0])):
+	case r.Unsafe && slices.Contains(config.SafeMethods, strings.ToUpper(methods[0])):
 		return "it asks for " + strings.Join(methods, ", ") + " and for unsafe, which leaves these methods alone"
 	case r.Unsafe:
 		return "it asks for " + strings.Join(methods, ", ") + ", which unsafe leaves alone"
@@ -135,8 +132,7 @@ func meet(p string, others []string) bool {
 // exceptions asks the gateway itself about the paths that a rule excepts.
 func (e *examination) exceptions(s *site, i int, r config.Rule) {
 	at := s.at(fmt.Sprintf("rules[%d].except", i))
-	var paths []string
-	_ = json.Unmarshal(r.On["path"], &paths)
+	paths := r.On.Words("path")
 	for _, x := range r.Except {
 		if len(paths) > 0 && !meet(x, paths) {
 			e.warn("except-outside", at, fmt.Sprintf("%s excepts %s, which is not among its own paths %s", r.Action, x, strings.Join(paths, ", ")), "remove it, or correct the path")

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,16 +27,13 @@ const deadFor = `clock_timestamp() + interval '1 hour'`
 const (
 	answer = ` SELECT m.ok, EXISTS (SELECT FROM w) FROM m`
 
-	putWhatever = `WITH m AS (` + sameServer + `), w AS (
+	put = `WITH m AS (` + sameServer + `), w AS (
 		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
 		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
-		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
+		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires`
+	putWhatever = put + `
 		RETURNING 1)`
-
-	putNew = `WITH m AS (` + sameServer + `), w AS (
-		INSERT INTO step_up_kv AS k (key, value, version, dead, expires)
-		SELECT $4, $5, nextval('step_up_version'), false, $6 FROM m WHERE m.ok
-		ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = nextval('step_up_version'), dead = false, expires = EXCLUDED.expires
+	putNew = put + `
 		WHERE k.dead
 		RETURNING 1)`
 
@@ -43,14 +42,12 @@ const (
 		FROM m WHERE m.ok AND k.key = $4 AND k.version = $7 AND NOT k.dead
 		RETURNING 1)`
 
-	dropWhatever = `WITH m AS (` + sameServer + `), w AS (
+	drop = `WITH m AS (` + sameServer + `), w AS (
 		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
-		FROM m WHERE m.ok AND k.key = $4 AND NOT k.dead
+		FROM m WHERE m.ok AND k.key = $4 AND NOT k.dead`
+	dropWhatever = drop + `
 		RETURNING 1)`
-
-	dropOne = `WITH m AS (` + sameServer + `), w AS (
-		UPDATE step_up_kv k SET value = '', version = nextval('step_up_version'), dead = true, expires = ` + deadFor + `
-		FROM m WHERE m.ok AND k.key = $4 AND k.version = $5 AND NOT k.dead
+	dropOne = drop + ` AND k.version = $5
 		RETURNING 1)`
 
 	isAbsent = `WITH m AS (` + sameServer + `),
@@ -119,13 +116,9 @@ func (s *Store) do(ctx context.Context, c *change) error {
 }
 
 func clone(ops []store.Op) []store.Op {
-	own := make([]store.Op, len(ops))
-	for i, op := range ops {
-		own[i] = op
-		own[i].Key = append([]byte(nil), op.Key...)
-		if op.Value != nil {
-			own[i].Value = append([]byte{}, op.Value...)
-		}
+	own := slices.Clone(ops)
+	for i := range own {
+		own[i].Key, own[i].Value = bytes.Clone(own[i].Key), bytes.Clone(own[i].Value)
 	}
 	return own
 }
@@ -133,7 +126,7 @@ func clone(ops []store.Op) []store.Op {
 func cloneNames(names [][]byte) [][]byte {
 	own := make([][]byte, len(names))
 	for i, name := range names {
-		own[i] = append([]byte(nil), name...)
+		own[i] = bytes.Clone(name)
 	}
 	return own
 }
@@ -170,7 +163,7 @@ func (s *Store) applyTo(ctx context.Context, id *identity, c *change) error {
 	if len(c.ops) == 1 {
 		statement, args := single(id, &c.ops[0])
 		statement, args = telling(statement, args, c.told)
-		err = conn.QueryRow(ctx, statement, append([]any{s.mode()}, args...)...).Scan(&same, &done)
+		err = conn.QueryRow(ctx, statement, s.sent(args)...).Scan(&same, &done)
 	} else {
 		err = s.several(ctx, conn.Conn(), id, c).Scan(&same, &done)
 	}

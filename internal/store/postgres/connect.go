@@ -23,9 +23,10 @@ var ErrInsecure = errors.New("the connection to the database would not be safe: 
 
 const defaultConnections = 32
 
-// config reads the options.
-func (s *Store) config(o Options) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(o.URL)
+// parse reads a connection string, and refuses one whose connections would not be
+// safe.
+func parse(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The text of the error may have the password in it.
 		return nil, errors.New("url of the postgres store cannot be read: write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full")
@@ -39,18 +40,14 @@ func (s *Store) config(o Options) (*pgxpool.Config, error) {
 	// A standby shows another order of changes, and takes none.
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	c.ConnectTimeout = 3 * time.Second
-	c.OnNotice = func(pc *pgconn.PgConn, n *pgconn.Notice) { noticed(pc, n) }
+	c.OnNotice = noticed
 	c.AfterConnect = func(_ context.Context, pc *pgconn.PgConn) error {
 		pc.CustomData()[warningKey] = new(atomic.Bool)
 		return nil
 	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.StatementCacheCapacity = 128
-	config.AfterConnect = s.seesPooler
 	config.MaxConns = defaultConnections
-	if o.Connections > 0 {
-		config.MaxConns = int32(o.Connections)
-	}
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.MaxConnLifetimeJitter = time.Minute
 	return config, nil
@@ -107,7 +104,7 @@ func (s *Store) seesPooler(ctx context.Context, conn *pgx.Conn) error {
 // Name returns the name of the database of a connection string, without what is
 // secret in it; an error says what is wrong with the string.
 func Name(url string) (string, error) {
-	config, err := new(Store).config(Options{URL: url})
+	config, err := parse(url)
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +114,7 @@ func Name(url string) (string, error) {
 
 // Role returns the user of a connection string.
 func Role(url string) (string, error) {
-	config, err := new(Store).config(Options{URL: url})
+	config, err := parse(url)
 	if err != nil {
 		return "", err
 	}

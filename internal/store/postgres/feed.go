@@ -68,7 +68,7 @@ func (s *Store) follow(ctx context.Context) error {
 
 func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, err error) {
 	f := &s.feed
-	rows, err := s.watch.Query(ctx, readFeed, append([]any{s.mode()}, id.args(f.mark, f.last)...)...)
+	rows, err := s.watch.Query(ctx, readFeed, s.sent(id.args(f.mark, f.last))...)
 	if err != nil {
 		return nil, classify(err, false)
 	}

@@ -98,18 +98,23 @@ func Start(o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	config, err := s.config(o)
+	config, err := parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	config.AfterConnect = s.seesPooler
 	watching := config.Copy()
 	watching.MinConns, watching.MaxConns = 0, 2
-	for into, c := range map[**pgxpool.Pool]*pgxpool.Config{&s.pool: config, &s.watch: watching} {
-		if *into, err = pgxpool.NewWithConfig(ctx, c); err != nil {
-			stop()
-			return nil, fmt.Errorf("url of the postgres store: %w", err)
-		}
+	if o.Connections > 0 {
+		config.MaxConns = int32(o.Connections)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err == nil {
+		s.watch, err = pgxpool.NewWithConfig(ctx, watching)
+	}
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
 	for _, run := range []func(context.Context){s.supervise, s.notify, s.listen, s.sweepOften} {
@@ -166,12 +171,13 @@ func (s *Store) call(ctx context.Context, f func(context.Context) error) (interr
 	}
 }
 
-// mode is how statements are sent.
-func (s *Store) mode() pgx.QueryExecMode {
+// sent returns the arguments of a statement with how it is sent before them.
+func (s *Store) sent(args []any) []any {
+	mode := pgx.QueryExecModeCacheStatement
 	if s.pooled.Load() {
-		return pgx.QueryExecModeExec
+		mode = pgx.QueryExecModeExec
 	}
-	return pgx.QueryExecModeCacheStatement
+	return append([]any{mode}, args...)
 }
 
 // errMoved reports that the server is not the one that is known, so that nothing

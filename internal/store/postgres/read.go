@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -17,15 +18,14 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Entry{}, err
 	}
-	e := store.Entry{Key: append([]byte(nil), key...)}
-	asked := e.Key
+	asked := bytes.Clone(key)
 	var found store.Entry
-	interrupted, err := s.call(ctx, func(ctx context.Context) error {
+	_, err := s.call(ctx, func(ctx context.Context) error {
 		return s.knowing(ctx, func(id *identity) error {
 			var ok bool
 			var value []byte
 			var version *int64
-			err := s.pool.QueryRow(ctx, getOne, append([]any{s.mode()}, id.args(asked)...)...).Scan(&ok, &value, &version)
+			err := s.pool.QueryRow(ctx, getOne, s.sent(id.args(asked))...).Scan(&ok, &value, &version)
 			switch {
 			case errors.Is(err, pgx.ErrNoRows):
 				return errNoSchema
@@ -40,7 +40,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 			return nil
 		})
 	})
-	if interrupted || err != nil {
+	if err != nil {
 		return store.Entry{}, err
 	}
 	return found, nil
@@ -61,20 +61,20 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 	from, last := append([]byte{}, prefix...), append([]byte{}, after...)
 	end := prefixEnd(from)
 	var found []store.Entry
-	interrupted, err := s.call(ctx, func(ctx context.Context) error {
+	_, err := s.call(ctx, func(ctx context.Context) error {
 		return s.knowing(ctx, func(id *identity) (err error) {
 			found, err = s.list(ctx, id, from, last, end, limit)
 			return err
 		})
 	})
-	if interrupted || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return found, nil
 }
 
 func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, limit int) ([]store.Entry, error) {
-	rows, err := s.pool.Query(ctx, listSome, append([]any{s.mode()}, id.args(from, last, end, limit)...)...)
+	rows, err := s.pool.Query(ctx, listSome, s.sent(id.args(from, last, end, limit))...)
 	if err != nil {
 		return nil, classify(err, false)
 	}
@@ -108,7 +108,7 @@ func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, 
 func prefixEnd(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {
-			end := append([]byte(nil), prefix[:i+1]...)
+			end := bytes.Clone(prefix[:i+1])
 			end[i]++
 			return end
 		}

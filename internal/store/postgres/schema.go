@@ -65,8 +65,7 @@ func schemaDiffers(found int) error {
 
 // Create makes the tables in the database of url, if they are not there.
 func Create(ctx context.Context, url string) error {
-	s := &Store{}
-	config, err := s.config(Options{URL: url})
+	config, err := parse(url)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 )
 
@@ -54,7 +53,7 @@ func (s *Store) sweepOften(ctx context.Context) {
 func (s *Store) sweep(ctx context.Context, id *identity) error {
 	for _, statement := range []string{sweepExpired, sweepDead} {
 		for {
-			tag, err := s.pool.Exec(ctx, statement, append([]any{pgx.QueryExecModeExec}, id.args(sweepBite)...)...)
+			tag, err := s.pool.Exec(ctx, statement, s.sent(id.args(sweepBite))...)
 			if err != nil {
 				return classify(err, false)
 			}
@@ -63,8 +62,7 @@ func (s *Store) sweep(ctx context.Context, id *identity) error {
 			}
 		}
 	}
-	_, err := s.pool.Exec(ctx, sweepFeed, append([]any{pgx.QueryExecModeExec}, id.args()...)...)
-	if err != nil {
+	if _, err := s.pool.Exec(ctx, sweepFeed, s.sent(id.args())...); err != nil {
 		return classify(err, false)
 	}
 	return nil
