@@ -79,7 +79,7 @@ func (b *OldBank) caddyfile(o OldBankOptions) string {
 	skip_install_trust
 `, 1)
 	global = strings.Replace(global, "allow_plain_http\n", fmt.Sprintf("allow_plain_http\n\t\ttotp {\n\t\t\tskew %d\n\t\t}\n", totp.MaxSkew), 1)
-	global = strings.NewReplacer("{$STEP_UP_DEMO:/var/tmp/step-up-demo}/data", "GW_DIR/data", "{$STEP_UP_DEMO:/var/tmp/step-up-demo}/key", "GW_DIR/key").Replace(global)
+	global = strings.ReplaceAll(global, "{$STEP_UP_DEMO:/var/tmp/step-up-demo}/", "GW_DIR/")
 	site = strings.ReplaceAll(site, "localhost:9000", "GW_UPSTREAM")
 	var all strings.Builder
 	all.WriteString(global)
