@@ -1,16 +1,15 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -102,33 +101,17 @@ func (s *Store) do(ctx context.Context, c *change) error {
 		return nil
 	}
 	if ctx.Done() != nil {
-		c.ops = clone(c.ops) // the call may outlast its caller
-		c.told = cloneNames(c.told)
+		c.ops = remote.Clone(c.ops) // the call may outlast its caller
+		c.told = remote.CloneNames(c.told)
 	}
-	interrupted, err := s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
+	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
 	if interrupted {
 		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
 	if len(c.told) > 0 && (err == nil || errors.Is(err, store.ErrUnknown)) {
-		wake(s.telling)
+		remote.Wake(s.telling)
 	}
 	return err
-}
-
-func clone(ops []store.Op) []store.Op {
-	own := slices.Clone(ops)
-	for i := range own {
-		own[i].Key, own[i].Value = bytes.Clone(own[i].Key), bytes.Clone(own[i].Value)
-	}
-	return own
-}
-
-func cloneNames(names [][]byte) [][]byte {
-	own := make([][]byte, len(names))
-	for i, name := range names {
-		own[i] = bytes.Clone(name)
-	}
-	return own
 }
 
 // apply tries again where the server gave up one of two transactions that waited for

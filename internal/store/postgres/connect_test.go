@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Over a network a server is verified, or it is not connected to.
@@ -59,44 +58,5 @@ func TestNetworkIsVerified(t *testing.T) {
 	t.Setenv("PGSERVICE", "s")
 	if _, err := Start(Options{URL: "user=u dbname=d"}); !errors.Is(err, ErrInsecure) {
 		t.Errorf("a service of PostgreSQL's own file: %v", err)
-	}
-}
-
-// The lease ends by whichever clock has gone on longer.
-func TestLease(t *testing.T) {
-	now := time.Now()
-	wall := func(d time.Duration) time.Time { return now.Round(0).Add(d) } // without the steady clock
-	for _, c := range []struct {
-		began, now time.Time
-		good       bool
-	}{
-		{now, now, true},
-		{now, now.Add(999 * time.Millisecond), true},
-		{now, now.Add(time.Second), false},
-		{now, now.Add(-time.Millisecond), false},
-		{wall(0), wall(time.Hour), false},    // the machine was suspended
-		{wall(0), wall(-time.Second), false}, // the clock was set back
-		{wall(0), wall(time.Millisecond), true},
-	} {
-		if got := within(c.began, c.now, time.Second); got != c.good {
-			t.Errorf("from %v to %v: %v", c.began, c.now, got)
-		}
-	}
-	l := lease{stale: time.Second}
-	if l.isGood() {
-		t.Error("good before any reading")
-	}
-	if l.renew(time.Now()); !l.isGood() {
-		t.Error("not good after one")
-	}
-	if l.renew(time.Now().Add(-time.Second)); l.isGood() {
-		t.Error("good after a reading that began a second ago")
-	}
-	l.renew(time.Now())
-	if l.end(); l.isGood() {
-		t.Error("good after its end")
-	}
-	if never := (lease{}); never.isGood() {
-		t.Error("good though nothing may be kept")
 	}
 }

@@ -7,11 +7,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 const (
-	// readEvery is how often the feed is read where nobody gives notice.
-	readEvery = 250 * time.Millisecond
 	// forgottenAfter is how long a process may go without a complete reading before
 	// rows of the feed may be gone that it has not seen; they stay for an hour.
 	forgottenAfter = 10 * time.Minute
@@ -49,8 +49,8 @@ func (s *Store) follow(ctx context.Context) error {
 	return s.knowing(ctx, func(id *identity) error {
 		f := &s.feed
 		began := time.Now()
-		if f.mark == "" || f.generation != id.generation || !within(f.began, began, forgottenAfter) {
-			s.pass(nil)
+		if f.mark == "" || f.generation != id.generation || !remote.Within(f.began, began, forgottenAfter) {
+			s.Pass(nil)
 			*f = feed{generation: id.generation, mark: "0", seen: map[int64]bool{}}
 		}
 		names, err := s.readNames(ctx, id)
@@ -58,10 +58,10 @@ func (s *Store) follow(ctx context.Context) error {
 			return err
 		}
 		if len(names) > 0 {
-			s.pass(names)
+			s.Pass(names)
 		}
 		f.began = began
-		s.lease.renew(began)
+		s.lease.Renew(began)
 		return nil
 	})
 }
@@ -104,16 +104,6 @@ func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, er
 	return names, nil
 }
 
-// pass calls those who keep something.
-func (s *Store) pass(names [][]byte) {
-	s.mu.Lock()
-	told := s.onTold
-	s.mu.Unlock()
-	for _, f := range told {
-		f(names)
-	}
-}
-
 // channel is what is notified after something was told. It needs a connection of
 // its own, and is for speed alone.
 const channel = "step_up"
@@ -152,7 +142,7 @@ func (s *Store) notify(ctx context.Context) {
 }
 
 func (s *Store) sendNotice(ctx context.Context, conn **pgx.Conn) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, remote.CallTimeout)
 	defer cancel()
 	if *conn == nil {
 		if *conn, err = pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig); err != nil {
@@ -183,7 +173,7 @@ func (s *Store) listen(ctx context.Context) {
 }
 
 func (s *Store) heed(ctx context.Context) error {
-	connecting, cancel := context.WithTimeout(ctx, callTimeout)
+	connecting, cancel := context.WithTimeout(ctx, remote.CallTimeout)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(connecting, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -199,12 +189,12 @@ func (s *Store) heed(ctx context.Context) error {
 		cancel()
 		switch {
 		case err == nil:
-			wake(s.noticed)
+			remote.Wake(s.noticed)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded) && !conn.IsClosed():
 			// Nothing was told; the connection may be dead without it.
-			ping, cancel := context.WithTimeout(ctx, callTimeout)
+			ping, cancel := context.WithTimeout(ctx, remote.CallTimeout)
 			err := conn.Ping(ping)
 			cancel()
 			if err != nil {
@@ -213,13 +203,5 @@ func (s *Store) heed(ctx context.Context) error {
 		default:
 			return err
 		}
-	}
-}
-
-// wake does not wait.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

@@ -87,8 +87,8 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 			continue
 		}
 		if old == nil || old.generation != id.generation {
-			s.lease.end()
-			s.pass(nil)
+			s.lease.End()
+			s.Pass(nil)
 		}
 		s.known.Store(id)
 		return nil

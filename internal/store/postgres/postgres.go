@@ -30,11 +30,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
-
-// callTimeout ends every call: what hangs longer has an unknown outcome.
-const callTimeout = 5 * time.Second
 
 // Options tell where the database is.
 type Options struct {
@@ -74,25 +72,23 @@ type Store struct {
 	pooled  atomic.Bool
 	meeting sync.Mutex // one look at the server's identity at a time
 
-	lease   lease
+	lease   remote.Lease
 	feed    feed
 	telling chan struct{} // something was told by this process
 	noticed chan struct{} // another one told something
 
-	// calls is held shared by every call for as long as it lasts.
-	calls  sync.RWMutex
-	closed atomic.Bool
-	stop   context.CancelFunc
-	ended  sync.WaitGroup // what runs beside the calls
+	calls remote.Calls
+	stop  context.CancelFunc
+	ended sync.WaitGroup // what runs beside the calls
 
-	state
+	remote.State
 }
 
 // Start begins to connect, and returns at once. An error is a mistake in the
 // options.
 func Start(o Options) (*Store, error) {
 	s := &Store{
-		log: o.Logger, standbyRequired: o.StandbyRequired, lease: lease{stale: o.Stale}, state: newState(),
+		log: o.Logger, standbyRequired: o.StandbyRequired, lease: remote.Lease{Stale: o.Stale}, State: remote.NewState(),
 		telling: make(chan struct{}, 1), noticed: make(chan struct{}, 1),
 	}
 	if s.log == nil {
@@ -117,7 +113,8 @@ func Start(o Options) (*Store, error) {
 		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
-	for _, run := range []func(context.Context){s.supervise, s.notify, s.listen, s.sweepOften} {
+	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, s.noticed, &s.lease, s.visit) }
+	for _, run := range []func(context.Context){supervise, s.notify, s.listen, s.sweepOften} {
 		s.ended.Go(func() { run(ctx) })
 	}
 	return s, nil
@@ -125,50 +122,33 @@ func Start(o Options) (*Store, error) {
 
 // Close implements [store.Store].
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	if !s.calls.Close() {
 		s.ended.Wait()
 		return nil
 	}
-	s.lease.end()
+	s.lease.End()
 	s.stop()
 	s.ended.Wait()
-	s.calls.Lock() // waits for the calls in flight; later ones see closed
-	defer s.calls.Unlock()
+	s.calls.Wait()
 	s.pool.Close()
 	s.watch.Close()
 	return nil
 }
 
-// call runs f, with the deadline of a call and not with that of ctx: ending a query
-// half-way ends its connection, and a client that goes away is no reason for that.
-// Where ctx ends first, f goes on for itself, and interrupted is true.
-func (s *Store) call(ctx context.Context, f func(context.Context) error) (interrupted bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
+// visit reads the feed, of a server that it meets first where none was met before.
+func (s *Store) visit(ctx context.Context) error {
+	timeout := remote.VisitTimeout
+	if s.known.Load() == nil {
+		timeout = remote.CallTimeout
 	}
-	s.calls.RLock()
-	if s.closed.Load() {
-		s.calls.RUnlock()
-		return false, store.ErrClosed
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if s.known.Load() == nil {
+		if err := s.meet(ctx, nil); err != nil {
+			return err
+		}
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	if ctx.Done() == nil {
-		defer s.calls.RUnlock()
-		defer cancel()
-		return false, f(own)
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer s.calls.RUnlock()
-		defer cancel()
-		done <- f(own)
-	}()
-	select {
-	case err := <-done:
-		return false, err
-	case <-ctx.Done():
-		return true, ctx.Err()
-	}
+	return s.follow(ctx)
 }
 
 // sent returns the arguments of a statement with how it is sent before them.
@@ -204,19 +184,14 @@ func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
 }
 
 // Current implements [store.Shared].
-func (s *Store) Current() bool { return s.lease.isGood() }
+func (s *Store) Current() bool { return s.lease.Good() }
 
 // Stale implements [store.Shared].
-func (s *Store) Stale() time.Duration { return s.lease.stale }
+func (s *Store) Stale() time.Duration { return s.lease.Stale }
 
 // Heard returns when the last complete reading of the feed began; zero before the
 // first, and while the server cannot be used.
-func (s *Store) Heard() time.Time {
-	if began := s.lease.began.Load(); began != nil {
-		return *began
-	}
-	return time.Time{}
-}
+func (s *Store) Heard() time.Time { return s.lease.Began() }
 
 // Generation implements [store.Shared].
 func (s *Store) Generation() (generation uint64, cause string) {
@@ -224,13 +199,6 @@ func (s *Store) Generation() (generation uint64, cause string) {
 		return uint64(id.generation), id.cause
 	}
 	return 0, ""
-}
-
-// OnTold implements [store.Shared].
-func (s *Store) OnTold(f func(names [][]byte)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onTold = append(s.onTold, f)
 }
 
 var (

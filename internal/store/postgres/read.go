@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	}
 	asked := bytes.Clone(key)
 	var found store.Entry
-	_, err := s.call(ctx, func(ctx context.Context) error {
+	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
 		return s.knowing(ctx, func(id *identity) error {
 			var ok bool
 			var value []byte
@@ -59,9 +60,9 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 		return nil, err
 	}
 	from, last := append([]byte{}, prefix...), append([]byte{}, after...)
-	end := prefixEnd(from)
+	end := remote.PrefixEnd(from)
 	var found []store.Entry
-	_, err := s.call(ctx, func(ctx context.Context) error {
+	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
 		return s.knowing(ctx, func(id *identity) (err error) {
 			found, err = s.list(ctx, id, from, last, end, limit)
 			return err
@@ -101,17 +102,4 @@ func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, 
 		return nil, errNoSchema
 	}
 	return found, nil
-}
-
-// prefixEnd is the first key behind all that begin with the prefix; nil where there
-// is none.
-func prefixEnd(prefix []byte) []byte {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			end := bytes.Clone(prefix[:i+1])
-			end[i]++
-			return end
-		}
-	}
-	return nil
 }

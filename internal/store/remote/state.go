@@ -1,4 +1,4 @@
-package postgres
+package remote
 
 import (
 	"context"
@@ -13,15 +13,19 @@ import (
 // How often the server is looked at, and how long it may fail to answer until it
 // counts as lost.
 const (
-	visitTimeout = 2 * time.Second
+	VisitEvery   = 250 * time.Millisecond
+	VisitTimeout = 2 * time.Second
 	lostAfter    = 2 * time.Second
 	longestWait  = 2 * time.Second
 )
 
-// state is whether the database is in use.
-type state struct {
+// A State is whether the server is in use, and who wants to know. It implements a
+// part of [store.Opening] and of [store.Shared]. The zero value is not ready: see
+// [NewState].
+type State struct {
 	mu     sync.Mutex
 	down   error
+	low    error
 	since  time.Time
 	tried  chan struct{} // closed: the first attempt is over
 	inUse  chan struct{} // closed: it was in use once
@@ -31,37 +35,40 @@ type state struct {
 	onTold []func(names [][]byte)
 }
 
-func newState() state {
-	return state{
+// NewState returns the state of a server that was not tried yet.
+func NewState() State {
+	return State{
 		tried: make(chan struct{}), inUse: make(chan struct{}), since: time.Now(),
 		down: store.ErrUnavailable,
 	}
 }
 
-// supervise connects, and looks after the connection, until the store is closed.
-func (s *Store) supervise(ctx context.Context) {
+// Supervise visits the server again and again until ctx ends, at once when noticed
+// has something. Before the server counts as lost it ends the lease.
+func (s *State) Supervise(ctx context.Context, log *zap.Logger, noticed <-chan struct{}, l *Lease, visit func(context.Context) error) {
 	wait, failing := time.Duration(0), time.Time{}
 	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.noticed:
+		case <-noticed:
 		case <-time.After(wait):
 		}
-		err := s.visit(ctx)
+		err := visit(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		switch {
 		case err == nil:
-			failing, wait = time.Time{}, readEvery
-			s.back()
+			failing, wait = time.Time{}, VisitEvery
+			s.back(log)
 		case failing.IsZero():
 			failing, wait = time.Now(), 100*time.Millisecond
 			fallthrough
 		default:
 			if !s.wasUsed() || time.Since(failing) > lostAfter {
-				s.lost(err)
+				l.End()
+				s.lost(log, err)
 				wait = min(2*wait, longestWait)
 			}
 		}
@@ -71,30 +78,13 @@ func (s *Store) supervise(ctx context.Context) {
 	}
 }
 
-// visit reads the feed, of a server that it meets first where none was met before.
-func (s *Store) visit(ctx context.Context) error {
-	timeout := visitTimeout
-	if s.known.Load() == nil {
-		timeout = callTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if s.known.Load() == nil {
-		if err := s.meet(ctx, nil); err != nil {
-			return err
-		}
-	}
-	return s.follow(ctx)
-}
-
-func (s *Store) wasUsed() bool {
+func (s *State) wasUsed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used && s.down == nil
 }
 
-func (s *Store) lost(err error) {
-	s.lease.end()
+func (s *State) lost(log *zap.Logger, err error) {
 	s.mu.Lock()
 	was := s.down
 	s.down = err
@@ -104,14 +94,14 @@ func (s *Store) lost(err error) {
 	told := s.onLost
 	s.mu.Unlock()
 	if was == nil {
-		s.log.Error("the database server cannot be used; what is protected is refused until it can", zap.Error(err))
+		log.Error("the database server cannot be used; what is protected is refused until it can", zap.Error(err))
 		for _, f := range told {
 			f()
 		}
 	}
 }
 
-func (s *Store) back() {
+func (s *State) back(log *zap.Logger) {
 	s.mu.Lock()
 	was, first := s.down, !s.used
 	told := s.onBack
@@ -120,7 +110,7 @@ func (s *Store) back() {
 		for _, f := range told {
 			f()
 		}
-		s.log.Info("the database server is in use again")
+		log.Info("the database server is in use again")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,29 +121,54 @@ func (s *Store) back() {
 	}
 }
 
-// Health implements [store.Supervised].
-func (s *Store) Health() store.Health {
+// SetLow says why changes are refused that do more than take access away; nil: none
+// is.
+func (s *State) SetLow(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return store.Health{Down: s.down, Unmarked: true}
+	s.low = err
+}
+
+// Health implements [store.Supervised].
+func (s *State) Health() store.Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return store.Health{Down: s.down, Low: s.low, Unmarked: true}
+}
+
+// Pass calls those who keep something with names that were told; nil stands for all.
+func (s *State) Pass(names [][]byte) {
+	s.mu.Lock()
+	told := s.onTold
+	s.mu.Unlock()
+	for _, f := range told {
+		f(names)
+	}
+}
+
+// OnTold implements [store.Shared].
+func (s *State) OnTold(f func(names [][]byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onTold = append(s.onTold, f)
 }
 
 // OnLost implements [store.Supervised].
-func (s *Store) OnLost(f func()) {
+func (s *State) OnLost(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onLost = append(s.onLost, f)
 }
 
 // OnBack implements [store.Supervised].
-func (s *Store) OnBack(f func()) {
+func (s *State) OnBack(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onBack = append(s.onBack, f)
 }
 
 // FirstTry implements [store.Opening].
-func (s *Store) FirstTry(ctx context.Context) error {
+func (s *State) FirstTry(ctx context.Context) error {
 	select {
 	case <-s.tried:
 		return s.Health().Down
@@ -163,10 +178,10 @@ func (s *Store) FirstTry(ctx context.Context) error {
 }
 
 // InUse implements [store.Opening].
-func (s *Store) InUse() <-chan struct{} { return s.inUse }
+func (s *State) InUse() <-chan struct{} { return s.inUse }
 
 // Since implements [store.Opening].
-func (s *Store) Since() time.Time {
+func (s *State) Since() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.since

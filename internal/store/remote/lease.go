@@ -1,0 +1,42 @@
+package remote
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Lease is until when what is in memory may be used: less than Stale after the
+// last complete reading of what was told began. Two clocks are asked, since each has
+// a fault that the other has not: one stands still while the machine is suspended,
+// the other may be set.
+type Lease struct {
+	Stale time.Duration
+	began atomic.Pointer[time.Time]
+}
+
+// Renew says that a complete reading began then.
+func (l *Lease) Renew(began time.Time) { l.began.Store(&began) }
+
+// End makes the lease no good.
+func (l *Lease) End() { l.began.Store(nil) }
+
+// Good reports whether what is in memory may be used.
+func (l *Lease) Good() bool {
+	began := l.began.Load()
+	return began != nil && Within(*began, time.Now(), l.Stale)
+}
+
+// Began returns when the last complete reading began; zero before the first, and
+// after End.
+func (l *Lease) Began() time.Time {
+	if began := l.began.Load(); began != nil {
+		return *began
+	}
+	return time.Time{}
+}
+
+// Within reports whether less than d has gone by between two readings of the clocks.
+func Within(began, now time.Time, d time.Duration) bool {
+	elapsed, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
+	return 0 <= elapsed && elapsed < d && 0 <= wall && wall < d
+}
