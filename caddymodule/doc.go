@@ -8,6 +8,7 @@
 //	admin.api.step_up              routes of the admin endpoint under /step_up/
 //	step_up.stores.badger          state in an embedded Badger database
 //	step_up.stores.postgres        …, in a PostgreSQL database that several gateways share
+//	step_up.stores.etcd            …, in etcd, likewise
 //	step_up.identity.placeholder   who is asking, from one of Caddy's placeholders
 //	step_up.identity.header        …, from a header field that a trusted proxy sets
 //	step_up.identity.jwt           …, from a signed token

@@ -17,7 +17,7 @@ func TestGuestTypos(t *testing.T) {
 		return `{"admin": {"disabled": true}, "apps": {"step_up": {"key_file": ` + quoted(t, filepath.Join(dir, "key")) + `, ` + members + `}}}`
 	}
 	for in, want := range map[string]string{
-		app(`"store": {"engine": "bagder"}`):                                                  `unknown store engine "bagder": did you mean "badger"? There are badger, postgres`,
+		app(`"store": {"engine": "bagder"}`):                                                  `unknown store engine "bagder": did you mean "badger"? There are badger, etcd, postgres`,
 		app(`"sms": {"countries": ["DE"]}, "sms_sender": {"sender": "web_hook", "url": "x"}`): `unknown sender "web_hook": did you mean "webhook"? There are file, smtp, webhook`,
 		`{"admin": {"disabled": true}, "apps": {"http": {"servers": {"s": {"routes": [{"handle": [{"handler": "step_up", "identity": {"source": "headers"}, "rules": [{"action": "A", "any": true, "grant": "time_based", "ttl": "5m"}]}]}]}}}}}`: `unknown identity source "headers": did you mean "header"? There are header, jwt, panicking, placeholder, whoami`,
 	} {

@@ -29,7 +29,7 @@ import (
 const (
 	MaxKey   = 512     // bytes in a key
 	MaxValue = 4 << 20 // bytes in a value
-	MaxOps   = 256     // ops in one Apply
+	MaxOps   = 100     // ops in one Apply
 )
 
 // A Version tells one state of one key from every other state of that key. It is given by the engine, grows

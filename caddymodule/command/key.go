@@ -54,9 +54,9 @@ the directory that its store names. It is needed once, before the first start:
 a gateway that is given a key expects its database to be there, since starting over
 with an empty one would let everybody enroll anew. The gateway must not be running.
 
-With a store on a database server it makes the tables too, once for all gateways. A
-role that may not make tables has an administrator run what --sql prints; init is
-run afterwards all the same.`,
+With a store on a database server it is run once for all gateways, and makes the
+tables too where the database has some. A role that may not make tables has an
+administrator run what --sql prints; init is run afterwards all the same.`,
 		Example: `  caddy step-up init --config /etc/caddy/Caddyfile
   caddy step-up init --config /etc/caddy/Caddyfile --sql`,
 		Args: cobra.NoArgs,
@@ -107,7 +107,7 @@ func initDatabase(ctx context.Context, file, adapter string, sql bool) (dir, sta
 	if sql {
 		server, ok := engine.(interface{ Statements() (string, error) })
 		if !ok {
-			return "", "", key, errors.New("--sql is for a store on a database server: the one that is configured needs no statements")
+			return "", "", key, errors.New("--sql is for a store whose database takes SQL, such as postgres: the one that is configured needs no statements")
 		}
 		statements, err = server.Statements()
 		return engine.Location(), statements, key, err

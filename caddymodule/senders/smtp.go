@@ -2,10 +2,8 @@ package senders
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/trust"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/nearest"
 	"github.com/stepup-gateway/caddy-stepup/internal/sender"
@@ -78,9 +77,6 @@ const (
 )
 
 const exampleMailPassword = "{env.SMTP_PASSWORD}"
-
-// maxCAFile bounds a file of certificates, in bytes.
-const maxCAFile = 1 << 20
 
 // CaddyModule returns the module's id.
 func (SMTP) CaddyModule() caddy.ModuleInfo {
@@ -193,31 +189,12 @@ func (s *SMTP) Provision(caddy.Context) error {
 		}
 	}
 	if s.CAFile != "" {
-		if o.RootCAs, err = readCertificates(s.CAFile); err != nil {
+		if o.RootCAs, err = trust.Read(s.CAFile); err != nil {
 			return fmt.Errorf("reading ca_file %s: %w", s.CAFile, err)
 		}
 	}
 	s.mail, err = sender.NewSMTP(o)
 	return err
-}
-
-func readCertificates(path string) (*x509.CertPool, error) {
-	stat, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !stat.Mode().IsRegular() || stat.Size() > maxCAFile {
-		return nil, errors.New("it is no file of at most 1 MiB")
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, errors.New("there is no certificate in PEM in it")
-	}
-	return pool, nil
 }
 
 // ToAddresses reports whether to is {email}.

@@ -2,13 +2,8 @@ package stores
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -57,8 +52,6 @@ type Postgres struct {
 	logger *zap.Logger
 }
 
-const defaultStale = time.Second
-
 // CaddyModule returns the module's id.
 func (Postgres) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "step_up.stores.postgres", New: func() caddy.Module { return new(Postgres) }}
@@ -82,26 +75,13 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		Order: []string{"url", "stale", "standby", "connections"},
 		Settings: map[string]block.Setting{
 			"url":   func(d *caddyfile.Dispenser) error { return block.Word(d, &p.URL, "{env.STEP_UP_DB}") },
-			"stale": p.readStale,
+			"stale": readStale(&p.Stale),
 			"standby": func(d *caddyfile.Dispenser) error {
 				return block.Word(d, &p.Standby, "required")
 			},
 			"connections": func(d *caddyfile.Dispenser) error { return block.Count(d, &p.Connections, "32") },
 		},
 	}.Read(d)
-}
-
-func (p *Postgres) readStale(d *caddyfile.Dispenser) error {
-	var text string
-	if err := block.Word(d, &text, "1s"); err != nil {
-		return err
-	}
-	stale, err := config.ParseDuration(text) // 0 has a meaning
-	if err != nil {
-		return d.WrapErr(err)
-	}
-	p.Stale = &stale
-	return nil
 }
 
 // Provision resolves the URL. It connects to nothing.
@@ -113,9 +93,6 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 // Locate checks the settings and resolves the URL, for those that use the store
 // without a running Caddy.
 func (p *Postgres) Locate() (err error) {
-	wrong := func(setting, format string, args ...any) error {
-		return &config.PathError{Path: setting, Err: fmt.Errorf(format, args...)}
-	}
 	if p.URL == "" {
 		return wrong("url", "the postgres store needs `url`: write url {env.STEP_UP_DB}, or postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full")
 	}
@@ -123,8 +100,8 @@ func (p *Postgres) Locate() (err error) {
 		return wrong("url", "reading url of the postgres store: %w", err)
 	}
 	p.url = strings.TrimSpace(p.url)
-	if s := p.stale(); s != 0 && (s < 500*time.Millisecond || s > 10*time.Second) {
-		return wrong("stale", "stale of %v is not allowed: write 0, or 500ms to 10s", s)
+	if err := checkStale(p.Stale); err != nil {
+		return err
 	}
 	if p.Standby != "" && p.Standby != "required" && p.Standby != "optional" {
 		return wrong("standby", "standby %q is unknown: write required or optional", p.Standby)
@@ -138,27 +115,10 @@ func (p *Postgres) Locate() (err error) {
 	return nil
 }
 
-func (p *Postgres) stale() time.Duration {
-	if p.Stale == nil {
-		return defaultStale
-	}
-	return time.Duration(*p.Stale)
-}
-
-// Location returns the name of the database and a mark of the settings: a reload
-// that changes them opens the database anew, beside the one before, which is no other
-// than a second gateway. The mark tells nothing of the password.
+// Location returns the name of the database and a mark of the settings.
 func (p *Postgres) Location() string {
-	mac := hmac.New(sha256.New, markKey[:])
-	fmt.Fprintf(mac, "%q %v %q %d", p.url, p.stale(), p.Standby, p.Connections)
-	return fmt.Sprintf("%s#%x", p.name, mac.Sum(nil)[:8])
+	return locationOf(p.name, p.url, staleOf(p.Stale), p.Standby, p.Connections)
 }
-
-// markKey is another one in each process.
-var markKey = func() (key [32]byte) {
-	rand.Read(key[:]) // never fails: crypto/rand ends the program instead
-	return key
-}()
 
 // Shared reports that several gateways use the database, which must have one key.
 func (*Postgres) Shared() bool { return true }
@@ -166,7 +126,7 @@ func (*Postgres) Shared() bool { return true }
 // Start begins to connect.
 func (p *Postgres) Start() (store.Opening, error) {
 	s, err := postgres.Start(postgres.Options{
-		URL: p.url, Stale: p.stale(), StandbyRequired: p.Standby == "required", Connections: p.Connections, Logger: p.logger,
+		URL: p.url, Stale: staleOf(p.Stale), StandbyRequired: p.Standby == "required", Connections: p.Connections, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err

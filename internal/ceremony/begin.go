@@ -152,7 +152,7 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 	for _, row := range over {
 		gone[string(db.Challenges.ID(row))] = true
 	}
-	all, err := db.Challenges.List(ctx, h, nil, store.MaxOps)
+	all, err := db.Challenges.List(ctx, h, nil, 2*maxChallengesInAll)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (s *Service) makeRoom(ctx context.Context, db *records.DB, h grants.Holder,
 			}
 			return cmp.Or(rank(a)-rank(b), age(&a.Value).Compare(age(&b.Value)))
 		})
-		over = append(over, all[:many]...)
+		over = append(over, all[:min(many, store.MaxOps/4)]...)
 	}
 	ops := make([]store.Op, 0, len(over)+1)
 	for _, row := range over {

@@ -187,7 +187,7 @@ func (db *DB) ReserveHeld(ctx context.Context, size, limit int64, now time.Time)
 // maxLapsed bounds how many requests make room at once, and resweep how often they
 // are looked for where there were none.
 const (
-	maxLapsed = 100
+	maxLapsed = store.MaxOps / 2
 	resweep   = 5 * time.Second
 )
 

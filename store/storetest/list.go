@@ -159,7 +159,7 @@ func testCrowdedApply(t *testing.T, s store.Store) {
 			ops = append(ops, put(name(i), pattern(size, uint64(i))))
 		}
 		apply(t, s, ops...)
-		for _, i := range []int{0, 100, store.MaxOps - 1} {
+		for _, i := range []int{0, 50, store.MaxOps - 1} {
 			wantValue(t, s, name(i), pattern(size, uint64(i)))
 		}
 	}

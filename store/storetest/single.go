@@ -160,7 +160,7 @@ func testLimits(t *testing.T, s store.Store) {
 	wantAbsent(t, s, "n000")
 	apply(t, s, ops...)
 	wantValue(t, s, "n000", "1")
-	wantValue(t, s, "n255", "1")
+	wantValue(t, s, "n099", "1")
 }
 
 // testExpires holds that Expires removes nothing early, and that an entry counts as long as it is there.

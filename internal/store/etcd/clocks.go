@@ -1,0 +1,104 @@
+package etcd
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/store"
+)
+
+const (
+	// mostSkew is by how much the clocks of two processes may differ: one judges times
+	// that another one wrote.
+	mostSkew = 4 * time.Second
+	// skewedAfter is after how many readings in a row a clock counts as another one.
+	skewedAfter = 3
+	// silentAfter is after which time a process counts no more that wrote none.
+	silentAfter = 10 * time.Second
+)
+
+// clocks are those of the other processes that use the database. The zero value
+// knows none.
+type clocks struct {
+	mu     sync.Mutex
+	others map[string]*reading
+}
+
+type reading struct {
+	skew  time.Duration // by how much its clock is certainly ahead; 0: it may be right
+	times int           // how often in a row it was beyond what may be
+	at    time.Time
+}
+
+// told says that a process wrote its time, between two readings of this one's clock.
+func (c *clocks) told(run, text string, from, to time.Time) {
+	nanos, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return // of a form that is not known here: it counts as silent
+	}
+	skew := skewOf(time.Unix(0, nanos), from.Round(0), to.Round(0))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.others == nil {
+		c.others = map[string]*reading{}
+	}
+	r := c.others[run]
+	if r == nil {
+		r = new(reading)
+		c.others[run] = r
+	}
+	r.skew, r.at = skew, to
+	if skew.Abs() > mostSkew {
+		r.times++
+	} else {
+		r.times = 0
+	}
+}
+
+// skewOf returns by how much a clock is ahead, at least, that showed this time
+// between two others.
+func skewOf(shown, from, to time.Time) time.Duration {
+	switch {
+	case shown.After(to):
+		return shown.Sub(to)
+	case shown.Before(from):
+		return shown.Sub(from)
+	}
+	return 0
+}
+
+func (c *clocks) gone(run string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.others, run)
+}
+
+// refusal says why this process must not go on, if its clock is not that of most:
+// of two that differ nobody can say which is right, and both refuse.
+func (c *clocks) refusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, alike, differing, worst := time.Now(), 1, 0, time.Duration(0)
+	for run, r := range c.others {
+		switch {
+		case now.Sub(r.at) > silentAfter:
+			delete(c.others, run)
+		case r.times < skewedAfter:
+			alike++
+		default:
+			differing++
+			if r.skew.Abs() > worst.Abs() {
+				worst = r.skew
+			}
+		}
+	}
+	if differing < alike {
+		return nil
+	}
+	if worst > 0 {
+		return fmt.Errorf("%w: this machine's clock is %v behind another gateway's, and at most %v are allowed: set the clocks, by NTP", store.ErrUnavailable, worst.Round(100*time.Millisecond), mostSkew)
+	}
+	return fmt.Errorf("%w: this machine's clock is %v ahead of another gateway's, and at most %v are allowed: set the clocks, by NTP", store.ErrUnavailable, -worst.Round(100*time.Millisecond), mostSkew)
+}
