@@ -48,7 +48,7 @@ func (s *Store) do(ctx context.Context, c *change) error {
 	}
 	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error {
 		return retried(ctx, func(ctx context.Context) error {
-			return s.knowing(ctx, func(id *identity) error { return s.applyTo(ctx, id, c) })
+			return s.call(ctx, func(id *identity) error { return s.applyTo(ctx, id, c) })
 		})
 	})
 	if interrupted {

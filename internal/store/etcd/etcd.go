@@ -94,7 +94,7 @@ func Start(o Options) (*Store, error) {
 	}
 	s := &Store{
 		log: o.Logger, config: config, at: layoutOf(o.Prefix), run: newRun(),
-		lease: remote.Lease{Stale: o.Stale}, State: remote.NewState(),
+		lease: remote.Lease{Stale: o.Stale}, State: remote.NewState(), room: room{look: make(chan struct{}, 1)},
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -149,26 +149,25 @@ func (s *Store) visit(ctx context.Context) error {
 	if unfit := s.unfit.Load(); unfit != nil {
 		return *unfit
 	}
-	if err := s.follow(ctx); err != nil {
-		return err
-	}
-	if err := s.clocks.refusal(); err != nil {
-		s.lease.End()
-		return err
-	}
-	return nil
+	return s.follow(ctx)
 }
 
 // errMoved reports that the database is not in the state that is known, so that
 // nothing was read or changed.
 var errMoved = errors.New("the database is in another state")
 
-// knowing runs f for the database that is known, and again where it turns out to be
-// another one.
-func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
+// call is settled for those who use the store, which are refused while this
+// process's clock is wrong.
+func (s *Store) call(ctx context.Context, f func(*identity) error) error {
 	if err := s.clocks.refusal(); err != nil {
 		return err
 	}
+	return s.settled(ctx, f)
+}
+
+// settled runs f for the database that is known, and again where it turns out to be
+// another one.
+func (s *Store) settled(ctx context.Context, f func(*identity) error) error {
 	for range 3 {
 		id := s.known.Load()
 		if id == nil {

@@ -50,7 +50,7 @@ type confirmation struct {
 // everything up to there, and renews the lease from when it asked. That a member
 // has delivered all it knows of would not do: it may have been cut off.
 func (s *Store) follow(ctx context.Context) error {
-	return s.knowing(ctx, func(id *identity) error {
+	return s.settled(ctx, func(id *identity) error {
 		began := time.Now()
 		revision, err := s.confirm(ctx, id, began)
 		if err != nil {
@@ -64,6 +64,10 @@ func (s *Store) follow(ctx context.Context) error {
 			return err
 		}
 		s.feed.confirmed.Store(&confirmation{began, revision})
+		if err := s.clocks.refusal(); err != nil {
+			s.lease.End()
+			return err
+		}
 		s.lease.Renew(began)
 		return nil
 	})
@@ -178,6 +182,7 @@ func (s *Store) hear(f *feed, answers clientv3.WatchChan) {
 
 func (f *feed) reached(revision int64) {
 	raise(&f.delivered, revision)
+	raise(&f.id.seen, revision) // also what others have written must not be lost
 	remote.Wake(f.moved)
 }
 

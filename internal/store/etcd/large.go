@@ -33,6 +33,7 @@ func (s *Store) place(ctx context.Context, id *identity, ops []store.Op, leases 
 			sum += len(ops[i].Value)
 		}
 	}
+	s.room.take(sum)
 	slices.SortStableFunc(bySize, func(a, b int) int { return cmp.Compare(len(ops[b].Value), len(ops[a].Value)) })
 	var w pieces
 	for _, i := range bySize {

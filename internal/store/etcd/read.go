@@ -50,7 +50,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	asked := bytes.Clone(key)
 	var found store.Entry
 	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
-		return s.knowing(ctx, func(id *identity) error {
+		return s.call(ctx, func(id *identity) error {
 			resp, err := s.read(ctx, id, clientv3.OpGet(s.at.entry(asked)))
 			if err != nil {
 				return err
@@ -88,7 +88,7 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 	from, last := bytes.Clone(prefix), bytes.Clone(after)
 	var found []store.Entry
 	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
-		return s.knowing(ctx, func(id *identity) (err error) {
+		return s.call(ctx, func(id *identity) (err error) {
 			found, err = s.list(ctx, id, from, last, limit)
 			return err
 		})
