@@ -35,9 +35,7 @@ const nodeCaddyfile = `{
 			skew 2
 		}
 		key {file.KEY}
-		store postgres {
-			url "DATABASE"
-		}
+		STORE
 		EXTRA
 	}
 }
@@ -65,8 +63,23 @@ type nodes struct {
 	next  atomic.Int64
 }
 
-// newNodes makes a database on the server, by the command, and starts n gateways.
+// overEngines runs a test on each engine that several gateways share, with the lines
+// of a Caddyfile that name an empty database of it.
+func overEngines(t *testing.T, test func(t *testing.T, store string)) {
+	t.Run("postgres", func(t *testing.T) { test(t, onPostgres(newServer(t).database())) })
+	t.Run("etcd", func(t *testing.T) { test(t, "store etcd {\nendpoints "+strings.Join(newEtcd(t).endpoints(), " ")+"\n}") })
+}
+
+func onPostgres(url string) string { return fmt.Sprintf("store postgres {\nurl %q\n}", url) }
+
+// newNodes is nodesOn for a database on a PostgreSQL server.
 func newNodes(t *testing.T, url string, n int, extra ...string) *nodes {
+	t.Helper()
+	return nodesOn(t, onPostgres(url), n, extra...)
+}
+
+// nodesOn makes a database by the command, and starts n gateways.
+func nodesOn(t *testing.T, store string, n int, extra ...string) *nodes {
 	t.Helper()
 	c := &nodes{t: t}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,7 +98,7 @@ func newNodes(t *testing.T, url string, n int, extra ...string) *nodes {
 	if err := os.WriteFile(key, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.file = strings.NewReplacer("KEY", key, "DATABASE", url, "EXTRA", strings.Join(extra, "\n\t\t")).Replace(nodeCaddyfile)
+	c.file = strings.NewReplacer("KEY", key, "STORE", store, "EXTRA", strings.Join(extra, "\n\t\t")).Replace(nodeCaddyfile)
 	if out, err := first.Command("step-up", "init", "--config", first.Write(c.file)).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
@@ -124,8 +137,10 @@ func (c *nodes) status(p *gateway.Person, method, path string) int {
 	return resp.StatusCode
 }
 
-func TestJourneyOverThreeGateways(t *testing.T) {
-	c := newNodes(t, newServer(t).database(), 3)
+func TestJourneyOverThreeGateways(t *testing.T) { overEngines(t, testJourney) }
+
+func testJourney(t *testing.T, store string) {
+	c := nodesOn(t, store, 3)
 	alice := c.enroll("alice")
 	if got := c.status(alice, "GET", "/reports/1"); got != 401 {
 		t.Fatalf("before the proof: %d", got)
@@ -160,8 +175,10 @@ func TestJourneyOverThreeGateways(t *testing.T) {
 
 // TestS09OnceAmongGateways: a one-time grant passes once, whichever gateways are
 // asked at the same time.
-func TestS09OnceAmongGateways(t *testing.T) {
-	c := newNodes(t, newServer(t).database(), 3)
+func TestS09OnceAmongGateways(t *testing.T) { overEngines(t, testOnceAmongGateways) }
+
+func testOnceAmongGateways(t *testing.T, store string) {
+	c := nodesOn(t, store, 3)
 	const rounds, racers = 20, 32
 	for round := range rounds {
 		alice := c.enroll(fmt.Sprintf("alice%d", round))
@@ -184,8 +201,10 @@ func TestS09OnceAmongGateways(t *testing.T) {
 }
 
 // TestRevocationAmongGateways: what one gateway revokes, no other serves.
-func TestRevocationAmongGateways(t *testing.T) {
-	c := newNodes(t, newServer(t).database(), 3)
+func TestRevocationAmongGateways(t *testing.T) { overEngines(t, testRevocationAmongGateways) }
+
+func testRevocationAmongGateways(t *testing.T, store string) {
+	c := nodesOn(t, store, 3)
 	var seen []time.Duration
 	for round := range 10 {
 		name := fmt.Sprintf("user%d", round)
