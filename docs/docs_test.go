@@ -134,7 +134,7 @@ func prepare(t *testing.T, dir string) {
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
 	for name, value := range map[string]string{
 		"ALICE_HASH": "$2a$14$m5/PsoD8PnAqiOgRdB0BeuGTcCvpMNwIlHIx8dN9qMVwK2l5AzwuC", "SMTP_PASSWORD": "wonderland", "SMS_SECRET": strings.Repeat("s", 32),
-		"STEP_UP_DB": "postgres://step_up:wonderland@db.example.com/step_up?sslmode=verify-full",
+		"STEP_UP_DB": "postgres://step_up:wonderland@db.example.com/step_up?sslmode=verify-full", "STEP_UP_ETCD_PASSWORD": "wonderland",
 	} {
 		t.Setenv(name, value)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/store/etcd"
 	"github.com/stepup-gateway/caddy-stepup/store"
 	"github.com/stepup-gateway/caddy-stepup/store/storetest"
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // certificates makes an authority and a certificate for 127.0.0.1, and returns the
@@ -207,5 +208,30 @@ func TestEtcdQuota(t *testing.T) {
 	}
 	if err := st.Apply(ctx, store.Op{Key: []byte("k")}); err != nil {
 		t.Errorf("a deletion: %v", err)
+	}
+}
+
+// TestEtcdCommands: a configuration is valid though no member answers, and there are
+// no statements to print.
+func TestEtcdCommands(t *testing.T) {
+	g := gateway.New(t, gateway.Options{Upstream: "127.0.0.1:1"})
+	text, err := g.Command("step-up", "keygen").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := g.Write(strings.NewReplacer("KEY", key, "STORE", "store etcd {\nendpoints http://127.0.0.1:1\n}", "EXTRA", "").Replace(nodeCaddyfile))
+	if out, err := g.Command("validate", "--config", file).CombinedOutput(); err != nil {
+		t.Errorf("validate: %v\n%s", err, out)
+	}
+	if out, err := g.Command("step-up", "init", "--sql", "--config", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "--sql is for a store whose database takes SQL") {
+		t.Errorf("init --sql: %v\n%s", err, out)
+	}
+	began := time.Now()
+	if out, err := g.Command("step-up", "init", "--config", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "etcd") || time.Since(began) > 20*time.Second {
+		t.Errorf("init: %v after %v\n%s", err, time.Since(began), out)
 	}
 }

@@ -67,7 +67,9 @@ type nodes struct {
 // of a Caddyfile that name an empty database of it.
 func overEngines(t *testing.T, test func(t *testing.T, store string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, onPostgres(newServer(t).database())) })
-	t.Run("etcd", func(t *testing.T) { test(t, "store etcd {\nendpoints "+strings.Join(newEtcd(t).endpoints(), " ")+"\n}") })
+	t.Run("etcd", func(t *testing.T) {
+		test(t, "store etcd {\nendpoints "+strings.Join(newEtcd(t).endpoints(), " ")+"\n}")
+	})
 }
 
 func onPostgres(url string) string { return fmt.Sprintf("store postgres {\nurl %q\n}", url) }

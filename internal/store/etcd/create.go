@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 // Create makes the record of the first generation, where there is none.
@@ -14,6 +16,8 @@ func Create(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*remote.CallTimeout)
+	defer cancel()
 	c, err := newClient(ctx, config)
 	if err != nil {
 		return fmt.Errorf("connecting to etcd: %w", classify(err, false))
