@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,6 +26,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/totpapp"
 	"github.com/stepup-gateway/caddy-stepup/internal/pages"
 	"github.com/stepup-gateway/caddy-stepup/internal/quota"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
 	"github.com/stepup-gateway/caddy-stepup/totp"
 )
 
@@ -75,6 +77,9 @@ type App struct {
 	apis      []*API
 	userIDs   map[string]string // how user ids are compared, by tenant; see compares
 	logger    *zap.Logger
+
+	// fingerprints are what the configuration says of its tenants, made once.
+	fingerprints func() map[string]*records.Fingerprint
 }
 
 // CaddyModule returns the module's id.
@@ -127,6 +132,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	if a.db, err = database.Acquire(e, keys, a.logger); err != nil {
 		return &config.PathError{Path: "store", Err: err}
 	}
+	a.fingerprints = sync.OnceValue(a.fingerprintsOf)
 	a.audit = auditTo(a.logger.Named("audit"))
 	a.service, err = a.newService()
 	return err
@@ -197,6 +203,8 @@ func (a *App) newService() (*ceremony.Service, error) {
 		Now:       time.Now,
 		Audit:     a.audit,
 		Directory: a.listed,
+
+		Fingerprint: func(tenant string) *records.Fingerprint { return a.fingerprints()[tenant] },
 	})
 }
 
@@ -257,7 +265,11 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 func (a *App) Start() error {
 	a.warnUnasked()
 	// While the first configuration of a process starts, none is active.
-	return a.db.Start(caddy.ActiveContext().Context == nil)
+	cold := caddy.ActiveContext().Context == nil
+	if err := a.db.Start(cold); err != nil {
+		return err
+	}
+	return a.checkTenants(cold)
 }
 
 // Stop leaves the database open: requests that the http app still serves, and

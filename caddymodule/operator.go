@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -20,10 +21,20 @@ func (a *App) Operator() adminapi.Gateway { return operator{a} }
 type operator struct{ app *App }
 
 func (o operator) Service() *ceremony.Service               { return o.app.service }
-func (o operator) Condition() database.Condition            { return o.app.db.Condition() }
 func (o operator) SiteTenants() []string                    { return o.app.siteTenants() }
 func (o operator) APITenants() []string                     { return o.app.apiTenants() }
 func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }
+
+// Condition returns how the database is, and which tenants are refused.
+func (o operator) Condition() database.Condition {
+	c := o.app.db.Condition()
+	refused := o.app.db.RefusedTenants(o.app.fingerprints())
+	c.Tenants = slices.Sorted(maps.Keys(refused))
+	if len(c.Tenants) > 0 && c.Reason == "" {
+		c.Reason = refused[c.Tenants[0]].Error()
+	}
+	return c
+}
 
 // Lookup asks the directory of the user's tenant.
 func (o operator) Lookup(ctx context.Context, who grants.Subject) (directories.Answer, bool, error) {

@@ -1,17 +1,23 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/identity"
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
 )
 
 // join adds a site. Two identity sources that say "alice" may mean two people, so
@@ -106,6 +112,89 @@ func formOf(mode string) func(string) (string, error) {
 		return identity.Exact
 	}
 	return identity.Folded
+}
+
+// tuned is an identity source with settings that do not bear on who somebody is, such
+// as a timeout. Gateways that share a database may differ in them.
+type tuned interface{ Tuning() []string }
+
+// fingerprintsOf returns what the configuration says of its tenants. It is asked once
+// all sites are provisioned.
+func (a *App) fingerprintsOf() map[string]*records.Fingerprint {
+	all := make(map[string]*records.Fingerprint)
+	for tenant, mode := range a.userIDs {
+		all[tenant] = &records.Fingerprint{UserID: mode}
+	}
+	for _, h := range a.sites {
+		if f := all[h.Site.WithDefaults().Tenant]; f.Source == "" {
+			f.Source, f.Settings = settingsOf(h.source, h.identity)
+		}
+	}
+	return all
+}
+
+// settingsOf are the settings of an identity source, each in a form that does not
+// depend on the order in which it was written.
+func settingsOf(raw string, source IdentitySource) (kind string, settings map[string]string) {
+	members := settingsIn(json.RawMessage(raw))
+	_ = json.Unmarshal([]byte(members["source"]), &kind)
+	delete(members, "source")
+	if t, ok := source.(tuned); ok {
+		for _, name := range t.Tuning() {
+			delete(members, name)
+		}
+	}
+	return kind, members
+}
+
+// settingsIn are the members of a JSON object, in a canonical form.
+func settingsIn(raw json.RawMessage) map[string]string {
+	var members map[string]any
+	_ = json.Unmarshal(raw, &members) // it was read before
+	canonical := make(map[string]string, len(members))
+	for name, value := range members {
+		text, _ := json.Marshal(value)
+		canonical[name] = string(text)
+	}
+	return canonical
+}
+
+// policies are the settings in which gateways that share a database may differ for a
+// while, and should not for long.
+var policies = []string{"enrollment", "limits", "totp", "passkeys", "sms", "email", "issuer"}
+
+// checkTenants compares what the configuration says of its tenants with what the
+// other gateways say. Before the database can be reached, requests are refused one
+// by one.
+func (a *App) checkTenants(cold bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := a.service.CheckTenants(ctx, slices.Sorted(maps.Keys(a.fingerprints())))
+	if err == nil {
+		err = a.notePolicies(ctx)
+	}
+	if err == nil || cold && !errors.Is(err, ceremony.ErrTenant) {
+		return nil // what is wrong with the database has been logged
+	}
+	return err
+}
+
+func (a *App) notePolicies(ctx context.Context) error {
+	raw, err := json.Marshal(a.App.WithDefaults())
+	if err != nil {
+		return err
+	}
+	all := settingsIn(raw)
+	maps.DeleteFunc(all, func(name, _ string) bool { return !slices.Contains(policies, name) })
+	db, err := a.db.Get(ctx)
+	if err != nil {
+		return err
+	}
+	differs, err := db.NotePolicies(ctx, all)
+	if len(differs) > 0 {
+		a.logger.Warn("another gateway of this database has other settings, so that what applies to a user depends on the gateway: give all the same", zap.Strings("settings", differs))
+	}
+	return err
 }
 
 // Much of what depends on the global options and on other sites can be checked while

@@ -42,7 +42,7 @@ configuration given by --config, else at the default address.`,
 func Add(c *cobra.Command) {
 	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
+		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), tenantCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
 }
 
 // group makes c, which only has subcommands, refuse what is none of them: cobra

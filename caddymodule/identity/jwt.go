@@ -326,6 +326,9 @@ func (j *JWT) Identify(r *http.Request) (Answer, error) {
 // GivesEmail reports whether mail addresses of users are known: a token may have one.
 func (j *JWT) GivesEmail() bool { return true }
 
+// Tuning names the settings in which gateways that share a database may differ.
+func (*JWT) Tuning() []string { return []string{"leeway"} }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*JWT)(nil)

@@ -313,6 +313,9 @@ func (w *Whoami) Cleanup() error {
 // have them.
 func (w *Whoami) GivesEmail() bool { return w.Email != "" }
 
+// Tuning names the settings in which gateways that share a database may differ.
+func (*Whoami) Tuning() []string { return []string{"timeout", "cache", "max_size"} }
+
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Whoami)(nil)

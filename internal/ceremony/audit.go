@@ -29,6 +29,7 @@ const (
 	EventInvite        EventKind = "invite"         // an operator made an invite
 	EventAPIKey        EventKind = "api_key"        // an API key was made, revoked, or enabled again
 	EventFence         EventKind = "fence"          // an operator accepted an older copy of the database
+	EventTenant        EventKind = "tenant"         // an operator accepted another identity source, or another user_id, of a tenant
 )
 
 // Outcome is what an [Event] decided.

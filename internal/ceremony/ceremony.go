@@ -157,6 +157,10 @@ type Options struct {
 	// Directory returns what the directory of the subject's tenant says of it. Nil
 	// means that no tenant has one.
 	Directory func(context.Context, grants.Subject) (Listing, error)
+	// Fingerprint returns what the configuration says of a tenant, nil where it says
+	// nothing: the same pointer each time. Nil means that no tenant is compared with
+	// what other gateways say.
+	Fingerprint func(tenant string) *records.Fingerprint
 }
 
 // MaxUserID is the longest user id, in bytes.
@@ -176,7 +180,15 @@ func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB,
 	case !typed.IsPlain(who.User) || !typed.IsPlain(who.Tenant):
 		return nil, &Field{Name: "user_id", Detail: "must be UTF-8 without control characters"}
 	}
-	return s.open(ctx)
+	db, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var mine *records.Fingerprint
+	if s.fingerprint != nil {
+		mine = s.fingerprint(who.Tenant)
+	}
+	return db.OfTenant(ctx, who.Tenant, mine)
 }
 
 // Service does the verbs under one configuration, those on API keys by its Ring.
@@ -184,12 +196,13 @@ func (s *Service) openFor(ctx context.Context, who grants.Subject) (*records.DB,
 type Service struct {
 	*apikeys.Ring
 
-	open      func(context.Context) (*records.DB, error)
-	set       Settings
-	factors   []Factor
-	now       func() time.Time
-	audit     func(context.Context, Event)
-	directory func(context.Context, grants.Subject) (Listing, error) // nil: there is none
+	open        func(context.Context) (*records.DB, error)
+	fingerprint func(tenant string) *records.Fingerprint // nil: there is none
+	set         Settings
+	factors     []Factor
+	now         func() time.Time
+	audit       func(context.Context, Event)
+	directory   func(context.Context, grants.Subject) (Listing, error) // nil: there is none
 }
 
 // New makes a Service. All Options are needed.
@@ -211,7 +224,7 @@ func New(o Options) (*Service, error) {
 	if s := o.Settings; s.HeldInFlight <= 0 || s.HeldPerMinute <= 0 {
 		return nil, errors.New("ceremony: the bounds of held requests are missing")
 	}
-	s := &Service{open: o.DB, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, directory: o.Directory}
+	s := &Service{open: o.DB, fingerprint: o.Fingerprint, set: o.Settings, factors: o.Factors, now: o.Now, audit: o.Audit, directory: o.Directory}
 	s.Ring = s.ringOver(o.DB)
 	return s, nil
 }

@@ -4,23 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
-// retries bounds how often a decision is made again after somebody else was
-// first. Each retry means that another caller succeeded.
-const retries = 100
+// How often, and for how long, a decision is made again after somebody else was
+// first. Each retry means that another caller succeeded. The first are made at once:
+// in a database of this process they are enough. Where the callers are on several
+// machines, those that go on spread over a while, lest they meet again.
+const (
+	retries     = 100
+	retryFor    = 5 * time.Second
+	atOnce      = 4
+	longestWait = 30 * time.Millisecond
+)
 
 // Again runs decide, which reads, decides and applies, until it neither conflicts
 // nor has lost too often.
 func Again(decide func() error) error {
-	for range retries {
+	end := time.Now().Add(retryFor)
+	for try := range retries {
 		if err := decide(); !errors.Is(err, ErrConflict) {
 			return err
 		}
+		if time.Now().After(end) {
+			break
+		}
+		if try >= atOnce {
+			time.Sleep(rand.N(min(time.Duration(try)*time.Millisecond, longestWait)))
+		}
 	}
-	return fmt.Errorf("giving up after %d concurrent changes", retries)
+	return fmt.Errorf("giving up after %v of concurrent changes", time.Since(end.Add(-retryFor)).Round(time.Millisecond))
 }
 
 // ApplyInParts applies unconditional ops that may be more than one Apply takes.

@@ -50,6 +50,10 @@ type fenceState struct {
 	Keys     uint64 `json:"keys,omitempty"`
 	// Engine is the generation of a shared engine in which this one began.
 	Engine uint64 `json:"engine,omitempty"`
+	// Tenants and Policies are what gateways that share the database recorded of
+	// their configurations; see OfTenant and NotePolicies.
+	Tenants  map[string]TenantState `json:"tenants,omitempty"`
+	Policies map[string][]byte      `json:"policies,omitempty"`
 }
 
 // codesMargin is added to the latest time at which a code may have been used.
@@ -95,18 +99,25 @@ func isRolledBack(s store.Store) bool {
 // where it is unsure.
 func (db *DB) raiseFence(ctx context.Context) error {
 	db.fence.engine, _ = db.store.(store.Fenced)
-	if db.shared != nil {
-		db.shared.OnTold(db.forgetTold)
-	}
-	if s, ok := db.store.(store.Supervised); ok {
-		s.OnLost(db.forgetCached)
-		s.OnBack(db.lookAgain)
-	}
 	if isRolledBack(db.store) {
 		db.fence.rolledBack.Store(true)
 		return nil
 	}
 	return db.serving(ctx)
+}
+
+// heed makes the engine tell what is to be forgotten. It is called once the database
+// is open: one that could not be opened would go on to be told.
+func (db *DB) heed() {
+	if db.shared != nil {
+		db.shared.OnTold(db.forgetTold)
+		db.forgetView() // what was told since it was read
+	}
+	if s, ok := db.store.(store.Supervised); ok {
+		s.OnLost(db.forgetCached)
+		s.OnBack(db.lookAgain)
+		db.lookAgain()
+	}
 }
 
 func (m meta) fence(ring *seal.Ring) (s fenceState, err error) {

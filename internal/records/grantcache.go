@@ -210,7 +210,7 @@ func (db *DB) ReadGrant(ctx context.Context, h grants.Holder, id grants.ID) (Row
 // IsCurrent reports whether the row is of the generation that is the current one.
 // A row that is kept for some time is to be asked again once it was changed: a new
 // generation may have begun meanwhile, under which it is no longer good.
-func (db *DB) IsCurrent(row Row[GrantRow]) bool { return row.generation == db.Generation() }
+func (db *DB) IsCurrent(row Row[GrantRow]) bool { return db.isGood(row.generation) }
 
 // MarkGrant is the op that sets or, with nil, clears a grant's spent mark, if
 // the row still is as it was read. It fails with [ErrNotFound] where a new

@@ -92,7 +92,7 @@ func (db *DB) PutHeld(h grants.Holder, id []byte, p *heldrequest.Packed, expires
 	key := db.Held.key(h, id)
 	row := p.Buffer()[heldrequest.Front-heldFront:]
 	row[seal.Front] = formPacked
-	binary.BigEndian.PutUint64(row[seal.Front+1:], db.Generation())
+	binary.BigEndian.PutUint64(row[seal.Front+1:], db.once())
 	return store.Op{Key: key, Value: db.ring.SealInPlace(row, key), If: store.If(0), Expires: expires}
 }
 
@@ -113,12 +113,12 @@ func (db *DB) ReadHeld(ctx context.Context, h grants.Holder, id []byte) (heldreq
 	var held heldrequest.Request
 	switch {
 	case len(plain) >= heldPrefix && plain[0] == formPacked:
-		if binary.BigEndian.Uint64(plain[1:]) != db.Generation() {
+		if !db.isGood(binary.BigEndian.Uint64(plain[1:])) {
 			return held, ErrNotFound
 		}
 		held, err = heldrequest.Unpack(plain[heldPrefix:])
 	case len(plain) > 0 && plain[0] == formJSON:
-		if db.Generation() != 0 {
+		if !db.isGood(0) {
 			return held, ErrNotFound // it was made before there were generations
 		}
 		var old HeldRequest

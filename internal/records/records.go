@@ -62,6 +62,11 @@ type DB struct {
 	// mending marks a view of the database that is used while the fence is down;
 	// see AcceptFence.
 	mending bool
+	// strict marks a view of one tenant, and tenant is its generation; tenants are
+	// those of a view of all. See OfTenant.
+	strict  bool
+	tenant  uint64
+	tenants atomic.Pointer[map[tenantKey]tenantView]
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]
@@ -97,6 +102,7 @@ type core struct {
 	// holders remembers digests; see Holder.
 	holders  *holders
 	counting sync.Mutex
+	offers   sync.Map // when each fingerprint was offered; see toRecord
 
 	inFlight inflight.Room
 	heldRate inflight.Rate
@@ -158,7 +164,12 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	if err := db.raiseFence(ctx); err != nil {
 		return db, err
 	}
-	return db.View(ctx)
+	view, err := db.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db.heed()
+	return view, nil
 }
 
 // newDB adds the tables to a database.

@@ -87,7 +87,7 @@ func (t Table[T]) Find(ctx context.Context, h grants.Holder, id []byte) (Row[T],
 	row, err := t.read(ctx, t.key(h, id))
 	switch {
 	case errors.Is(err, errPast), errors.Is(err, store.ErrNotFound):
-		return Row[T]{Version: row.Version, key: t.key(h, id), generation: t.db.Generation()}, nil
+		return Row[T]{Version: row.Version, key: t.key(h, id), generation: t.db.once()}, nil
 	case err != nil:
 		return row, fmt.Errorf("reading a record: %w", err)
 	}
@@ -162,7 +162,7 @@ func (t Table[T]) open(e store.Entry) (Row[T], error) {
 	default:
 		return row, unknownForm(plain)
 	}
-	if t.once && row.generation != t.db.Generation() {
+	if t.once && !t.db.isGood(row.generation) {
 		return row, errPast
 	}
 	if packed {
@@ -196,7 +196,7 @@ func (t Table[T]) Put(h grants.Holder, id []byte, value T, if_ store.Version, ex
 
 // Set is the op that writes a record whatever is stored.
 func (t Table[T]) Set(h grants.Holder, id []byte, value T, expires time.Time) (store.Op, error) {
-	return t.set(t.key(h, id), value, nil, t.db.Generation(), expires)
+	return t.set(t.key(h, id), value, nil, t.db.once(), expires)
 }
 
 func (t Table[T]) set(key []byte, value T, stored []byte, generation uint64, expires time.Time) (store.Op, error) {

@@ -48,6 +48,9 @@ func init() {
 //	POST /step_up/fence        {}
 //	POST /step_up/fence/accept {trust_codes?, lost?}
 //
+//	POST /step_up/tenants        {}
+//	POST /step_up/tenants/accept {tenant, offer}
+//
 // Users are named in bodies, since the admin endpoint logs addresses. A user's
 // tenant may be left out where the sites have only one.
 //
@@ -81,6 +84,8 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/keys/enable", Handler: post(enableKey)},
 		{Pattern: "/step_up/fence", Handler: post(fence)},
 		{Pattern: "/step_up/fence/accept", Handler: postUpTo(maxLostBody, acceptFence)},
+		{Pattern: "/step_up/tenants", Handler: post(listTenants)},
+		{Pattern: "/step_up/tenants/accept", Handler: post(acceptTenant)},
 	}
 }
 
@@ -162,7 +167,8 @@ func adminError(err error) error {
 		status = http.StatusNotFound
 	case errors.Is(err, ceremony.ErrInvalid):
 		status = http.StatusBadRequest
-	case errors.Is(err, ceremony.ErrLimit), errors.Is(err, ceremony.ErrNotFenced):
+	case errors.Is(err, ceremony.ErrLimit), errors.Is(err, ceremony.ErrNotFenced),
+		errors.Is(err, ceremony.ErrNoOffer), errors.Is(err, ceremony.ErrOtherOffer):
 		status = http.StatusConflict
 	}
 	return caddy.APIError{HTTPStatus: status, Err: err}

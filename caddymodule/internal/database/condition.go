@@ -1,6 +1,10 @@
 package database
 
-import "time"
+import (
+	"time"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/records"
+)
 
 // longWait is how long a change may wait on a disk that is well.
 const longWait = time.Second
@@ -22,6 +26,9 @@ type Condition struct {
 	// Heard is how long ago a database that several gateways use said last what the
 	// others took away; zero for one that is this gateway's alone.
 	Heard time.Duration
+	// Tenants are those that are refused, since other gateways configure them
+	// differently.
+	Tenants []string
 	// Process is the id of the process that has the database open; 0: this one.
 	Process int
 }
@@ -64,4 +71,13 @@ func (d *Shared) Condition() (h Condition) {
 		h.Reason = "the disk is slow: a change waits for it"
 	}
 	return h
+}
+
+// RefusedTenants returns the tenants of a configuration that other gateways configure
+// differently, with the reasons, as far as is known. It does not wait.
+func (d *Shared) RefusedTenants(mine map[string]*records.Fingerprint) map[string]error {
+	if db := d.opened.Load(); db != nil {
+		return db.RefusedTenants(mine)
+	}
+	return nil
 }
