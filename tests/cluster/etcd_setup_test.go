@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -233,5 +234,67 @@ func TestEtcdCommands(t *testing.T) {
 	began := time.Now()
 	if out, err := g.Command("step-up", "init", "--config", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "etcd") || time.Since(began) > 20*time.Second {
 		t.Errorf("init: %v after %v\n%s", err, time.Since(began), out)
+	}
+}
+
+// TestEtcdTidies: history is compacted, and pieces of values go once nobody names
+// them: those of a value that was replaced or deleted, and of a change that did not
+// take place. Those that are named stay, and what has run out is given to etcd.
+func TestEtcdTidies(t *testing.T) {
+	s := newEtcd(t)
+	o := s.database()
+	o.History = 3 * time.Second
+	st := openEtcd(t, o)
+	ctx := t.Context()
+	large := func(c string) []byte { return []byte(strings.Repeat(c, 1500<<10)) }
+	put := func(key string, value []byte, expires time.Time) {
+		t.Helper()
+		if err := st.Apply(ctx, store.Op{Key: []byte(key), Value: value, Expires: expires}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, key := range []string{"stays", "replaced", "deleted"} {
+		put(key, large(fmt.Sprint(i)), time.Time{})
+	}
+	put("replaced", large("r"), time.Time{})
+	if err := st.Apply(ctx, store.Op{Key: []byte("deleted")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Apply(ctx, store.Op{Key: []byte("never"), Value: large("n")}, store.Op{Key: []byte("stays"), If: store.If(0)}); !errors.Is(err, store.ErrConflict) {
+		t.Fatal(err)
+	}
+	put("runs out", []byte("1"), time.Now().Add(time.Hour))
+	c := s.client(s.endpoints()...)
+	at, err := c.Get(ctx, o.Prefix+"/k/runs out")
+	if err != nil || len(at.Kvs) != 1 {
+		t.Fatal(err)
+	}
+	left, err := c.TimeToLive(ctx, clientv3.LeaseID(at.Kvs[0].Lease))
+	if err != nil || left.TTL < 3600 || left.TTL > 3600+1800 {
+		t.Errorf("what runs out in an hour is kept for %d s, %v", left.TTL, err)
+	}
+	pieces := func() int64 {
+		found, err := c.Get(ctx, o.Prefix+"/c/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Count
+	}
+	const each = 2 // pieces of a value
+	if n := pieces(); n != 5*each {
+		t.Fatalf("%d pieces, want %d", n, 5*each)
+	}
+	until(t, "only pieces that are named", func() bool { return pieces() == 2*each })
+	time.Sleep(o.History)
+	if n := pieces(); n != 2*each {
+		t.Errorf("%d pieces are left, want %d", n, 2*each)
+	}
+	for key, want := range map[string]string{"stays": "0", "replaced": "r"} {
+		if e, err := st.Get(ctx, []byte(key)); err != nil || string(e.Value) != string(large(want)) {
+			t.Errorf("%s: %d bytes, %v", key, len(e.Value), err)
+		}
+	}
+	if _, err := c.Get(ctx, "x", clientv3.WithRev(at.Header.Revision)); !errors.Is(err, rpctypes.ErrCompacted) {
+		t.Errorf("history of before: %v", err)
 	}
 }

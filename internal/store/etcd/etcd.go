@@ -19,6 +19,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -53,9 +54,17 @@ type Options struct {
 	// Stale is how old what is kept in memory may be; 0 asks the database each time.
 	Stale time.Duration
 
+	// History is how long etcd keeps what was overwritten, for a watch that was
+	// interrupted to go on, and a value in pieces to be read to its end: longer than
+	// any call lasts. Zero is DefaultHistory.
+	History time.Duration
+
 	// Logger gets what operators should know. Nil is silence.
 	Logger *zap.Logger
 }
+
+// DefaultHistory is how long history is kept where nothing else is configured.
+const DefaultHistory = 10 * time.Minute
 
 // DefaultPrefix stands before all keys where nothing else is configured.
 const DefaultPrefix = "step_up/"
@@ -76,6 +85,7 @@ type Store struct {
 	clocks   clocks
 	expiring leases
 	room     room
+	history  time.Duration
 	unfit    atomic.Pointer[error] // why the servers will not do, as found since the start
 
 	calls remote.Calls
@@ -94,7 +104,7 @@ func Start(o Options) (*Store, error) {
 	}
 	s := &Store{
 		log: o.Logger, config: config, at: layoutOf(o.Prefix), run: newRun(),
-		lease: remote.Lease{Stale: o.Stale}, State: remote.NewState(), room: room{look: make(chan struct{}, 1)},
+		lease: remote.Lease{Stale: o.Stale}, State: remote.NewState(), room: room{look: make(chan struct{}, 1)}, history: cmp.Or(o.History, DefaultHistory),
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()

@@ -327,7 +327,7 @@ func TestClocks(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	var h history
+	h := history{keep: DefaultHistory}
 	id := &identity{raw: "one"}
 	now := time.Now()
 	for minute := range 30 {

@@ -11,30 +11,25 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	// keepHistory is how long etcd keeps what was overwritten, for a watch that was
-	// interrupted to go on, and a value in pieces to be read to its end.
-	keepHistory = 10 * time.Minute
-	tidyEvery   = time.Minute
-	sweepBite   = 1000
-)
+// sweepBite is how many pieces are looked at in one reading.
+const sweepBite = 1000
 
 // tidyOften compacts the history, and removes pieces of values that nobody names,
 // until ctx ends. All that use the database do.
 func (s *Store) tidyOften(ctx context.Context) {
-	var h history
+	h, every := history{keep: s.history}, s.history/10
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(tidyEvery/2 + rand.N(tidyEvery)):
+		case <-time.After(every/2 + rand.N(every)):
 		}
 		id := s.known.Load()
 		if id == nil {
 			continue
 		}
 		if old := h.note(id, time.Now()); old > 0 {
-			tidying, cancel := context.WithTimeout(ctx, tidyEvery)
+			tidying, cancel := context.WithTimeout(ctx, time.Minute)
 			if err := s.tidy(tidying, id, old); err != nil && ctx.Err() == nil {
 				s.log.Debug("what is gone could not be removed from etcd; it is tried again", zap.Error(err))
 			}
@@ -45,6 +40,7 @@ func (s *Store) tidyOften(ctx context.Context) {
 
 // history is when which revision was seen, in one state of the database.
 type history struct {
+	keep time.Duration
 	id   *identity
 	seen []sighting
 }
@@ -62,7 +58,7 @@ func (h *history) note(id *identity, now time.Time) (old int64) {
 	}
 	h.id = id
 	h.seen = append(h.seen, sighting{now, id.seen.Load()})
-	for len(h.seen) > 0 && now.Sub(h.seen[0].at) >= keepHistory {
+	for len(h.seen) > 0 && now.Sub(h.seen[0].at) >= h.keep {
 		old, h.seen = h.seen[0].revision, h.seen[1:]
 	}
 	return old
