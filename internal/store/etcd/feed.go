@@ -56,11 +56,7 @@ func (s *Store) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.watchOn(ctx, id, revision); err != nil {
-			return err
-		}
-		if err := s.feed.reach(ctx, revision); err != nil {
-			s.feed.end()
+		if err := retried(ctx, func(ctx context.Context) error { return s.hearUpTo(ctx, id, revision) }); err != nil {
 			return err
 		}
 		s.feed.confirmed.Store(&confirmation{began, revision})
@@ -71,6 +67,18 @@ func (s *Store) follow(ctx context.Context) error {
 		s.lease.Renew(began)
 		return nil
 	})
+}
+
+// hearUpTo waits until everything up to the revision was delivered.
+func (s *Store) hearUpTo(ctx context.Context, id *identity, revision int64) error {
+	if err := s.watchOn(ctx, id, revision); err != nil {
+		return err
+	}
+	err := s.feed.reach(ctx, revision)
+	if err != nil {
+		s.feed.end()
+	}
+	return err
 }
 
 // confirm returns a revision that nothing is above that was written before now. It
@@ -211,7 +219,7 @@ func (f *feed) reach(ctx context.Context, revision int64) error {
 	defer cancel()
 	for pause := 10 * time.Millisecond; f.delivered.Load() < revision; {
 		if err := f.watch.RequestProgress(ctx); err != nil {
-			return classify(err, false)
+			return fmt.Errorf("%w: %w", errNow, classify(err, false))
 		}
 		again := time.After(pause)
 		pause = min(2*pause, 100*time.Millisecond)
@@ -222,7 +230,9 @@ func (f *feed) reach(ctx context.Context, revision int64) error {
 			case <-again:
 				break wait
 			case <-f.ended:
-				return fmt.Errorf("%w: watching etcd: %w", store.ErrUnavailable, f.err)
+				// Another member may take it: this one has no leader any more, or has not
+				// heard yet of the user's token.
+				return fmt.Errorf("%w: %w: watching etcd: %w", errNow, store.ErrUnavailable, f.err)
 			case <-ctx.Done():
 				return fmt.Errorf("%w: a member of etcd lags behind the others, or is cut off from them", store.ErrUnavailable)
 			}
