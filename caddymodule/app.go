@@ -17,6 +17,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/mail"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/passkey"
@@ -200,7 +201,7 @@ func (a *App) newService() (*ceremony.Service, error) {
 		DB:        a.db.Get,
 		Settings:  settings,
 		Factors:   a.factors(said, settings.TOTP),
-		Now:       time.Now,
+		Now:       clock.Now,
 		Audit:     a.audit,
 		Directory: a.listed,
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -21,6 +20,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/internal/coverage"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
 	"github.com/stepup-gateway/caddy-stepup/internal/portal"
@@ -174,7 +174,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 			zap.String("at", h.place.At("allow_upgrades")), zap.String("tenant", h.tenant), zap.Strings("allow_upgrades", said.AllowUpgrades))
 	}
 	h.warnUnaddressed(app)
-	h.observer = newObserver(h.tenant, rules, app.logger.Named("observe"), time.Now)
+	h.observer = newObserver(h.tenant, rules, app.logger.Named("observe"), clock.Now)
 	issuer := app.App.WithDefaults().Issuer
 	pages, err := portal.New(portal.Options{
 		Service:   app.service,
@@ -187,7 +187,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Asks: func(r *http.Request, who ceremony.Principal, base, page string) bool {
 			return h.gate.Asks(r, who, base, page)
 		},
-		Now:    time.Now,
+		Now:    clock.Now,
 		Failed: h.portalFailed,
 	})
 	if err != nil {
@@ -221,7 +221,7 @@ func (h *Handler) build(ctx caddy.Context, app *App, held int64) error {
 		Audit:          app.audit,
 		Failed:         h.gateFailed,
 		Lasting:        h.refusedFor,
-		Now:            time.Now,
+		Now:            clock.Now,
 	})
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/backendapi"
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 )
 
 func init() {
@@ -102,7 +103,7 @@ func (h *API) provision(ctx caddy.Context) error {
 		PlainHTTP: app.AllowPlainHTTP,
 		Session:   session,
 		Named:     func(actions []string) { metrics.Labels.Allow(actions...) },
-		Now:       time.Now,
+		Now:       clock.Now,
 		Failed:    h.failed,
 	}
 	if len(h.IdentityRaw) > 0 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
@@ -210,7 +211,7 @@ func (db *DB) settleFence(ctx context.Context) error {
 	case found.Kind == store.FenceNone || f.settled == lost+1:
 		return nil
 	default:
-		if err := db.begin(ctx, found, time.Now(), func(*fenceState) error { return nil }); err != nil {
+		if err := db.begin(ctx, found, clock.Now(), func(*fenceState) error { return nil }); err != nil {
 			return err
 		}
 		f.settled = lost + 1

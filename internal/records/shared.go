@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -120,7 +121,7 @@ func (db *DB) makeView(ctx context.Context) (*DB, error) {
 		case state.Engine > generation:
 			return nil, fmt.Errorf("%w: %w: another gateway is in generation %d already, and this one in %d", store.ErrUnavailable, store.ErrFenced, state.Engine, generation)
 		}
-		err = db.mendable().begin(ctx, store.Fence{Kind: store.FenceUnsure, Reason: cause}, time.Now(), func(s *fenceState) error {
+		err = db.mendable().begin(ctx, store.Fence{Kind: store.FenceUnsure, Reason: cause}, clock.Now(), func(s *fenceState) error {
 			if s.Engine >= generation {
 				return store.ErrConflict // another gateway began it meanwhile
 			}

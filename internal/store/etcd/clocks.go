@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -38,7 +39,7 @@ func (c *clocks) told(run, text string, from, to time.Time) {
 	if err != nil {
 		return // of a form that is not known here: it counts as silent
 	}
-	skew := skewOf(time.Unix(0, nanos), from.Round(0), to.Round(0))
+	skew := remote.Skew(time.Unix(0, nanos), from.Round(0), to.Round(0))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.others == nil {
@@ -55,18 +56,6 @@ func (c *clocks) told(run, text string, from, to time.Time) {
 	} else {
 		r.times = 0
 	}
-}
-
-// skewOf returns by how much a clock is ahead, at least, that showed this time
-// between two others.
-func skewOf(shown, from, to time.Time) time.Duration {
-	switch {
-	case shown.After(to):
-		return shown.Sub(to)
-	case shown.Before(from):
-		return shown.Sub(from)
-	}
-	return 0
 }
 
 func (c *clocks) gone(run string) {

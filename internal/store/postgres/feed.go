@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
@@ -26,7 +27,7 @@ const (
 // left nothing on its disk. Every row that was seen was on the disk, so what is
 // written after a crash has a higher number, and none that is lower commits late.
 const readFeed = `WITH m AS (` + sameServer + `)
-	SELECT m.ok, pg_snapshot_xmin(pg_current_snapshot())::text, f.id, f.key
+	SELECT m.ok, pg_snapshot_xmin(pg_current_snapshot())::text, clock_timestamp(), f.id, f.key
 	FROM m LEFT JOIN step_up_feed f ON m.ok AND (f.xid >= $4::text::xid8 OR f.id > $5)`
 
 // tellNames is the part of a change that writes its names.
@@ -46,7 +47,7 @@ type feed struct {
 
 // follow reads the feed, passes on what is new, and renews the lease.
 func (s *Store) follow(ctx context.Context) error {
-	return s.knowing(ctx, func(id *identity) error {
+	return s.met(ctx, func(id *identity) error {
 		f := &s.feed
 		began := time.Now()
 		if f.mark == "" || f.generation != id.generation || !remote.Within(f.began, began, forgottenAfter) {
@@ -61,6 +62,12 @@ func (s *Store) follow(ctx context.Context) error {
 			s.Pass(names)
 		}
 		f.began = began
+		err = s.clock.refusal()
+		s.tellClock(err)
+		if err != nil {
+			s.lease.End()
+			return err
+		}
 		s.lease.Renew(began)
 		return nil
 	})
@@ -68,17 +75,18 @@ func (s *Store) follow(ctx context.Context) error {
 
 func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, err error) {
 	f := &s.feed
+	from := clock.Now()
 	rows, err := s.watch.Query(ctx, readFeed, s.sent(id.args(f.mark, f.last))...)
 	if err != nil {
 		return nil, classify(err, false)
 	}
 	defer rows.Close()
-	seen, mark := map[int64]bool{}, ""
+	seen, mark, shown := map[int64]bool{}, "", time.Time{}
 	for rows.Next() {
 		var ok bool
 		var number *int64
 		var name []byte
-		if err := rows.Scan(&ok, &mark, &number, &name); err != nil {
+		if err := rows.Scan(&ok, &mark, &shown, &number, &name); err != nil {
 			return nil, classify(err, false)
 		}
 		if !ok {
@@ -97,6 +105,7 @@ func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, er
 	if mark == "" {
 		return nil, errNoSchema
 	}
+	s.clock.told(shown, from, clock.Now())
 	f.seen, f.mark = seen, mark
 	for number := range seen {
 		f.last = max(f.last, number)

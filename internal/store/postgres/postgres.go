@@ -74,6 +74,7 @@ type Store struct {
 
 	lease   remote.Lease
 	feed    feed
+	clock   clockOf
 	telling chan struct{} // something was told by this process
 	noticed chan struct{} // another one told something
 
@@ -164,9 +165,18 @@ func (s *Store) sent(args []any) []any {
 // was read or changed.
 var errMoved = errors.New("the server is another one")
 
-// knowing runs f for the server that is known, and again where it turns out to be
-// another one.
+// knowing is met for those who use the store, which are refused while this machine's
+// clock is wrong.
 func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
+	if err := s.clock.refusal(); err != nil {
+		return err
+	}
+	return s.met(ctx, f)
+}
+
+// met runs f for the server that is known, and again where it turns out to be another
+// one.
+func (s *Store) met(ctx context.Context, f func(*identity) error) error {
 	for range 3 {
 		id := s.known.Load()
 		if id == nil {

@@ -40,3 +40,15 @@ func Within(began, now time.Time, d time.Duration) bool {
 	elapsed, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
 	return 0 <= elapsed && elapsed < d && 0 <= wall && wall < d
 }
+
+// Skew returns by how much a clock is ahead, at least, that showed this time
+// between two others.
+func Skew(shown, from, to time.Time) time.Duration {
+	switch {
+	case shown.After(to):
+		return shown.Sub(to)
+	case shown.Before(from):
+		return shown.Sub(from)
+	}
+	return 0
+}
