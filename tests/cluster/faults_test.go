@@ -16,7 +16,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/postgres"
 	"github.com/stepup-gateway/caddy-stepup/store"
 	"github.com/stepup-gateway/caddy-stepup/store/storetest"
@@ -184,43 +183,6 @@ func TestUnfitServers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		st.Close()
-	}
-}
-
-// bouncer starts pgbouncer in front of the server, and returns the address of a
-// database through it.
-func (s *server) bouncer(mode, url string) string {
-	s.t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	port := freeport.Find(s.t)
-	file := filepath.Join(s.dir, "pgbouncer-"+port+".ini")
-	settings := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%s\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%s\nunix_socket_dir=\nauth_type=any\npool_mode=%s\ndefault_pool_size=8\nmax_client_conn=500\n", s.port, port, mode)
-	settings = strings.Replace(settings, "port="+s.port, "port="+s.port+" user=postgres", 1)
-	if err := os.WriteFile(file, []byte(settings), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-	cmd := s.command("pgbouncer", file)
-	cmd.Path = program
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	through := strings.Replace(url, ":"+s.port+"/", ":"+port+"/", 1)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := pgx.Connect(s.t.Context(), through+"&default_query_exec_mode=exec")
-		if err == nil {
-			conn.Close(s.t.Context())
-			return through
-		}
-		if time.Now().After(end) {
-			s.t.Fatalf("pgbouncer: %v", err)
-		}
 	}
 }
 

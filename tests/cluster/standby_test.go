@@ -23,7 +23,12 @@ import (
 // standby starts a server that follows this one, by streaming.
 func (s *server) standby() *server {
 	s.t.Helper()
-	b := newFiles(s.t, s.bin)
+	return s.follow(newFiles(s.t, s.bin))
+}
+
+// follow makes the files those of a server that follows this one, and starts it.
+func (s *server) follow(b *server) *server {
+	s.t.Helper()
 	b.run("pg_basebackup", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", "-D", b.data(), "-R", "--checkpoint=fast", "--no-sync")
 	b.configure("postgresql.auto.conf", "port="+b.port, "unix_socket_directories="+b.dir)
 	b.start()

@@ -49,16 +49,32 @@ func Binary(t T) string {
 			return
 		}
 		build.path = filepath.Join(dir, "caddy")
-		cmd := exec.Command("go", "build", "-o", build.path, "github.com/stepup-gateway/caddy-stepup/cmd/caddy")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("building the gateway: %w\n%s", err, out)
-		}
+		build.err = compile(build.path)
 	})
 	if build.err != nil {
 		t.Fatal(build.err)
 	}
 	return build.path
+}
+
+// Build builds cmd/caddy with flags of go build, which must not be shared with other
+// tests, and gives its path.
+func Build(t T, flags ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "caddy")
+	if err := compile(path, flags...); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func compile(path string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "github.com/stepup-gateway/caddy-stepup/cmd/caddy")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the gateway: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // Cleanup removes the binary; call it at the end of TestMain.
@@ -75,14 +91,13 @@ type Gateway struct {
 	Admin string // address of the admin endpoint
 	Dir   string // removed at the end
 
-	t        T
-	upstream string
-	port     string
-	cmd      *exec.Cmd
-	exited   chan error
-	log      logBuffer
-	logged   int // what was logged before the process began
-	wrap     []string
+	t       T
+	port    string
+	cmd     *exec.Cmd
+	exited  chan error
+	log     logBuffer
+	logged  int // what was logged before the process began
+	options Options
 }
 
 // logBuffer collects what the process writes.
@@ -109,12 +124,16 @@ type Options struct {
 	Upstream string
 	// Wrap is put before the binary's command line: a tracer, for instance.
 	Wrap []string
+	// Binary is another build than that of [Binary]; see [Build].
+	Binary string
+	// Env is added to the environment, as NAME=value.
+	Env []string
 }
 
 // New prepares a gateway without starting it.
 func New(t T, o Options) *Gateway {
 	t.Helper()
-	g := &Gateway{t: t, Dir: t.TempDir(), upstream: o.Upstream, wrap: o.Wrap}
+	g := &Gateway{t: t, Dir: t.TempDir(), options: o}
 	g.port = freeport.Find(t)
 	g.Host = "127.0.0.1:" + g.port
 	g.URL = "http://" + g.Host
@@ -132,7 +151,7 @@ func Start(t T, caddyfile string, o Options) *Gateway {
 
 // Fill replaces the words that stand for this gateway's addresses.
 func (g *Gateway) Fill(caddyfile string) string {
-	return strings.NewReplacer("GW_PORT", g.port, "GW_ADMIN", g.Admin, "GW_DIR", g.Dir, "GW_UPSTREAM", g.upstream).Replace(caddyfile)
+	return strings.NewReplacer("GW_PORT", g.port, "GW_ADMIN", g.Admin, "GW_DIR", g.Dir, "GW_UPSTREAM", g.options.Upstream).Replace(caddyfile)
 }
 
 // Write writes the Caddyfile and gives its path.
@@ -146,12 +165,20 @@ func (g *Gateway) Write(caddyfile string) string {
 }
 
 func (g *Gateway) env() []string {
-	return append(os.Environ(), "XDG_DATA_HOME="+filepath.Join(g.Dir, "xdg-data"), "XDG_CONFIG_HOME="+filepath.Join(g.Dir, "xdg-config"))
+	own := append(os.Environ(), "XDG_DATA_HOME="+filepath.Join(g.Dir, "xdg-data"), "XDG_CONFIG_HOME="+filepath.Join(g.Dir, "xdg-config"))
+	return append(own, g.options.Env...)
+}
+
+func (g *Gateway) binary() string {
+	if g.options.Binary != "" {
+		return g.options.Binary
+	}
+	return Binary(g.t)
 }
 
 // Command is the binary with arguments, in the gateway's own surroundings.
 func (g *Gateway) Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(Binary(g.t), args...)
+	cmd := exec.Command(g.binary(), args...)
 	cmd.Env = g.env()
 	cmd.Dir = g.Dir
 	return cmd
@@ -169,7 +196,7 @@ func (g *Gateway) Run(caddyfile string) {
 // TryRun is Run for a gateway that may refuse to start.
 func (g *Gateway) TryRun(caddyfile string) error {
 	path := g.Write(caddyfile)
-	args := append(append([]string(nil), g.wrap...), Binary(g.t), "run", "--config", path)
+	args := append(append([]string(nil), g.options.Wrap...), g.binary(), "run", "--config", path)
 	g.cmd = exec.Command(args[0], args[1:]...)
 	g.cmd.Env, g.cmd.Dir = g.env(), g.Dir
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
