@@ -123,7 +123,8 @@ func (s *server) run(name string, args ...string) {
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(log.Name())
-		s.t.Fatalf("%s: %v\n%s", name, err, said)
+		server, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		s.t.Fatalf("%s: %v\n%s\n%s", name, err, said, server[max(0, len(server)-2000):])
 	}
 }
 

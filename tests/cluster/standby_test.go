@@ -46,28 +46,37 @@ func (s *server) promote() {
 	s.run("pg_ctl", "promote", "-w", "-D", s.data())
 }
 
-// caughtUp waits until the standby has what this server has, and then cuts it off:
+// query asks the server, and returns the answer as text.
+func (s *server) query(text string) string {
+	s.t.Helper()
+	out, err := s.command("psql", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", "-XAtc", text).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v\n%s", text, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// await waits until the server answers the query so.
+func (s *server) await(text, want string) {
+	s.t.Helper()
+	got := ""
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got = s.query(text); got == want {
+			return
+		}
+	}
+	s.t.Fatalf("%s: %s, want %s", text, got, want)
+}
+
+// cutOff waits until the standby has what this server has, and then cuts it off:
 // what is acknowledged from now on is lost with this server.
 func (s *server) cutOff(standby *server) {
 	s.t.Helper()
-	query := func(on *server, text string) string {
-		out, err := on.command("psql", "-h", "127.0.0.1", "-p", on.port, "-U", "postgres", "-XAtc", text).CombinedOutput()
-		if err != nil {
-			s.t.Fatalf("%s: %v\n%s", text, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	at := query(s, "SELECT pg_current_wal_lsn()")
-	for end := time.Now().Add(30 * time.Second); query(standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+at+"', false)") != "t"; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatal("the standby does not catch up")
-		}
-	}
-	query(standby, "ALTER SYSTEM SET primary_conninfo = ''")
-	query(standby, "SELECT pg_reload_conf()")
-	for query(standby, "SELECT count(*) FROM pg_stat_wal_receiver") != "0" {
-		time.Sleep(20 * time.Millisecond)
-	}
+	at := s.query("SELECT pg_current_wal_lsn()")
+	standby.await("SELECT coalesce(pg_last_wal_replay_lsn() >= '"+at+"', false)", "t")
+	standby.query("ALTER SYSTEM SET primary_conninfo = ''")
+	standby.query("SELECT pg_reload_conf()")
+	standby.await("SELECT count(*) FROM pg_stat_wal_receiver", "0")
 }
 
 // both is the address of a database on two servers, of which one takes writes.
