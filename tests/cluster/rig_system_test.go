@@ -104,7 +104,7 @@ func newSystem(t *testing.T, chance *rand.Rand) *system {
 	if err := os.WriteFile(key, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.file = strings.NewReplacer("KEY", key, "DATABASE", "{env.STEP_UP_DB}", "EXTRA", "").Replace(nodeCaddyfile)
+	s.file = strings.NewReplacer("KEY", key, "STORE", onPostgres("{env.STEP_UP_DB}"), "EXTRA", "").Replace(nodeCaddyfile)
 	if out, err := s.gates[0].Command("step-up", "init", "--config", s.gates[0].Write(s.file)).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
