@@ -82,7 +82,7 @@ var kinds = [...]Kind{
 	{Passkey, "passkey", "passkey", "passkeys", "", "Passkey", ByBrowser, []worth{{BoundPasskey, 5, "hwk user"}, {SyncedPasskey, 4, "swk user"}}},
 	{TOTP, "totp", "totp", "totp", "", "Authenticator app", ByApp, []worth{{TOTP, 3, "otp"}}},
 	{SMS, "sms", "phone", "phones", "phone_number", "Phone", BySent, []worth{{SMS, 2, "sms"}}},
-	{Email, "email", "email", "emails", "", "E-mail", BySent, []worth{{Email, 1, "otp"}}},
+	{Email, "email", "email", "emails", "", "Email", BySent, []worth{{Email, 1, "otp"}}},
 	{RecoveryCode, "recovery_code", "", "", "", "", ByList, []worth{{RecoveryCode, 1, "otp"}}},
 }
 

@@ -124,7 +124,7 @@ func TestS24AnotherAddressIsNotTheSecondFactor(t *testing.T) {
 		w.Clock.Advance(31 * time.Second)
 		other := by(p, address)
 		d, err := w.Describe(t.Context(), other, c.ID)
-		if err != nil || len(d.Elsewhere) != 1 || d.Elsewhere[0] != "E-mail" || strings.Contains(methodNames(d.Methods), "email") {
+		if err != nil || len(d.Elsewhere) != 1 || d.Elsewhere[0] != "Email" || strings.Contains(methodNames(d.Methods), "email") {
 			t.Errorf("%q: %v %v, %v", address, d.Elsewhere, d.Methods, err)
 		}
 		if _, err := w.SendCode(t.Context(), other, c.ID, ""); !errors.Is(err, ceremony.ErrElsewhere) || !errors.Is(err, ceremony.ErrMethodNotAccepted) {
