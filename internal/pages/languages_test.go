@@ -116,7 +116,7 @@ func TestTimesInEveryLanguage(t *testing.T) {
 		want string
 	}{
 		{"de", time.Minute, "vor 1 Minute"}, {"de", 72 * time.Hour, "vor 3 Tagen"},
-		{"fr", time.Minute, "il y a 1 minute"}, {"es", 48 * time.Hour, "hace 2 días"}, {"ja", 5 * time.Hour, "5時間前"},
+		{"fr", time.Minute, "il y a 1 minute"}, {"es", 48 * time.Hour, "hace 2 días"}, {"ja", 5 * time.Hour, "5\u2060時間前"},
 		{"ar", time.Minute, "قبل دقيقة واحدة"}, {"ar", 2 * time.Minute, "قبل دقيقتين"}, {"ar", 5 * time.Minute, "قبل 5 دقائق"},
 		{"ar", 11 * time.Minute, "قبل 11 دقيقة"}, {"ar", 100 * 24 * time.Hour, "قبل 100 يوم"}, {"ar", 30 * time.Second, "الآن"},
 	} {

@@ -88,12 +88,16 @@ func (w *words) say(key string, pairs ...any) string {
 		case int:
 			fill[i+1] = number(v, 1)
 		default:
-			fill[i+1] = w.isolate(fmt.Sprint(v))
+			fill[i+1] = w.isolate(maskedWhole.Replace(fmt.Sprint(v)))
 		}
 	}
 	// All at once: a value that looks like a place is left as it is.
 	return strings.NewReplacer(fill...).Replace(s)
 }
+
+// maskedWhole joins what is left of a masked address, "a…@example.com", to its
+// domain: a line may end after the ellipsis otherwise (Unicode TR 14, rule LB11).
+var maskedWhole = strings.NewReplacer("…@", "…\u2060@")
 
 // isolate keeps text that may run the other way from turning around what stands
 // beside it (Unicode TR 9, section 2.4). Elements do that elsewhere; inside a

@@ -56,7 +56,7 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"label.email":   "البريد الإلكتروني",
 
 	"challenge.title":                 "أكّد هويتك",
-	"challenge.why":                   "للمتابعة، أكّد هويتك. هذا الإجراء محمي:",
+	"challenge.why":                   "هذا الإجراء محمي:",
 	"challenge.who":                   "تم تسجيل دخولك إلى {host} باسم {user}.",
 	"challenge.where":                 "على {host}.",
 	"challenge.held":                  "احتفظنا بما أدخلته، وسنرسله فور تأكيدك.",

@@ -88,8 +88,8 @@ var germanMessages = map[string]string{
 	"message.weak_origin.title":        "Diese Methode kann keine ältere entfernen",
 	"message.weak_origin.text":         "Sie wurde mit einem Wiederherstellungscode oder einem zugesandten Code hinzugefügt. Verwenden Sie die ältere Methode selbst, um sie zu entfernen. Wenn Sie sie verloren haben, bitten Sie den Administrator dieser Website, Ihr Konto zurückzusetzen und Ihnen einen Einladungscode zu geben.",
 	"message.weak_origin.next":         "Zu Ihren Sicherheitseinstellungen",
-	"message.elsewhere.title":          "Ihre E-Mail-Adresse hat sich geändert",
-	"message.elsewhere.text":           "Diese Methode sendet Codes an eine E-Mail-Adresse, die Ihr Konto nicht mehr hat. Richten Sie sie mit einem Wiederherstellungscode oder einer anderen Bestätigungsmethode für Ihre neue Adresse ein, oder bitten Sie den Administrator dieser Website um Hilfe.",
+	"message.elsewhere.title":          "Ihre E\u2011Mail-Adresse hat sich geändert",
+	"message.elsewhere.text":           "Diese Methode sendet Codes an eine E\u2011Mail-Adresse, die Ihr Konto nicht mehr hat. Richten Sie sie mit einem Wiederherstellungscode oder einer anderen Bestätigungsmethode für Ihre neue Adresse ein, oder bitten Sie den Administrator dieser Website um Hilfe.",
 	"message.elsewhere.next":           "Zu Ihren Sicherheitseinstellungen",
 	"message.wait":                     "Die Methode „{label}“ wird hierfür in {span} angenommen, ab {date}.",
 }

@@ -88,8 +88,8 @@ var frenchMessages = map[string]string{
 	"message.weak_origin.title":        "Cette méthode ne peut pas en supprimer une plus ancienne",
 	"message.weak_origin.text":         "Elle a été ajoutée avec un code de récupération ou un code qui vous a été envoyé. Pour supprimer la méthode plus ancienne, c’est elle qu’il faut utiliser. Si vous l’avez perdue, demandez à l’administrateur de ce site de réinitialiser votre compte et de vous donner un code d’invitation.",
 	"message.weak_origin.next":         "Ouvrir vos paramètres de sécurité",
-	"message.elsewhere.title":          "Votre adresse e-mail a changé",
-	"message.elsewhere.text":           "Cette méthode envoie des codes à une adresse e-mail que votre compte n’a plus. Configurez-la de nouveau pour votre nouvelle adresse, avec un code de récupération ou une autre méthode de vérification, ou demandez de l’aide à l’administrateur de ce site.",
+	"message.elsewhere.title":          "Votre adresse e\u2011mail a changé",
+	"message.elsewhere.text":           "Cette méthode envoie des codes à une adresse e\u2011mail que votre compte n’a plus. Configurez-la de nouveau pour votre nouvelle adresse, avec un code de récupération ou une autre méthode de vérification, ou demandez de l’aide à l’administrateur de ce site.",
 	"message.elsewhere.next":           "Ouvrir vos paramètres de sécurité",
 	"message.wait":                     "La méthode «\u00a0{label}\u00a0» sera acceptée pour cette action dans {span}, à partir du {date}.",
 }

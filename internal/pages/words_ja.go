@@ -11,10 +11,10 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"layout.language":     "言語",
 	"layout.language_set": "変更",
 
-	"span.seconds.other": "{n}秒",
-	"span.minutes.other": "{n}分",
-	"span.hours.other":   "{n}時間",
-	"span.days.other":    "{n}日",
+	"span.seconds.other": "{n}\u2060秒",
+	"span.minutes.other": "{n}\u2060分",
+	"span.hours.other":   "{n}\u2060時間",
+	"span.days.other":    "{n}\u2060日",
 	"time.never":         "なし",
 	"time.just_now":      "たった今",
 	"time.ago":           "{span}前",
@@ -32,7 +32,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"label.email":   "メール",
 
 	"challenge.title":                 "本人確認",
-	"challenge.why":                   "続けるには、本人確認が必要です。保護されている操作：",
+	"challenge.why":                   "保護されている操作：",
 	"challenge.who":                   "{host} に {user} としてログインしています。",
 	"challenge.where":                 "{host} での操作です。",
 	"challenge.held":                  "入力内容は保存されています。確認が完了すると、自動的に送信されます。",
