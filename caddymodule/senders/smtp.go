@@ -41,7 +41,7 @@ type SMTP struct {
 	To string `json:"to"`
 
 	// Subject of the mails, in plain ASCII; {number} as in To. Some gateways
-	// send it along. Default: none; with a To of {email}, "Your code".
+	// send it along. Default: none; with a To of {email}, "Your code" in the language of the person.
 	Subject string `json:"subject,omitempty"`
 
 	// Username signs in with AUTH PLAIN. Default: no signing in.

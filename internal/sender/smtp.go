@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -43,9 +44,26 @@ const NumberPlace = "{number}"
 // is sent.
 const EmailPlace = "{email}"
 
-// defaultSubject is that of a mail to a person, which without one looks like what
-// nobody wants to read.
+// defaultSubject is that of a mail to a person if the caller names none: a mail
+// without one looks like spam.
 const defaultSubject = "Your code"
+
+type subjectKey struct{}
+
+// WithSubject returns a context that carries the subject of a mail to a person, in
+// the person's language. A sender of mails uses it unless SMTPOptions.Subject is set;
+// a sender of texts to numbers ignores it.
+func WithSubject(ctx context.Context, subject string) context.Context {
+	return context.WithValue(ctx, subjectKey{}, subject)
+}
+
+// subjectOf returns the subject that ctx carries, or else the default.
+func subjectOf(ctx context.Context) string {
+	if subject, ok := ctx.Value(subjectKey{}).(string); ok && subject != "" {
+		return subject
+	}
+	return defaultSubject
+}
 
 // submissions is the port that is encrypted from the first byte.
 const submissions = 465
@@ -92,9 +110,6 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	}
 	if err := o.checkPlaces(); err != nil {
 		return nil, err
-	}
-	if o.To == EmailPlace && o.Subject == "" {
-		o.Subject = defaultSubject
 	}
 	if len(o.Subject) > 100 || strings.ContainsFunc(o.Subject, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return nil, errors.New("subject has at most 100 plain characters; codes are in the text, never in the subject")
@@ -155,7 +170,7 @@ func (s *SMTP) ToAddresses() bool { return s.o.To == EmailPlace }
 
 // Send mails a text.
 func (s *SMTP) Send(ctx context.Context, to, text string) error {
-	recipient, subject, err := s.addressed(to)
+	recipient, subject, err := s.addressed(ctx, to)
 	if err == nil {
 		err = checkText(text)
 	}
@@ -182,12 +197,12 @@ func (s *SMTP) Send(ctx context.Context, to, text string) error {
 
 // addressed returns the recipient's address and the subject of a mail for a number,
 // or for an address.
-func (s *SMTP) addressed(to string) (recipient, subject string, err error) {
+func (s *SMTP) addressed(ctx context.Context, to string) (recipient, subject string, err error) {
 	if s.ToAddresses() {
 		if len(to) > maxAddress || !isAddress(to) {
 			return "", "", ErrAddress
 		}
-		return to, s.o.Subject, nil
+		return to, cmp.Or(s.o.Subject, subjectOf(ctx)), nil
 	}
 	if err := checkNumber(to); err != nil {
 		return "", "", err

@@ -271,6 +271,21 @@ func TestSMTPToAddresses(t *testing.T) {
 	if l := p.letters()[0]; l.to != "alice+bank@example.com" || l.from != "step-up@example.com" || !l.encrypted || l.header.Get("Subject") != "Your code" || strings.TrimSpace(l.body) != text {
 		t.Errorf("%+v", l)
 	}
+	// The subject is in the reader's language, unless the operator chose one.
+	in := WithSubject(t.Context(), "確認コード")
+	if err := s.Send(in, "alice@example.com", text); err != nil {
+		t.Fatal(err)
+	}
+	s.o.Subject = "Code from Acme"
+	if err := s.Send(in, "alice@example.com", text); err != nil {
+		t.Fatal(err)
+	}
+	s.o.Subject = ""
+	for n, want := range map[int]string{1: "確認コード", 2: "Code from Acme"} {
+		if got, err := new(mime.WordDecoder).DecodeHeader(p.letters()[n].header.Get("Subject")); err != nil || got != want {
+			t.Errorf("the subject is %q, want %q: %v", got, want, err)
+		}
+	}
 	for _, to := range []string{
 		"", number, "alice", "alice@", "@example.com", "alice@example.com,bob@example.com", "alice@example.com bob@example.com", "Alice <alice@example.com>",
 		"alice@example.com\r\nBcc: bob@example.com", "alice@example.com>\r\nRCPT TO:<bob@example.com", "alice@example.com\n", "alicé@example.com",
@@ -283,7 +298,7 @@ func TestSMTPToAddresses(t *testing.T) {
 	if err := s.Send(t.Context(), "alice@example.com", "a\r\nb"); !errors.Is(err, ErrText) {
 		t.Error(err)
 	}
-	if n := len(p.letters()); n != 1 {
+	if n := len(p.letters()); n != 3 {
 		t.Errorf("%d mails", n)
 	}
 	numbers := mailer(t, p.addr, nil)

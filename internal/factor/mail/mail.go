@@ -16,6 +16,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/factor/sentcode"
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/sender"
 )
 
 // Factor takes the codes that were sent to the account's mail addresses.
@@ -58,7 +59,7 @@ func (Factor) Hint(address string) string {
 // Deliver sends a message. It names no site: a site that takes every Host would have
 // the mail lead wherever somebody with the password wants.
 func (f Factor) Deliver(ctx context.Context, to string, m ceremony.Message) error {
-	return f.Send(ctx, to, f.Sentence(m)+"\n\n"+sentcode.Unasked(m))
+	return f.Send(sender.WithSubject(ctx, sentcode.Subject(m)), to, f.Sentence(m)+"\n\n"+sentcode.Unasked(m))
 }
 
 var _ ceremony.Deliverer = Factor{}

@@ -22,6 +22,9 @@ func TestMessagesAreInTheReadersLanguage(t *testing.T) {
 				t.Errorf("%s: %q has not %q once", l.Tag, text, want)
 			}
 		}
+		if s := sentcode.Subject(m); s == "" || strings.Contains(s, m.Code) || l.Tag != "en" && s == "Your code" {
+			t.Errorf("%s: the subject is %q", l.Tag, s)
+		}
 		m.Label = ""
 		alone := c.Sentence(m)
 		if strings.ContainsAny(alone, "{}") || !strings.Contains(alone, "481632") || !strings.Contains(alone, "Old Bank") {
