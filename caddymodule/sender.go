@@ -10,8 +10,10 @@ import (
 	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/place"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/senders"
 	"github.com/stepup-gateway/caddy-stepup/config"
 )
@@ -102,6 +104,10 @@ func (a *App) loadGuest(ctx caddy.Context, field string, raw json.RawMessage, se
 	}
 	if err := checkRecipients(s, to); err != nil {
 		return nil, &config.PathError{Path: setting + "_sender", Err: err}
+	}
+	if file, ok := module.(*senders.File); ok {
+		a.logger.Warn("codes are written to a file and sent to nobody: whoever reads it can pass every step-up by SMS; take another sender before others use this",
+			zap.String("at", place.Place{Path: "apps.step_up", Source: a.Source}.At(setting+"_sender")), zap.String("path", file.Path))
 	}
 	return guarded{s}, nil
 }

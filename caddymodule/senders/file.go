@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/realpath"
@@ -50,8 +49,8 @@ func (f *File) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Provision looks at the file, and makes none.
-func (f *File) Provision(ctx caddy.Context) error {
+// Provision resolves Path and looks at the file, and makes none.
+func (f *File) Provision(caddy.Context) error {
 	path, err := secret.Resolve(f.Path)
 	if err != nil {
 		return fmt.Errorf("reading path of the file sender: %w", err)
@@ -67,8 +66,7 @@ func (f *File) Provision(ctx caddy.Context) error {
 	if f.file, err = sender.NewFile(path, time.Now); err != nil {
 		return err
 	}
-	ctx.Logger().Warn("codes are written to a file and sent to nobody: whoever reads it can pass every step-up by SMS; take another sender before others use this",
-		zap.String("path", path))
+	f.Path = path
 	return nil
 }
 
