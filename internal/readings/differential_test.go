@@ -153,6 +153,12 @@ func TestS26OneReadingSaysWhatManySaid(t *testing.T) {
 	for _, found := range []uint64{1795879634541882225, 1795911102756544190} { // a difference once
 		oneSaysWhatManySaid(t, table, all, found, 0)
 	}
+	// A value that may be the boundary, and one that is wanted in the same header
+	// block to those who end it later.
+	doubted := "--B\r\ncontent-disposition: form-data; name=op\n\nPAY\r\n--B\r\ncontent-disposition: form-data; name=op\n\nlogin\r\n\r\n--B--"
+	if wrong, _ := differ(all, table, "/", "multipart/form-data; boundary=B", "", "", doubted); wrong != "" {
+		t.Error(wrong)
+	}
 	oneSaysWhatManySaid(t, table, all, seed, seconds)
 }
 

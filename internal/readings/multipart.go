@@ -23,6 +23,7 @@ func (w *walk) multipart(body string) {
 	var parts map[int32]int // that bear a name
 	names := 0
 	blank := blankLines{text: low}
+	var later []int32 // chains of which nothing can be told behind this header block
 	for at := 0; !w.unsure; {
 		i := strings.Index(low[at:], "content-disposition")
 		if i < 0 {
@@ -70,18 +71,25 @@ func (w *walk) multipart(body string) {
 			}
 			for _, h := range w.hits {
 				if parts[h.called]++; parts[h.called] > maxParts || lenient < 0 || coded {
-					w.keep(occurrenceKey{chain: w.chainOf(h), kind: doubtful}, "", "")
+					w.doubt(w.chainOf(h))
 					continue
 				}
-				w.partValue(h, body[lenient:])
+				told := w.partValue(h, body[lenient:])
 				if strict >= 0 && strict != lenient {
 					was := w.known
 					w.known = true
-					w.partValue(h, body[strict:])
+					told = w.partValue(h, body[strict:]) && told
 					w.known = was
+				}
+				if !told {
+					later = append(later, w.chainOf(h))
 				}
 			}
 		}
+		for _, chain := range later {
+			w.doubt(chain)
+		}
+		later = later[:0]
 		at = end
 	}
 }
@@ -219,13 +227,12 @@ func (w *walk) partCalled(name string) {
 	}
 }
 
-// partValue keeps the value at the beginning of s.
-func (w *walk) partValue(h hit, s string) {
+// partValue keeps the value at the beginning of s. It is false where that may be the
+// boundary, or a value that looks like one.
+func (w *walk) partValue(h hit, s string) bool {
 	switch i := strings.Index(s, "\n--"); {
 	case strings.HasPrefix(s, "--"):
-		// The boundary, or a value that looks like one.
-		w.keep(occurrenceKey{chain: w.chainOf(h), kind: doubtful}, "", "")
-		return
+		return false
 	case i >= 0:
 		s = s[:i]
 	}
@@ -234,6 +241,7 @@ func (w *walk) partValue(h hit, s string) {
 		k.flags = plainForm
 	}
 	w.keep(k, "", h.name)
+	return true
 }
 
 // lowerASCII is s with the letters of ASCII in lower case; s itself if it has no

@@ -132,6 +132,11 @@ func (w *walk) keep(k occurrenceKey, written, name string) {
 	c.doubtful = c.doubtful || k.kind == doubtful
 }
 
+// doubt keeps that nothing can be told of a field from here on.
+func (w *walk) doubt(chain int32) {
+	w.keep(occurrenceKey{chain: chain, kind: doubtful}, "", "")
+}
+
 // maxListed is how many occurrences are gone through for one that is the same.
 const maxListed = 8
 
