@@ -50,6 +50,15 @@ func TestPeopleWhoAreLateLoseNothing(t *testing.T) {
 	c.Sees("Add a verification method")
 	c.proves()
 	c.Sees("Set up a passkey")
+	c.Device()
+	c.Click("Continue")
+	c.Click("Create a passkey")
+	// The action is resumed, and says why it has to wait: a passkey that a code from
+	// an app vouches for is a day old before it is taken for what takes passkeys.
+	c.Sees("You cannot use this yet", "“Passkey” can be used for this in 24 hours")
+	i.inspect(t, "method that is too new")
+	c.Click("Go to your security settings")
+	c.Sees("Verification methods", "Passkey", "Restrictions end in 24 hours")
 	c.calm()
 }
 
