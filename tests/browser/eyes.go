@@ -11,15 +11,20 @@ import (
 )
 
 // Sees ends the test unless the page shows every text, or leads on by itself to
-// one that does.
+// one that does. Spaces at which no line breaks are spaces like others.
 func (w *Window) Sees(texts ...string) {
 	w.t.Helper()
-	if w.appears("texts => texts.every(t => document.body.innerText.includes(t))", texts) {
+	if w.appears(`texts => {
+		const plain = text => text.replaceAll("\u00a0", " ");
+		const shown = plain(document.body.innerText);
+		return texts.every(text => shown.includes(plain(text)));
+	}`, texts) {
 		return
 	}
-	shown := w.Text()
+	plain := strings.NewReplacer("\u00a0", " ").Replace
+	shown := plain(w.Text())
 	for _, text := range texts {
-		if !strings.Contains(shown, text) {
+		if !strings.Contains(shown, plain(text)) {
 			w.t.Fatalf("%s (status %d) does not show %q:\n%s", w.URL(), w.Status(), text, shown)
 		}
 	}

@@ -333,7 +333,7 @@ func TestEtcdHangs(t *testing.T) {
 	st := openEtcd(t, s.database())
 	ctx := t.Context()
 	must(t, st, store.Op{Key: []byte("a"), Value: []byte("1")})
-	s.cmd.Process.Signal(syscall.SIGSTOP)
+	pause(t, s.cmd.Process.Pid)
 	stopped := time.Now()
 	if _, err := st.Get(ctx, []byte("a")); !errors.Is(err, store.ErrUnavailable) || time.Since(stopped) > 6*time.Second {
 		t.Errorf("Get: %v after %v", err, time.Since(stopped))
