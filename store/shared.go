@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// VersionBits are those of a version of a shared engine that tell it from others of
+// its generation, which stands above them.
+const VersionBits = 40
+
+// Generation returns the generation in which a shared engine gave out the version.
+func (v Version) Generation() uint64 { return uint64(v) >> VersionBits }
+
 // Shared is implemented by engines whose database several processes change at the
 // same time. What one of them has read is out of date once another one changes it;
 // so whoever takes something away tells its name in the same change, and every
@@ -37,6 +44,6 @@ type Shared interface {
 	// Generation returns the current generation, which ends when the database may
 	// have lost something that was acknowledged, and why it began. Names of the one
 	// before mean nothing: the functions of OnTold are called with nil before it is
-	// the current one.
+	// the current one. [Version.Generation] tells it of the versions given out in it.
 	Generation() (generation uint64, cause string)
 }

@@ -37,6 +37,10 @@ type Fencing struct {
 	// CodesBarred reports that recovery codes of earlier generations are not
 	// taken.
 	CodesBarred bool
+	// AppliedAgain counts the records that this process changed when the generation
+	// began, since what it had acknowledged was lost; NotKept those of which it
+	// could not tell, since it keeps so many only.
+	AppliedAgain, NotKept int
 }
 
 // fenceState is what is stored of it, sealed, in meta.
@@ -78,11 +82,16 @@ type fencing struct {
 	settled uint64     // lost + 1 when a generation began, since when the engine was not opened anew
 	began   bool       // one did since the database was opened
 	viewed  failedLately
+	// announced is the generation that the teller knows, of a shared engine.
+	announced uint64
+	// again and dropped are what applyAgain did last.
+	again, dropped atomic.Int64
 }
 
 func newFencing(s fenceState) *fencing {
 	f := new(fencing)
 	f.keep(s)
+	f.announced = s.Generation
 	return f
 }
 
@@ -303,7 +312,7 @@ func (f *fencing) now() Fencing {
 	s := f.state.Load()
 	out := Fencing{
 		Generation: s.Generation, Since: s.Since, Cause: s.Cause, CodesAfter: s.CodesAfter,
-		CodesBarred: s.Recovery > 0,
+		CodesBarred: s.Recovery > 0, AppliedAgain: int(f.again.Load()), NotKept: int(f.dropped.Load()),
 	}
 	if f.engine != nil {
 		found := f.engine.Fence()

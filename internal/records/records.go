@@ -99,6 +99,7 @@ type core struct {
 	view   atomic.Pointer[DB] // the last; see View
 	// viewEpoch counts how often the state of the fence was told to have changed.
 	viewEpoch atomic.Uint64
+	acked     acknowledged
 	// holders remembers digests; see Holder.
 	holders  *holders
 	counting sync.Mutex
@@ -172,10 +173,16 @@ func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
 	return view, nil
 }
 
+// The prefixes of tables that are looked at by their keys.
+const (
+	attemptsPrefix = "a/"
+	keyPrefix      = "k/"
+)
+
 // newDB adds the tables to a database.
 func newDB(db *DB) *DB {
 	db.Accounts = newTable[Account](db, accountPrefix)
-	db.Attempts = newTable[Attempts](db, "a/")
+	db.Attempts = newTable[Attempts](db, attemptsPrefix)
 	db.Challenges = newOnceTable[Challenge](db, "c/")
 	db.Pendings = newOnceTable[Pending](db, "p/")
 	db.Invites = newOnceTable[Invite](db, "i/")
@@ -183,7 +190,7 @@ func newDB(db *DB) *DB {
 	db.Tickets = newOnceTable[Ticket](db, "t/")
 	db.Held = newOnceTable[HeldRequest](db, "h/")
 	db.Resumes = newOnceTable[Resume](db, "r/")
-	db.APIKeys = newTable[APIKey](db, "k/")
+	db.APIKeys = newTable[APIKey](db, keyPrefix)
 	db.Names = newTable[Name](db, "n/")
 	db.Sends = newTable[Sends](db, "m/")
 	db.Activities = newTable[Activity](db, "l/")
@@ -254,6 +261,9 @@ func (db *DB) Apply(ctx context.Context, ops ...store.Op) error {
 	}
 	if err := apply(ctx, ops); err != nil {
 		return err
+	}
+	if db.shared != nil {
+		db.acked.note(ops) // before it is known that the generation has not ended
 	}
 	// The engine may have come back with an older copy meanwhile: nobody can
 	// tell then what the change was made in.

@@ -95,7 +95,6 @@ func (db *DB) lastView() *DB {
 // has. The lock is held.
 func (db *DB) makeView(ctx context.Context) (*DB, error) {
 	f := db.fence
-	before := f.state.Load().Generation
 	for range viewTries {
 		epoch := db.viewEpoch.Load()
 		generation, cause := db.shared.Generation()
@@ -108,13 +107,16 @@ func (db *DB) makeView(ctx context.Context) (*DB, error) {
 			f.keep(state)
 			db.grants.forgetAll()
 			v := newDB(&DB{core: db.core, in: &state})
+			if err := v.applyAgain(ctx); err != nil {
+				return nil, err
+			}
 			db.view.Store(v)
 			if db.viewEpoch.Load() != epoch {
 				db.view.CompareAndSwap(v, nil)
 				continue // the state was told to have changed since it was read
 			}
-			if state.Generation != before {
-				f.began = true
+			if state.Generation != f.announced {
+				f.announced, f.began = state.Generation, true
 				f.tell()
 			}
 			return v, nil

@@ -21,6 +21,7 @@ func logFence(location string) func(records.Fencing) {
 		}
 		log.Warn("it cannot be told whether the database is an older copy: what could be used once is void and time-based grants have ended; "+
 			"codes of authenticator apps that may have been used are refused, and recovery codes until they are renewed or an operator runs: caddy step-up fence accept --codes",
-			zap.String("database", location), zap.String("reason", f.Cause), zap.Uint64("generation", f.Generation))
+			zap.String("database", location), zap.String("reason", f.Cause), zap.Uint64("generation", f.Generation),
+			zap.Int("applied_again", f.AppliedAgain), zap.Int("not_kept", f.NotKept))
 	}
 }

@@ -33,10 +33,10 @@ type meta struct {
 
 const schemaVersion = 1
 
-// revisionBits are those of a version that are the revision of etcd; the generation
-// stands above them. So a version means nothing in another generation, in which
-// etcd may give out the same revisions again.
-const revisionBits = 40
+// revisionBits are those of a version that are the revision of etcd. So a version
+// means nothing in another generation, in which etcd may give out the same
+// revisions again.
+const revisionBits = store.VersionBits
 
 // identity is the database, in a state of it, as this process knows it. Another
 // state has another record of the generation, or lacks something that was seen or
@@ -90,7 +90,7 @@ func (id *identity) version(revision int64) store.Version {
 // revision returns the revision that a version stands for; false: it is of another
 // generation.
 func (id *identity) revision(v store.Version) (int64, bool) {
-	return int64(v & (1<<revisionBits - 1)), uint64(v)>>revisionBits == id.Generation
+	return int64(v & (1<<revisionBits - 1)), v.Generation() == id.Generation
 }
 
 var errNoSchema = unfit("there is no database of the gateway under the prefix: run `caddy step-up init` once")

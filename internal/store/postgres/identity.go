@@ -48,7 +48,7 @@ const readIdentity = `SELECT m.schema, m.generation, m.timeline, m.system,
 // Versions jump beyond all that a lost end of the log can have given out, before
 // anybody can write under the new generation. The row is locked before the jump:
 // whoever comes second finds another generation in it, and must not take versions
-// back that were given out since.
+// back that were given out since. The 40 are [store.VersionBits].
 const beginGeneration = `WITH held AS (
 		SELECT generation FROM step_up_meta WHERE generation = $3 FOR UPDATE),
 	jump AS MATERIALIZED (
