@@ -149,7 +149,7 @@ func (s *Store) commit(ctx context.Context, id *identity, conditions []clientv3.
 		// Nothing changed: etcd has given up a lease, of this process's row or of what
 		// runs out.
 		s.expiring.forget()
-		return errMoved
+		return remote.ErrMoved
 	case err != nil:
 		return classify(err, true)
 	case resp.Succeeded && !id.same(resp.Header, before):
@@ -158,11 +158,11 @@ func (s *Store) commit(ctx context.Context, id *identity, conditions []clientv3.
 		id.acknowledge(resp)
 		return nil
 	case !id.same(resp.Header, before):
-		return errMoved
+		return remote.ErrMoved
 	}
 	meta, row := resp.Responses[0].GetResponseRange().Kvs, resp.Responses[1].GetResponseRange().Kvs
 	if len(meta) == 0 || string(meta[0].Value) != id.raw || len(row) == 0 || row[0].Version < acknowledged {
-		return errMoved
+		return remote.ErrMoved
 	}
 	return store.ErrConflict
 }

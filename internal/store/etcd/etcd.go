@@ -24,8 +24,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,8 +74,8 @@ type Store struct {
 	at      layout
 	run     string // names this process among those that use the database
 	client  atomic.Pointer[clientv3.Client]
-	known   atomic.Pointer[identity] // the database as it was met last, nil before
-	meeting sync.Mutex               // one look at it at a time
+	known   remote.Known[identity]
+	meeting sync.Mutex // one look at it at a time
 
 	lease    remote.Lease
 	feed     *feed     // the supervisor's
@@ -111,7 +109,9 @@ func Start(o Options) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, nil, &s.lease, s.visit) }
+	s.known.Name, s.known.Server, s.known.Meet = "etcd", "the state of etcd", s.meet
+	visit := func(ctx context.Context) error { return s.known.Visit(ctx, s.visit) }
+	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, nil, &s.lease, visit) }
 	for _, run := range []func(context.Context){supervise, s.tidyOften, s.lookOften} {
 		s.ended.Go(func() { run(ctx) })
 	}
@@ -142,56 +142,21 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// visit confirms that what is in memory counts, of a database that it meets first
-// where none was met before.
+// visit confirms that what is in memory counts.
 func (s *Store) visit(ctx context.Context) error {
-	timeout := remote.VisitTimeout
-	if s.known.Load() == nil {
-		timeout = remote.CallTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if s.known.Load() == nil {
-		if err := s.meet(ctx, nil); err != nil {
-			return err
-		}
-	}
 	if unfit := s.unfit.Load(); unfit != nil {
 		return *unfit
 	}
 	return s.follow(ctx)
 }
 
-// errMoved reports that the database is not in the state that is known, so that
-// nothing was read or changed.
-var errMoved = errors.New("the database is in another state")
-
-// call is settled for those who use the store, which are refused while this
-// process's clock is wrong.
+// call runs f for the database that is known. Those who use the store are refused
+// while this process's clock is wrong.
 func (s *Store) call(ctx context.Context, f func(*identity) error) error {
 	if err := s.clocks.refusal(); err != nil {
 		return err
 	}
-	return s.settled(ctx, f)
-}
-
-// settled runs f for the database that is known, and again where it turns out to be
-// another one.
-func (s *Store) settled(ctx context.Context, f func(*identity) error) error {
-	for range 3 {
-		id := s.known.Load()
-		if id == nil {
-			return fmt.Errorf("%w: not connected to etcd yet", store.ErrUnavailable)
-		}
-		err := f(id)
-		if !errors.Is(err, errMoved) {
-			return err
-		}
-		if err := s.meet(ctx, id); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: the state of etcd changes again and again", store.ErrUnavailable)
+	return s.known.Do(ctx, f)
 }
 
 // Current implements [store.Shared].

@@ -50,7 +50,7 @@ type confirmation struct {
 // everything up to there, and renews the lease from when it asked. That a member
 // has delivered all it knows of would not do: it may have been cut off.
 func (s *Store) follow(ctx context.Context) error {
-	return s.settled(ctx, func(id *identity) error {
+	return s.known.Do(ctx, func(id *identity) error {
 		began := time.Now()
 		revision, err := s.confirm(ctx, id, began)
 		if err != nil {
@@ -171,7 +171,7 @@ func (s *Store) hear(f *feed, answers clientv3.WatchChan) {
 			f.err = err
 			return
 		case answer.Header.ClusterId != f.id.cluster:
-			f.err = errMoved
+			f.err = remote.ErrMoved
 			return
 		case answer.IsProgressNotify():
 			f.reached(answer.Header.Revision)

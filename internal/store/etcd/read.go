@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -35,7 +36,7 @@ func (s *Store) read(ctx context.Context, id *identity, op clientv3.Op) (*client
 		case err != nil:
 			return classify(err, false)
 		case !id.same(resp.Header, before), !resp.Succeeded:
-			return errMoved
+			return remote.ErrMoved
 		}
 		return nil
 	})

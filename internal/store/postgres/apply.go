@@ -158,7 +158,7 @@ func (s *Store) applyTo(ctx context.Context, id *identity, c *change) error {
 	case warned(conn.Conn()):
 		return fmt.Errorf("%w: the server warned; a wait for a synchronous standby may have been given up", store.ErrUnknown)
 	case !same:
-		return errMoved
+		return remote.ErrMoved
 	case !done && (len(c.ops) > 1 || c.ops[0].If != nil):
 		return store.ErrConflict
 	}

@@ -47,7 +47,7 @@ type feed struct {
 
 // follow reads the feed, passes on what is new, and renews the lease.
 func (s *Store) follow(ctx context.Context) error {
-	return s.met(ctx, func(id *identity) error {
+	return s.known.Do(ctx, func(id *identity) error {
 		f := &s.feed
 		began := time.Now()
 		if f.mark == "" || f.generation != id.generation || !remote.Within(f.began, began, forgottenAfter) {
@@ -90,7 +90,7 @@ func (s *Store) readNames(ctx context.Context, id *identity) (names [][]byte, er
 			return nil, classify(err, false)
 		}
 		if !ok {
-			return nil, errMoved
+			return nil, remote.ErrMoved
 		}
 		if number == nil {
 			continue

@@ -20,7 +20,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -65,8 +64,7 @@ type Store struct {
 
 	standbyRequired bool
 
-	// known is the server as it was met last, nil before.
-	known atomic.Pointer[identity]
+	known remote.Known[identity]
 	// pooled reports that a pooler stands between, through which statements cannot be
 	// prepared, nor notices be heard.
 	pooled  atomic.Bool
@@ -114,7 +112,9 @@ func Start(o Options) (*Store, error) {
 		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
-	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, s.noticed, &s.lease, s.visit) }
+	s.known.Name, s.known.Server, s.known.Meet = "the database", "the database server", s.meet
+	visit := func(ctx context.Context) error { return s.known.Visit(ctx, s.follow) }
+	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, s.noticed, &s.lease, visit) }
 	for _, run := range []func(context.Context){supervise, s.notify, s.listen, s.sweepOften} {
 		s.ended.Go(func() { run(ctx) })
 	}
@@ -136,22 +136,6 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// visit reads the feed, of a server that it meets first where none was met before.
-func (s *Store) visit(ctx context.Context) error {
-	timeout := remote.VisitTimeout
-	if s.known.Load() == nil {
-		timeout = remote.CallTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if s.known.Load() == nil {
-		if err := s.meet(ctx, nil); err != nil {
-			return err
-		}
-	}
-	return s.follow(ctx)
-}
-
 // sent returns the arguments of a statement with how it is sent before them.
 func (s *Store) sent(args []any) []any {
 	mode := pgx.QueryExecModeCacheStatement
@@ -161,36 +145,13 @@ func (s *Store) sent(args []any) []any {
 	return append([]any{mode}, args...)
 }
 
-// errMoved reports that the server is not the one that is known, so that nothing
-// was read or changed.
-var errMoved = errors.New("the server is another one")
-
-// knowing is met for those who use the store, which are refused while this machine's
-// clock is wrong.
+// knowing runs f for the server that is known. Those who use the store are refused
+// while this machine's clock is wrong.
 func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
 	if err := s.clock.refusal(); err != nil {
 		return err
 	}
-	return s.met(ctx, f)
-}
-
-// met runs f for the server that is known, and again where it turns out to be another
-// one.
-func (s *Store) met(ctx context.Context, f func(*identity) error) error {
-	for range 3 {
-		id := s.known.Load()
-		if id == nil {
-			return fmt.Errorf("%w: not connected to the database yet", store.ErrUnavailable)
-		}
-		err := f(id)
-		if !errors.Is(err, errMoved) {
-			return err
-		}
-		if err := s.meet(ctx, id); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
+	return s.known.Do(ctx, f)
 }
 
 // Current implements [store.Shared].

@@ -33,7 +33,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 			case err != nil:
 				return classify(err, false)
 			case !ok:
-				return errMoved
+				return remote.ErrMoved
 			case version == nil:
 				return store.ErrNotFound
 			}
@@ -89,7 +89,7 @@ func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, 
 			return nil, classify(err, false)
 		}
 		if !ok {
-			return nil, errMoved
+			return nil, remote.ErrMoved
 		}
 		if met = true; version != nil {
 			found = append(found, store.Entry{Key: key, Value: value, Version: store.Version(*version)})

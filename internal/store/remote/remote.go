@@ -1,6 +1,6 @@
 // Package remote has what engines have in common that keep the gateway's state on a
-// database server: the deadline of calls, whether the server is in use, and until
-// when what is in memory may be used.
+// database server: the deadline of calls, which state of the database is known,
+// whether the server is in use, and until when what is in memory may be used.
 //
 // It knows no server. An engine embeds a [State] and asks a [Lease]; what it does at
 // each visit of the server is its own.
