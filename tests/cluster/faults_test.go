@@ -96,13 +96,15 @@ func TestHungServer(t *testing.T) {
 	if err := st.Apply(ctx, store.Op{Key: []byte("a"), Value: []byte("1")}); err != nil {
 		t.Fatal(err)
 	}
-	signal := func(sig syscall.Signal) {
+	goOn := func() {
 		for _, pid := range s.processes() {
-			syscall.Kill(pid, sig)
+			syscall.Kill(pid, syscall.SIGCONT)
 		}
 	}
-	signal(syscall.SIGSTOP)
-	t.Cleanup(func() { signal(syscall.SIGCONT) })
+	t.Cleanup(goOn)
+	for _, pid := range s.processes() {
+		pause(t, pid)
+	}
 	stopped := time.Now()
 	_, err := st.Get(ctx, []byte("a"))
 	if took := time.Since(stopped); !errors.Is(err, store.ErrUnavailable) || took > 6*time.Second {
@@ -119,7 +121,7 @@ func TestHungServer(t *testing.T) {
 	if st.Health().Down == nil {
 		t.Error("health does not say so")
 	}
-	signal(syscall.SIGCONT)
+	goOn()
 	for end := time.Now().Add(15 * time.Second); !st.Current() || st.Health().Down != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not go on: %v", st.Health().Down)

@@ -42,14 +42,6 @@ func TestS25FailoverUndoesNoRemovalThroughPgbouncer(t *testing.T) {
 	testFailoverUndoesNoRemoval(t, newNodes(t, url, 3), primary, standby)
 }
 
-// pair starts a server with a standby, and returns the address of a database on both.
-func pair(t *testing.T) (primary, standby *server, url string) {
-	primary = newServer(t)
-	url = primary.database()
-	standby = primary.standby()
-	return primary, standby, both(primary, standby, url)
-}
-
 func testFailoverUndoesNoRemoval(t *testing.T, c *nodes, primary, standby *server) {
 	alice, bob := c.enroll("alice"), c.enroll("bob")
 	var key struct{ ID, Key string }

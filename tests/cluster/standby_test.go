@@ -85,6 +85,14 @@ func both(a, b *server, url string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", a.port, b.port, name)
 }
 
+// pair starts a server with a standby, and returns the address of a database on both.
+func pair(t *testing.T) (primary, standby *server, url string) {
+	primary = newServer(t)
+	url = primary.database()
+	standby = primary.standby()
+	return primary, standby, both(primary, standby, url)
+}
+
 // eventually waits until the request gets the status.
 func (c *nodes) eventually(p *gateway.Person, method, path string, want int) {
 	c.t.Helper()
@@ -101,10 +109,8 @@ func (c *nodes) eventually(p *gateway.Person, method, path string, want int) {
 // what was acknowledged last. A grant that was spent then is not good again, at any
 // gateway, and people are asked anew.
 func TestS25FailoverSpendsNothingTwice(t *testing.T) {
-	primary := newServer(t)
-	url := primary.database()
-	standby := primary.standby()
-	c := newNodes(t, both(primary, standby, url), 3)
+	primary, standby, url := pair(t)
+	c := newNodes(t, url, 3)
 	alice, bob := c.enroll("alice"), c.enroll("bob")
 	alice.StepUp(t, "PAY")
 	bob.StepUp(t, "VIEW_REPORTS")

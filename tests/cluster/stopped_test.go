@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,20 +12,21 @@ import (
 	"testing"
 )
 
-// pause stops a process by SIGSTOP, and waits until all of its threads have stopped.
+// pause stops a process by SIGSTOP, and waits until none of its threads runs. One that
+// has ended by itself does not.
 func pause(t *testing.T, pid int) {
 	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
 		t.Fatal(err)
 	}
 	until(t, "every thread stopped", func() bool {
 		threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
 		for _, name := range threads {
 			stat, _ := os.ReadFile(name)
-			if _, after, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(after, "T") {
+			if _, state, there := strings.Cut(string(stat), ") "); there && state[0] != 'T' && state[0] != 'Z' {
 				return false
 			}
 		}
-		return err == nil && len(threads) > 0
+		return err == nil
 	})
 }
