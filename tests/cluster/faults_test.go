@@ -187,17 +187,3 @@ func TestUnfitServers(t *testing.T) {
 		st.Close()
 	}
 }
-
-// TestThroughPgbouncer: a pooler that gives a connection for each transaction will
-// do. With STEP_UP_LONG the suite of one store is run too.
-func TestThroughPgbouncer(t *testing.T) {
-	s := newServer(t)
-	through := func(t *testing.T) string { return s.bouncer("transaction", created(t, s.database())) }
-	if os.Getenv("STEP_UP_LONG") != "" {
-		storetest.Run(t, func(t *testing.T) store.Store { return open(t, through(t)) })
-	}
-	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
-		url := through(t)
-		return [2]store.Shared{open(t, url), open(t, url)}
-	})
-}

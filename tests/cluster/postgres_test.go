@@ -31,12 +31,39 @@ type server struct {
 // newServer starts a server of Debian's packages, on a socket and on loopback.
 func newServer(t testing.TB, settings ...string) *server {
 	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	return newServerOf(t, programs(t, "/usr/lib/postgresql/*/bin"), settings...)
+}
+
+// newest is where .ci/components puts PostgreSQL 18: initdb, pg_ctl and postgres.
+const newest = "/var/cache/caddy-stepup-tests/postgresql-18/bin"
+
+// programs returns the last of the directories in which the programs of a server are.
+func programs(t testing.TB, pattern string) string {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(pattern, "initdb"))
 	if len(found) == 0 {
-		t.Fatal("PostgreSQL is not installed: run .ci/components")
+		t.Fatalf("PostgreSQL is not in %s: run .ci/components", pattern)
 	}
 	sort.Strings(found)
-	s := newFiles(t, filepath.Dir(found[len(found)-1]))
+	return filepath.Dir(found[len(found)-1])
+}
+
+// overServers runs a test on Debian's PostgreSQL and on the newest.
+func overServers(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Run("Debian", func(t *testing.T) { test(t, newServer(t)) })
+	t.Run("18", func(t *testing.T) {
+		s := newServerOf(t, programs(t, newest))
+		if version := s.version(); version/10000 != 18 {
+			t.Fatalf("the server is of version %d", version)
+		}
+		test(t, s)
+	})
+}
+
+// newServerOf starts a server of the programs in a directory.
+func newServerOf(t testing.TB, bin string, settings ...string) *server {
+	t.Helper()
+	s := newFiles(t, bin)
 	s.run("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-instructions", "--no-sync")
 	s.configure("postgresql.conf", append([]string{
 		"port=" + s.port, "listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "max_connections=200",
@@ -139,6 +166,21 @@ func (s *server) database() string {
 	name := fmt.Sprintf("d%d", s.made.Add(1))
 	s.exec(s.url("postgres"), "CREATE DATABASE "+name)
 	return s.url(name)
+}
+
+// version is the number of the server's version, such as 150014.
+func (s *server) version() (number int) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::integer").Scan(&number); err != nil {
+		s.t.Fatal(err)
+	}
+	return number
 }
 
 func (s *server) exec(url, statement string) {

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -38,8 +39,9 @@ func created(t *testing.T, url string) string {
 	return url
 }
 
-func TestPostgresStore(t *testing.T) {
-	s := newServer(t)
+func TestPostgresStore(t *testing.T) { overServers(t, testPostgresStore) }
+
+func testPostgresStore(t *testing.T, s *server) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, created(t, s.database())) })
 	var databases sync.Map
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
@@ -52,10 +54,26 @@ func TestPostgresStore(t *testing.T) {
 	})
 }
 
-func TestPostgresShared(t *testing.T) {
-	s := newServer(t)
+func TestPostgresShared(t *testing.T) { overServers(t, testPostgresShared) }
+
+func testPostgresShared(t *testing.T, s *server) {
 	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
 		url := created(t, s.database())
+		return [2]store.Shared{open(t, url), open(t, url)}
+	})
+}
+
+// TestThroughPgbouncer: a pooler that gives a connection for each transaction will
+// do. With STEP_UP_LONG the suite of one store is run too.
+func TestThroughPgbouncer(t *testing.T) { overServers(t, testThroughPgbouncer) }
+
+func testThroughPgbouncer(t *testing.T, s *server) {
+	through := func(t *testing.T) string { return s.bouncer("transaction", created(t, s.database())) }
+	if os.Getenv("STEP_UP_LONG") != "" {
+		storetest.Run(t, func(t *testing.T) store.Store { return open(t, through(t)) })
+	}
+	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
+		url := through(t)
 		return [2]store.Shared{open(t, url), open(t, url)}
 	})
 }
