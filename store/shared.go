@@ -46,4 +46,14 @@ type Shared interface {
 	// before mean nothing: the functions of OnTold are called with nil before it is
 	// the current one. [Version.Generation] tells it of the versions given out in it.
 	Generation() (generation uint64, cause string)
+
+	// EndGeneration ends the current generation, though nothing was lost, and begins
+	// the next one for a cause. What another process decided before fails with
+	// ErrFenced from then on, whenever it comes. It fails with ErrFenced where another
+	// process was faster.
+	EndGeneration(ctx context.Context, cause string) error
+
+	// Others returns how many other processes use the database, as far as can be
+	// told: those that asked it within the last seconds. It takes some seconds.
+	Others(ctx context.Context) (int, error)
 }

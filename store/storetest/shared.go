@@ -29,6 +29,8 @@ func RunShared(t *testing.T, open func(t *testing.T) [2]store.Shared) {
 		{"ToldInTime", testToldInTime},
 		{"Lease", testLease},
 		{"OtherGeneration", testOtherGeneration},
+		{"EndGeneration", testEndGeneration},
+		{"Others", testOthers},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -330,21 +332,4 @@ func testLease(t *testing.T, s [2]store.Shared) {
 	if s[0].Current() {
 		t.Error("a closed store is current")
 	}
-}
-
-func testOtherGeneration(t *testing.T, s [2]store.Shared) {
-	g := generation(s[0])
-	if other := generation(s[1]); other != g {
-		t.Fatalf("generations %d and %d", g, other)
-	}
-	apply(t, s[0], put("a", "1"))
-	for _, ops := range [][]store.Op{{put("a", "2")}, {del("a")}, {put("a", "2"), put("b", "2")}, {on(absent, put("b", "2"))}} {
-		for _, wrong := range []uint64{g + 1, g + 1<<40} {
-			if err := s[0].ApplyIn(background, wrong, [][]byte{key("x")}, ops...); !errors.Is(err, store.ErrFenced) {
-				t.Errorf("ApplyIn: %v, want ErrFenced", err)
-			}
-		}
-	}
-	wantValue(t, s[1], "a", "1")
-	wantAbsent(t, s[1], "b")
 }

@@ -214,4 +214,7 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-var _ store.Fenced = (*Store)(nil)
+var (
+	_ store.Fenced  = (*Store)(nil)
+	_ store.Movable = (*Store)(nil)
+)

@@ -17,6 +17,10 @@ func TestStoreDurable(t *testing.T) {
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
 }
 
+func TestStoreMovable(t *testing.T) {
+	storetest.RunMovable(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
+
 // open opens a database, and closes it at the end if the test has not.
 func open(t testing.TB, dir string) *Store {
 	t.Helper()

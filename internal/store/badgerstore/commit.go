@@ -87,6 +87,17 @@ func (s *Store) expiresAt(expires time.Time) uint64 {
 	return uint64(time.Now().Add(expirySlack).Add(left).Unix())
 }
 
+// expires translates back what expiresAt returned, with the slack that it added.
+// What is so far off that it has no end in Go's durations has none here either.
+func (s *Store) expires(at uint64) time.Time {
+	const farOff = 100 * 365 * 24 * 60 * 60
+	now := time.Now()
+	if at == 0 || at > uint64(now.Unix())+farOff {
+		return time.Time{}
+	}
+	return s.now().Add(time.Unix(int64(at), 0).Sub(now))
+}
+
 // runCommitter is the only writer. It ends once the store is closing; what is still queued then is withdrawn.
 func (s *Store) runCommitter() {
 	defer s.withdrawQueued()

@@ -52,6 +52,45 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 	txn := s.db.NewTransactionAt(s.committed.Load(), false)
 	defer txn.Discard()
 
+	var entries []store.Entry
+	err := scan(ctx, txn, prefix, after, limit, func(key []byte, r row, value []byte) bool {
+		entries = append(entries, store.Entry{Key: key, Value: value, Version: r.version})
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// Dump implements [store.Movable].
+func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error) {
+	if err := store.CheckList(nil, after, limit); err != nil {
+		return nil, err
+	}
+	s.readers.RLock()
+	defer s.readers.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer txn.Discard()
+	var ops []store.Op
+	size := 0
+	err := scan(ctx, txn, nil, after, limit, func(key []byte, r row, value []byte) bool {
+		ops = append(ops, store.Op{Key: key, Value: value, Expires: s.expires(r.expiresAt)})
+		size += len(value)
+		return size <= store.MaxValue
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ops, nil
+}
+
+// scan calls see with up to limit entries, as List reads them, until it reports
+// false.
+func scan(ctx context.Context, txn *badger.Txn, prefix, after []byte, limit int, see func(key []byte, r row, value []byte) bool) error {
 	o := badger.DefaultIteratorOptions
 	o.Prefix = rowKey(prefix)
 	o.PrefetchValues = false // values lie beside their keys; prefetching would start a goroutine for each
@@ -62,28 +101,31 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 	if len(after) > 0 && bytes.Compare(after, prefix) >= 0 {
 		start = append(rowKey(after), 0) // the smallest key greater than after
 	}
-	var entries []store.Entry
-	for it.Seek(start); it.Valid() && len(entries) < limit; it.Next() {
+	for it.Seek(start); it.Valid() && limit > 0; it.Next() {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		item := it.Item()
 		encoded, err := item.ValueCopy(nil)
 		if err != nil {
-			return nil, fmt.Errorf("reading entries: %w", err)
+			return fmt.Errorf("reading entries: %w", err)
 		}
 		key := item.KeyCopy(nil)
 		r, err := decodeRow(key, encoded)
 		if err != nil {
-			return nil, fmt.Errorf("reading entries: %w", err)
+			return fmt.Errorf("reading entries: %w", err)
 		}
+		r.expiresAt = item.ExpiresAt()
 		value, err := readValue(txn, r)
 		if err != nil {
-			return nil, fmt.Errorf("reading entries: %w", err)
+			return fmt.Errorf("reading entries: %w", err)
 		}
-		entries = append(entries, store.Entry{Key: key[1:], Value: value, Version: r.version})
+		limit--
+		if !see(key[1:], r, value) {
+			break
+		}
 	}
-	return entries, nil
+	return nil
 }
 
 // readRow reads the row under Badger's key; badger.ErrKeyNotFound if there is none.

@@ -58,6 +58,18 @@ func (c *clocks) told(run, text string, from, to time.Time) {
 	}
 }
 
+// heard returns how many processes wrote their time since then.
+func (c *clocks) heard(since time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.others {
+		if r.at.After(since) {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *clocks) gone(run string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

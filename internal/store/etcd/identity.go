@@ -119,7 +119,7 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 			return err
 		}
 		if cause := id.differs(old, last, found); cause != "" {
-			if err := s.begin(ctx, id, old, cause); err != nil {
+			if _, err := s.begin(ctx, id, old, cause); err != nil {
 				return err
 			}
 			continue
@@ -220,8 +220,8 @@ func (id *identity) differs(old *identity, last, found point) string {
 	return ""
 }
 
-// begin begins a generation above all that are known, if nobody was faster.
-func (s *Store) begin(ctx context.Context, id, old *identity, cause string) error {
+// begin begins a generation above all that are known; false: somebody was faster.
+func (s *Store) begin(ctx context.Context, id, old *identity, cause string) (bool, error) {
 	next := id.meta
 	if old != nil {
 		next.Generation = max(next.Generation, old.Generation)
@@ -230,15 +230,15 @@ func (s *Store) begin(ctx context.Context, id, old *identity, cause string) erro
 	next.Cluster, next.Begun, next.Cause = clusterName(id.cluster), newRun(), cause
 	text, err := json.Marshal(next)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = id.client.Txn(clientv3.WithRequireLeader(ctx)).
+	resp, err := id.client.Txn(clientv3.WithRequireLeader(ctx)).
 		If(clientv3.Compare(clientv3.Value(s.at.meta()), "=", id.raw)).
 		Then(clientv3.OpPut(s.at.meta(), string(text))).Commit()
 	if err != nil {
-		return fmt.Errorf("beginning a new generation: %w", classify(err, true))
+		return false, fmt.Errorf("beginning a new generation: %w", classify(err, true))
 	}
-	return nil
+	return resp.Succeeded, nil
 }
 
 // enter writes this process's row; false: the generation has ended meanwhile.

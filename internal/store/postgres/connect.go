@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -51,6 +52,17 @@ func parse(url string) (*pgxpool.Config, error) {
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.MaxConnLifetimeJitter = time.Minute
 	return config, nil
+}
+
+// named gives the connections of a process a name of its own, by which others on the
+// database are told from it: what the connection string says, and a random id.
+func named(c *pgxpool.Config) string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails: crypto/rand ends the program instead
+	given := c.ConnConfig.RuntimeParams["application_name"]
+	name := strings.TrimSpace(fmt.Sprintf("%.32s step_up %x", given, id))
+	c.ConnConfig.RuntimeParams["application_name"] = name
+	return name
 }
 
 // verifies reports whether the server's certificate and its name are checked, as

@@ -81,7 +81,7 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 			return err
 		}
 		if cause := id.differs(recorded, old); cause != "" {
-			if err := id.begin(ctx, conn.Conn(), old, cause); err != nil {
+			if _, err := id.begin(ctx, conn.Conn(), old, cause); err != nil {
 				return err
 			}
 			continue
@@ -112,18 +112,18 @@ func (id *identity) differs(recorded, old *identity) string {
 	return ""
 }
 
-// begin begins a generation above all that are known, if nobody was faster.
-func (id *identity) begin(ctx context.Context, conn *pgx.Conn, old *identity, cause string) error {
+// begin begins a generation above all that are known, and returns it; 0: somebody was
+// faster.
+func (id *identity) begin(ctx context.Context, conn *pgx.Conn, old *identity, cause string) (generation int64, err error) {
 	above := id.generation
 	if old != nil {
 		above = max(above, old.generation)
 	}
-	var generation int64
-	err := conn.QueryRow(ctx, beginGeneration, id.timeline, id.system, id.generation, cause, above).Scan(&generation)
+	err = conn.QueryRow(ctx, beginGeneration, id.timeline, id.system, id.generation, cause, above).Scan(&generation)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("beginning a new generation: %w", classify(err, true))
+		return 0, fmt.Errorf("beginning a new generation: %w", classify(err, true))
 	}
-	return nil
+	return generation, nil
 }
 
 // look reads which server it is, and which one the database has recorded.

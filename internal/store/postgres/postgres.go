@@ -61,6 +61,7 @@ type Store struct {
 	// wait for those that changes hold.
 	watch *pgxpool.Pool
 	log   *zap.Logger
+	name  string // of this process, to the server
 
 	standbyRequired bool
 
@@ -98,6 +99,7 @@ func Start(o Options) (*Store, error) {
 		return nil, err
 	}
 	config.AfterConnect = s.seesPooler
+	s.name = named(config)
 	watching := config.Copy()
 	watching.MinConns, watching.MaxConns = 0, 2
 	if o.Connections > 0 {
@@ -175,4 +177,5 @@ func (s *Store) Generation() (generation uint64, cause string) {
 var (
 	_ store.Opening = (*Store)(nil)
 	_ store.Shared  = (*Store)(nil)
+	_ store.Movable = (*Store)(nil)
 )

@@ -75,31 +75,43 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 }
 
 func (s *Store) list(ctx context.Context, id *identity, from, last, end []byte, limit int) ([]store.Entry, error) {
-	rows, err := s.pool.Query(ctx, listSome, s.sent(id.args(from, last, end, limit))...)
-	if err != nil {
-		return nil, classify(err, false)
-	}
-	defer rows.Close()
-	found, met := []store.Entry{}, false
-	for rows.Next() {
-		var ok bool
-		var key, value []byte
-		var version *int64
-		if err := rows.Scan(&ok, &key, &value, &version); err != nil {
-			return nil, classify(err, false)
-		}
-		if !ok {
-			return nil, remote.ErrMoved
-		}
-		if met = true; version != nil {
+	found := []store.Entry{}
+	var key, value []byte
+	var version *int64
+	err := s.each(ctx, listSome, id.args(from, last, end, limit), []any{&key, &value, &version}, func() {
+		if version != nil {
 			found = append(found, store.Entry{Key: key, Value: value, Version: store.Version(*version)})
 		}
+	})
+	return found, err
+}
+
+// each calls see for each row of an answer, scanned into the places. The first column
+// says whether the server is the one that is known; without any row there is a first
+// one of it alone.
+func (s *Store) each(ctx context.Context, statement string, args, into []any, see func()) error {
+	rows, err := s.pool.Query(ctx, statement, s.sent(args)...)
+	if err != nil {
+		return classify(err, false)
+	}
+	defer rows.Close()
+	var ok, met bool
+	into = append([]any{&ok}, into...)
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return classify(err, false)
+		}
+		if !ok {
+			return remote.ErrMoved
+		}
+		met = true
+		see()
 	}
 	if err := rows.Err(); err != nil {
-		return nil, classify(err, false)
+		return classify(err, false)
 	}
 	if !met {
-		return nil, errNoSchema
+		return errNoSchema
 	}
-	return found, nil
+	return nil
 }

@@ -61,6 +61,15 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 	return r.entries, r.err
 }
 
+// Dump implements [store.Movable].
+func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error) {
+	if err := store.CheckList(nil, after, limit); err != nil {
+		return nil, err
+	}
+	r := s.call(ctx, false, func(id uint64) ([]byte, error) { return dumpFrame(id, after, limit) })
+	return r.dumped, r.err
+}
+
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
 	if err := store.CheckOps(ops); err != nil {

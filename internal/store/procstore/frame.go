@@ -38,6 +38,7 @@ const (
 	kindAccept                 // AcceptFence
 	kindCancel                 // nobody waits any longer for the call with this id
 	kindClose                  // close the database and end
+	kindDump                   // see dumpFrame
 )
 
 // What the child sends.
@@ -170,10 +171,5 @@ func (p *parser) end() error {
 
 func appendShort(b, s []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-	return append(b, s...)
-}
-
-func appendLong(b, s []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 	return append(b, s...)
 }

@@ -10,7 +10,7 @@ import (
 
 // protocol is raised with every change of what the frames hold. Both processes
 // run the same file, so it only tells a mistake.
-const protocol = 1
+const protocol = 2
 
 // hello tells the child what to open.
 type hello struct {
@@ -75,6 +75,17 @@ func parseList(payload []byte) (prefix, after []byte, limit int, err error) {
 	return prefix, after, limit, p.end()
 }
 
+func dumpFrame(id uint64, after []byte, limit int) ([]byte, error) {
+	b := appendShort(newFrame(kindDump, id, len(after)+10), after)
+	return finish(binary.BigEndian.AppendUint64(b, uint64(limit)))
+}
+
+func parseDump(payload []byte) (after []byte, limit int, err error) {
+	p := parser{rest: payload}
+	after, limit = p.short(), int(p.uint64())
+	return after, limit, p.end()
+}
+
 // What an op has besides its key.
 const (
 	opValue uint8 = 1 << iota
@@ -93,30 +104,51 @@ func applyFrame(id uint64, taking bool, ops []store.Op) ([]byte, error) {
 	b = append(b, flag(taking))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(ops)))
 	for i := range ops {
-		op := &ops[i]
-		var has uint8
-		if op.Value != nil {
-			has |= opValue
-		}
-		if op.If != nil {
-			has |= opIf
-		}
-		if !op.Expires.IsZero() {
-			has |= opExpires
-		}
-		b = append(appendShort(b, op.Key), has)
-		if op.If != nil {
-			b = binary.BigEndian.AppendUint64(b, uint64(*op.If))
-		}
-		if !op.Expires.IsZero() {
-			b = binary.BigEndian.AppendUint64(b, uint64(op.Expires.Unix()))
-			b = binary.BigEndian.AppendUint32(b, uint32(op.Expires.Nanosecond()))
-		}
-		if op.Value != nil {
-			b = appendLong(b, op.Value)
-		}
+		b = appendOp(b, &ops[i])
+		b = append(b, ops[i].Value...)
 	}
 	return finish(b)
+}
+
+// appendOp appends an op but for the bytes of its value, which follow.
+func appendOp(b []byte, op *store.Op) []byte {
+	var has uint8
+	if op.Value != nil {
+		has |= opValue
+	}
+	if op.If != nil {
+		has |= opIf
+	}
+	if !op.Expires.IsZero() {
+		has |= opExpires
+	}
+	b = append(appendShort(b, op.Key), has)
+	if op.If != nil {
+		b = binary.BigEndian.AppendUint64(b, uint64(*op.If))
+	}
+	if !op.Expires.IsZero() {
+		b = binary.BigEndian.AppendUint64(b, uint64(op.Expires.Unix()))
+		b = binary.BigEndian.AppendUint32(b, uint32(op.Expires.Nanosecond()))
+	}
+	if op.Value != nil {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(op.Value)))
+	}
+	return b
+}
+
+func (p *parser) op() (op store.Op) {
+	op.Key = p.short()
+	has := p.uint8()
+	if has&opIf != 0 {
+		op.If = store.If(store.Version(p.uint64()))
+	}
+	if has&opExpires != 0 {
+		op.Expires = time.Unix(int64(p.uint64()), int64(p.uint32()))
+	}
+	if has&opValue != 0 {
+		op.Value = p.long()
+	}
+	return op
 }
 
 func parseApply(payload []byte) (taking bool, ops []store.Op, err error) {
@@ -128,18 +160,7 @@ func parseApply(payload []byte) (taking bool, ops []store.Op, err error) {
 	}
 	ops = make([]store.Op, n)
 	for i := range ops {
-		op := &ops[i]
-		op.Key = p.short()
-		has := p.uint8()
-		if has&opIf != 0 {
-			op.If = store.If(store.Version(p.uint64()))
-		}
-		if has&opExpires != 0 {
-			op.Expires = time.Unix(int64(p.uint64()), int64(p.uint32()))
-		}
-		if has&opValue != 0 {
-			op.Value = p.long()
-		}
+		ops[i] = p.op()
 	}
 	return taking, ops, p.end()
 }
@@ -149,6 +170,7 @@ type result struct {
 	err       error
 	committed uint64 // the last acknowledged sequence
 	entries   []store.Entry
+	dumped    []store.Op // of a Dump
 }
 
 // resultSegments returns a frame in pieces, so that values are not copied.
@@ -167,6 +189,11 @@ func resultSegments(id uint64, r result) [][]byte {
 		head = binary.BigEndian.AppendUint32(head, uint32(len(e.Value)))
 		segments = append(segments, head, e.Value)
 		total += len(head) + len(e.Value)
+	}
+	for i := range r.dumped {
+		head := appendOp(make([]byte, 0, 2+len(r.dumped[i].Key)+1+8+12+4), &r.dumped[i])
+		segments = append(segments, head, r.dumped[i].Value)
+		total += len(head) + len(r.dumped[i].Value)
 	}
 	if total-4 > maxFrame {
 		return resultSegments(id, result{err: store.ErrTooLarge, committed: r.committed})
@@ -188,6 +215,9 @@ func parseResult(payload []byte) (r result, err error) {
 	}
 	for i := range r.entries {
 		r.entries[i] = store.Entry{Key: p.short(), Version: store.Version(p.uint64()), Value: p.long()}
+	}
+	for len(p.rest) > 0 && !p.failed {
+		r.dumped = append(r.dumped, p.op())
 	}
 	return r, p.end()
 }

@@ -122,6 +122,12 @@ func (s *server) parse(f frame) (func(context.Context) result, error) {
 			entries, err := s.db.List(ctx, prefix, after, limit)
 			return result{entries: entries, err: err}
 		}, err
+	case kindDump:
+		after, limit, err := parseDump(f.payload)
+		return func(ctx context.Context) result {
+			ops, err := s.db.Dump(ctx, after, limit)
+			return result{dumped: ops, err: err}
+		}, err
 	case kindAccept:
 		return func(ctx context.Context) result {
 			err := s.db.AcceptFence(ctx)
