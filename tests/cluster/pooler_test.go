@@ -3,16 +3,21 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // pooler is a pgbouncer in front of a server.
@@ -56,21 +61,82 @@ func (p *pooler) kill() {
 	p.cmd.Wait()
 }
 
+// through returns the address of a database through poolers in front of its servers,
+// which it starts.
+func through(url string, servers ...*server) string {
+	for _, s := range servers {
+		url = s.bouncer("transaction", url)
+	}
+	return url
+}
+
 // bouncer starts pgbouncer in front of the server, and returns the address of a
-// database through it.
+// database, which may be on other servers too, through it.
 func (s *server) bouncer(mode, url string) string {
 	s.t.Helper()
 	p := s.newPooler(mode)
 	p.start()
-	through := strings.Replace(url, ":"+s.port+"/", ":"+p.port+"/", 1)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := pgx.Connect(s.t.Context(), through+"&default_query_exec_mode=exec")
+	p.await(url)
+	return strings.Replace(url, ":"+s.port, ":"+p.port, 1)
+}
+
+// await waits until the server of a database answers through the pooler.
+func (p *pooler) await(url string) {
+	p.s.t.Helper()
+	alone := strings.Replace(p.s.url(nameOf(url)), ":"+p.s.port, ":"+p.port, 1)
+	ctx, err := p.s.t.Context(), error(nil)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var conn *pgx.Conn
+		if conn, err = pgx.Connect(ctx, alone); err != nil {
+			continue
+		}
+		_, err = conn.Exec(ctx, "SELECT 1", pgx.QueryExecModeExec)
+		conn.Close(ctx)
 		if err == nil {
-			conn.Close(s.t.Context())
-			return through
+			return
 		}
-		if time.Now().After(end) {
-			s.t.Fatalf("pgbouncer: %v", err)
+	}
+	p.s.t.Fatalf("pgbouncer: %v", err)
+}
+
+// TestPoolerBehindWhichTheServerBecameAStandby: a pooler keeps the connections of its
+// clients while its server is replaced by one that follows the promoted standby. They
+// led to a primary once; none is used again.
+func TestPoolerBehindWhichTheServerBecameAStandby(t *testing.T) {
+	primary, standby, url := pair(t)
+	pooler := primary.newPooler("transaction")
+	pooler.start()
+	pooler.await(created(t, url))
+	st := open(t, strings.Replace(url, ":"+primary.port, ":"+pooler.port, 1))
+	// all asks on as many connections as there may be, and returns how many failed.
+	all := func() (failed int64) {
+		var n atomic.Int64
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 4 {
+					if _, err := st.Get(t.Context(), []byte("k")); !errors.Is(err, store.ErrNotFound) {
+						n.Add(1)
+					}
+				}
+			})
 		}
+		wg.Wait()
+		return n.Load()
+	}
+	until(t, "an answer to all", func() bool { return all() == 0 })
+	primary.kill9()
+	standby.promote()
+	primary.remove()
+	standby.follow(primary)
+	pooler.await(url)
+	failed := int64(0)
+	until(t, "an answer to all", func() bool {
+		n := all()
+		failed += n
+		return n == 0
+	})
+	if failed == 0 {
+		t.Error("no connection led to the standby: this test shows nothing")
 	}
 }

@@ -34,12 +34,7 @@ func TestS25FailoverUndoesNoRemoval(t *testing.T) {
 
 func TestS25FailoverUndoesNoRemovalThroughPgbouncer(t *testing.T) {
 	primary, standby, url := pair(t)
-	for _, s := range []*server{primary, standby} {
-		p := s.newPooler("transaction")
-		p.start()
-		url = strings.Replace(url, ":"+s.port, ":"+p.port, 1)
-	}
-	testFailoverUndoesNoRemoval(t, newNodes(t, url, 3), primary, standby)
+	testFailoverUndoesNoRemoval(t, newNodes(t, through(url, primary, standby), 3), primary, standby)
 }
 
 func testFailoverUndoesNoRemoval(t *testing.T, c *nodes, primary, standby *server) {

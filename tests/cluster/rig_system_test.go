@@ -63,7 +63,6 @@ func newSystem(t *testing.T, chance *rand.Rand) *system {
 	s := &system{t: t, chance: chance, up: &application{served: map[string]int{}, seen: map[string]bool{}}}
 	s.servers[0] = newServer(t)
 	url := s.servers[0].database()
-	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
 	s.servers[1] = s.servers[0].standby()
 	for i, one := range s.servers {
 		s.poolers[i] = one.newPooler("transaction")
@@ -91,7 +90,7 @@ func newSystem(t *testing.T, chance *rand.Rand) *system {
 		s.gates[i] = gateway.New(t, gateway.Options{
 			Binary: binary, Upstream: strings.TrimPrefix(upstream.URL, "http://"),
 			Env: []string{
-				fmt.Sprintf("STEP_UP_DB=postgres://postgres@%s,%s/%s?sslmode=disable", s.links[i][0].Addr, s.links[i][1].Addr, name),
+				fmt.Sprintf("STEP_UP_DB=postgres://postgres@%s,%s/%s?sslmode=disable", s.links[i][0].Addr, s.links[i][1].Addr, nameOf(url)),
 				"STEP_UP_CLOCK_OFFSET_FILE=" + s.clocks[i],
 			},
 		})

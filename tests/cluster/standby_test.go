@@ -79,10 +79,12 @@ func (s *server) cutOff(standby *server) {
 	standby.await("SELECT count(*) FROM pg_stat_wal_receiver", "0")
 }
 
+// nameOf is the name of the database of an address.
+func nameOf(url string) string { return url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")] }
+
 // both is the address of a database on two servers, of which one takes writes.
 func both(a, b *server, url string) string {
-	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", a.port, b.port, name)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", a.port, b.port, nameOf(url))
 }
 
 // pair starts a server with a standby, and returns the address of a database on both.
@@ -165,7 +167,7 @@ func TestSecondFailover(t *testing.T) {
 	primary := newServer(t)
 	url := created(t, primary.database())
 	first, second := primary.standby(), primary.standby()
-	name := url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")]
+	name := nameOf(url)
 	all := fmt.Sprintf("postgres://postgres@127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s/%s?sslmode=disable", primary.port, first.port, second.port, name)
 	st := open(t, all)
 	forgot := storetest.Listen(st)

@@ -42,6 +42,10 @@ func parse(url string) (*pgxpool.Config, error) {
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	c.ConnectTimeout = 3 * time.Second
 	c.OnNotice = noticed
+	survives := c.OnPgError
+	c.OnPgError = func(pc *pgconn.PgConn, told *pgconn.PgError) bool {
+		return survives(pc, told) && !isReadOnly(told.Code)
+	}
 	c.AfterConnect = func(_ context.Context, pc *pgconn.PgConn) error {
 		pc.CustomData()[warningKey] = new(atomic.Bool)
 		return nil

@@ -50,6 +50,11 @@ func answered(told *pgconn.PgError, changing bool) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
+// isReadOnly reports whether a server says by a code that it takes no changes. It has
+// become a standby since it was connected to: a pooler keeps the connections of its
+// clients while the server behind it changes. They are of no use from then on.
+func isReadOnly(code string) bool { return code == "55000" || code == "25006" }
+
 // brief leaves out what a connection error says of the connection string.
 func brief(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
