@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -123,11 +123,32 @@ func (c *nodes) another(p *gateway.Person) *gateway.Person {
 // enroll enrolls somebody, whose every request goes to another gateway.
 func (c *nodes) enroll(name string) *gateway.Person {
 	c.t.Helper()
+	p := c.newPerson(name)
+	p.Enroll(c.t, "")
+	return p
+}
+
+// newPerson is somebody whose every request goes to another gateway.
+func (c *nodes) newPerson(name string) *gateway.Person {
 	p := c.all[0].NewPerson(name)
 	p.Host = "bank.test"
 	p.Before = func(p *gateway.Person) { c.another(p) }
-	p.Enroll(c.t, "")
 	return p
+}
+
+// browser is the person at another browser, which has been at that gateway: the
+// challenges of those that never were are the same.
+func browser(t *testing.T, x *gateway.Person, at *gateway.Gateway) (*gateway.Person, error) {
+	other := x.Copy(at)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := *x.Client
+	client.Jar = jar
+	other.Client = &client
+	_, _, err = other.Do("GET", "/.step-up/api/me", map[string]string{"Sec-Fetch-Site": "same-origin"}, nil)
+	return other, err
 }
 
 func (c *nodes) status(p *gateway.Person, method, path string) int {
@@ -172,33 +193,6 @@ func testJourney(t *testing.T, store string) {
 	defer out.Body.Close()
 	if err := json.NewDecoder(out.Body).Decode(&health); err != nil || health.Status != "ok" {
 		t.Errorf("health: %+v, %v", health, err)
-	}
-}
-
-// TestS09OnceAmongGateways: a one-time grant passes once, whichever gateways are
-// asked at the same time.
-func TestS09OnceAmongGateways(t *testing.T) { overEngines(t, testOnceAmongGateways) }
-
-func testOnceAmongGateways(t *testing.T, store string) {
-	c := nodesOn(t, store, 3)
-	const rounds, racers = 20, 32
-	for round := range rounds {
-		alice := c.enroll(fmt.Sprintf("alice%d", round))
-		alice.StepUp(t, "PAY")
-		before := c.calls.Load()
-		var passed atomic.Int64
-		var wg sync.WaitGroup
-		for i := range racers {
-			wg.Go(func() {
-				if c.status(alice.Copy(c.all[i%len(c.all)]), "POST", "/pay") == 200 {
-					passed.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if n, calls := passed.Load(), c.calls.Load()-before; n != 1 || calls != 1 {
-			t.Fatalf("round %d: %d passed, the application saw %d", round, n, calls)
-		}
 	}
 }
 

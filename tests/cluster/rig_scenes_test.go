@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/cookiejar"
 	"slices"
 	"strings"
 	"sync"
@@ -37,22 +36,12 @@ func (p *people) spend(ctx context.Context) {
 	p.later(use)
 }
 
-// browser is the person at another browser.
-func (p *people) browser(x *gateway.Person, i int) *gateway.Person {
-	other := x.Copy(p.gates[i])
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	client := *x.Client
-	client.Jar = jar
-	other.Client = &client
-	return other
-}
-
 // verifyAt answers a challenge of a new browser at a gateway, and records it.
 func (p *people) verifyAt(h *rig.History, op rig.Op, x *gateway.Person, i int, method, code string) {
-	b := p.browser(x, i)
+	b, err := browser(p.t, x, p.gates[i])
+	if err != nil {
+		return
+	}
 	id, err := b.Begin("PAY")
 	if err != nil {
 		return
