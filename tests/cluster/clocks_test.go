@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +19,7 @@ import (
 // protected, says so, and goes on once the clock is right.
 func TestWrongClock(t *testing.T) {
 	c := newNodes(t, newServer(t).database(), 1)
-	dir := t.TempDir()
-	faulty, offset := filepath.Join(dir, "caddy"), filepath.Join(dir, "offset")
-	build := exec.Command("go", "build", "-tags", "clockfault", "-o", faulty, "github.com/stepup-gateway/caddy-stepup/cmd/caddy")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
+	offset := filepath.Join(t.TempDir(), "offset")
 	set := func(d time.Duration) {
 		if err := os.WriteFile(offset, []byte(d.String()+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -37,7 +30,7 @@ func TestWrongClock(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	g := gateway.New(t, gateway.Options{
 		Upstream: strings.TrimPrefix(upstream.URL, "http://"),
-		Wrap:     []string{"env", "STEP_UP_CLOCK_OFFSET_FILE=" + offset, "sh", "-c", `shift; exec "` + faulty + `" "$@"`, "sh"},
+		Binary:   gateway.Binary(t, "-tags", "clockfault"), Env: []string{"STEP_UP_CLOCK_OFFSET_FILE=" + offset},
 	})
 	g.Run(c.file)
 	alice := c.enroll("alice")

@@ -68,11 +68,13 @@ type nodes struct {
 func overEngines(t *testing.T, test func(t *testing.T, store string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, onPostgres(newServer(t).database())) })
 	t.Run("etcd", func(t *testing.T) {
-		test(t, "store etcd {\nendpoints "+strings.Join(newEtcd(t).endpoints(), " ")+"\n}")
+		test(t, onEtcd(strings.Join(newEtcd(t).endpoints(), " ")))
 	})
 }
 
 func onPostgres(url string) string { return fmt.Sprintf("store postgres {\nurl %q\n}", url) }
+
+func onEtcd(endpoints string) string { return "store etcd {\nendpoints " + endpoints + "\n}" }
 
 // newNodes is nodesOn for a database on a PostgreSQL server.
 func newNodes(t *testing.T, url string, n int, extra ...string) *nodes {

@@ -3,11 +3,6 @@
 package cluster
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,36 +15,29 @@ type fault struct {
 	do   func()
 }
 
-// deck returns every fault once, in an order of chance, with both kinds of failover
-// among the first ten.
-func (s *system) deck(chance *rand.Rand) []fault {
-	first := []fault{
-		{"failover, asynchronous", s.failoverAsync},
-		{"failover, synchronous", s.failoverSync},
-	}
-	rest := []fault{
-		{"gateway killed", s.killGateway},
-		{"gateway paused", s.pauseGateway},
-		{"link cut", func() { s.breakLink(rig.Cut) }},
-		{"link stalled", func() { s.breakLink(rig.Stalled) }},
-		{"link deaf", func() { s.breakLink(rig.Deaf) }},
-		{"link dropping", func() { s.breakLink(rig.Dropping) }},
-		{"server killed, restarted", s.restartServer},
-		{"server's process killed", s.crashServer},
-		{"server paused", s.pauseServer},
-		{"synchronous standby paused", s.pauseStandby},
-		{"pooler restarted", s.restartPooler},
-	}
+// deck returns every fault once, in an order of chance, with the early ones of the
+// servers among the first ten.
+func (s *system) deck(on servers) []fault {
+	first, others := on.faults(s)
+	rest := append(others,
+		fault{"gateway killed", s.killGateway},
+		fault{"gateway paused", s.pauseGateway},
+		fault{"link cut", func() { s.breakLink(rig.Cut) }},
+		fault{"link stalled", func() { s.breakLink(rig.Stalled) }},
+		fault{"link deaf", func() { s.breakLink(rig.Deaf) }},
+		fault{"link dropping", func() { s.breakLink(rig.Dropping) }},
+	)
 	if s.setsClocks() {
 		rest = append(rest,
 			fault{"clock off by 1 s", func() { s.moveClock([]string{"1s", "-1s"}, false) }},
 			fault{"clock off by 6 s", func() { s.moveClock([]string{"6s", "-6s"}, true) }})
 	}
-	mix := func(all []fault) { chance.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) }
+	mix := func(all []fault) { s.chance.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) }
 	mix(rest)
-	first = append(first, rest[:8]...)
+	most := 10 - len(first)
+	first = append(first, rest[:most]...)
 	mix(first)
-	return append(first, rest[8:]...)
+	return append(first, rest[most:]...)
 }
 
 // hold is how long a fault lasts: from one to four seconds.
@@ -83,138 +71,19 @@ func (s *system) breakLink(f rig.Fault) {
 	}
 }
 
-func (s *server) signal(sig syscall.Signal) {
-	s.t.Helper()
-	for _, pid := range s.processes() {
-		syscall.Kill(pid, sig)
-	}
-}
-
-// kill9 ends the server and its processes without a word, and waits for their end.
-func (s *server) kill9() {
-	s.t.Helper()
-	pids := s.processes()
-	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // none starts another
-		for _, pid := range pids {
-			syscall.Kill(pid, sig)
-		}
-	}
-	for _, pid := range pids {
-		for syscall.Kill(pid, 0) == nil && !isZombie(pid) {
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
-	// A process that nobody has asked how it ended looks alive to the next server.
-	locks, _ := filepath.Glob(filepath.Join(s.dir, ".s.PGSQL.*.lock"))
-	for _, path := range append(locks, filepath.Join(s.data(), "postmaster.pid")) {
-		if err := os.Remove(path); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-func (s *system) restartServer() {
-	one := s.servers[s.primary]
-	one.kill9()
-	time.Sleep(time.Duration(s.chance.Int64N(int64(2 * time.Second))))
-	one.start()
-}
-
-func (s *system) crashServer() {
-	pids := s.servers[s.primary].processes()
-	syscall.Kill(pids[1+s.chance.IntN(len(pids)-1)], syscall.SIGKILL)
-}
-
-func (s *system) pauseServer() {
-	one := s.servers[s.primary]
-	one.signal(syscall.SIGSTOP)
-	s.hold()
-	one.signal(syscall.SIGCONT)
-}
-
-func (s *system) setSynchronous(names string) {
-	s.t.Helper()
-	one := s.servers[s.primary]
-	one.query("ALTER SYSTEM SET synchronous_standby_names = '" + names + "'")
-	one.query("SELECT pg_reload_conf()")
-	if names != "" {
-		one.await("SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')", "1")
-	}
-}
-
-// pauseStandby lets commits wait for a standby that does not answer.
-func (s *system) pauseStandby() {
-	s.setSynchronous("*")
-	standby := s.servers[1-s.primary]
-	standby.signal(syscall.SIGSTOP)
-	s.hold()
-	standby.signal(syscall.SIGCONT)
-	s.setSynchronous("")
-}
-
-func (s *system) restartPooler() {
-	p := s.poolers[s.primary]
-	p.kill()
-	time.Sleep(time.Duration(s.chance.Int64N(int64(time.Second))))
-	p.start()
-}
-
-// failoverAsync promotes a standby that lacks what was acknowledged last.
-func (s *system) failoverAsync() {
-	old, next := s.servers[s.primary], s.servers[1-s.primary]
-	old.cutOff(next)
-	time.Sleep(300*time.Millisecond + time.Duration(s.chance.Int64N(int64(700*time.Millisecond))))
-	s.failover(old, next)
-}
-
-// failoverSync promotes a standby that has all that was acknowledged.
-func (s *system) failoverSync() {
-	old, next := s.servers[s.primary], s.servers[1-s.primary]
-	s.setSynchronous("*")
-	time.Sleep(300*time.Millisecond + time.Duration(s.chance.Int64N(int64(700*time.Millisecond))))
-	s.failover(old, next)
-}
-
-// failover kills the old server, which fences it, and promotes the other one; then
-// the old one follows it, as an empty machine would.
-func (s *system) failover(old, next *server) {
-	s.t.Helper()
-	old.kill9()
-	next.promote()
-	s.primary = 1 - s.primary
-	s.setSynchronous("")
-	old.remove()
-	next.follow(old)
-}
-
-// moveClock sets a gateway's clock off; one that is too far off is to refuse.
+// moveClock sets a gateway's clock off; one that is too far off is to refuse, once it
+// was seen to be.
 func (s *system) moveClock(offsets []string, refuses bool) {
 	i := s.anyGate()
 	s.setClock(i, offsets[s.chance.IntN(len(offsets))])
 	s.hold()
 	s.hold()
-	if got := s.protects(i) != 401; got != refuses {
-		s.t.Errorf("gateway %d refuses: %v, want %v", i+1, got, refuses)
+	if refuses {
+		until(s.t, "a refusal for the clock", func() bool { return s.protects(i) == 503 })
+	} else if got := s.protects(i); got != 401 {
+		s.t.Errorf("gateway %d answers %d though its clock will do", i+1, got)
 	}
 	s.setClock(i, "0s")
-}
-
-// remove removes the files of a server that has ended, but for its log.
-func (s *server) remove() {
-	s.t.Helper()
-	if err := os.RemoveAll(s.data()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// isZombie reports whether a process has ended, though nobody has asked how.
-func isZombie(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.HasPrefix(rest, "Z")
 }
 
 // protects returns the status that a gateway has for somebody who has proved

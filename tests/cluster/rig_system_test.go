@@ -18,19 +18,31 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
-// system is three gateways, of which the last goes through poolers, and two servers,
-// of which one follows the other. Each gateway has a link of its own to each server.
+// system is three gateways on one database. Each has a link of its own to each of its
+// servers.
 type system struct {
-	t       *testing.T
-	chance  *rand.Rand
-	servers [2]*server
-	poolers [2]*pooler
-	primary int // which of the servers takes writes
-	links   [3][2]*rig.Relay
-	gates   [3]*gateway.Gateway
-	clocks  [3]string // files with what is added to a gateway's clock
-	file    string    // the Caddyfile
-	up      *application
+	t      *testing.T
+	chance *rand.Rand
+	links  [3][]*rig.Relay
+	gates  [3]*gateway.Gateway
+	clocks [3]string // files with what is added to a gateway's clock
+	file   string    // the Caddyfile
+	up     *application
+}
+
+// servers are what the gateways of a system keep their state on.
+type servers interface {
+	// ports are those that the gateway's links lead to.
+	ports(gateway int) []string
+	// at is the address of the database for a gateway with those links.
+	at(links []string) string
+	// store are the lines of the Caddyfile for an address.
+	store(address string) string
+	// faults are those of the servers, under a system on them; early are to be among
+	// the first ten.
+	faults(s *system) (early, others []fault)
+	// tell writes what the servers say of themselves.
+	tell()
 }
 
 // application is what stands behind the gateways.
@@ -58,41 +70,29 @@ func (a *application) saw(attempt string) bool {
 	return a.seen[attempt]
 }
 
-func newSystem(t *testing.T, chance *rand.Rand) *system {
+func newSystem(t *testing.T, chance *rand.Rand, on servers) *system {
 	t.Helper()
 	s := &system{t: t, chance: chance, up: &application{served: map[string]int{}, seen: map[string]bool{}}}
-	s.servers[0] = newServer(t)
-	url := s.servers[0].database()
-	s.servers[1] = s.servers[0].standby()
-	for i, one := range s.servers {
-		s.poolers[i] = one.newPooler("transaction")
-		s.poolers[i].start()
-	}
 	upstream := httptest.NewServer(s.up)
 	t.Cleanup(upstream.Close)
-	binary := gateway.Build(t, "-tags", "clockfault")
+	binary := gateway.Binary(t, "-tags", "clockfault")
 	dir := t.TempDir()
 	for i := range s.gates {
-		for j, one := range s.servers {
-			port := one.port
-			if i == len(s.gates)-1 {
-				port = s.poolers[j].port
-			}
+		var links []string
+		for _, port := range on.ports(i) {
 			link, err := rig.NewRelay("127.0.0.1:" + port)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(link.Close)
-			s.links[i][j] = link
+			s.links[i] = append(s.links[i], link)
+			links = append(links, link.Addr)
 		}
 		s.clocks[i] = filepath.Join(dir, fmt.Sprintf("clock%d", i))
 		s.setClock(i, "0s")
 		s.gates[i] = gateway.New(t, gateway.Options{
 			Binary: binary, Upstream: strings.TrimPrefix(upstream.URL, "http://"),
-			Env: []string{
-				fmt.Sprintf("STEP_UP_DB=postgres://postgres@%s,%s/%s?sslmode=disable", s.links[i][0].Addr, s.links[i][1].Addr, nameOf(url)),
-				"STEP_UP_CLOCK_OFFSET_FILE=" + s.clocks[i],
-			},
+			Env: []string{"STEP_UP_DB=" + on.at(links), "STEP_UP_CLOCK_OFFSET_FILE=" + s.clocks[i]},
 		})
 	}
 	text, err := s.gates[0].Command("step-up", "keygen").Output()
@@ -103,7 +103,7 @@ func newSystem(t *testing.T, chance *rand.Rand) *system {
 	if err := os.WriteFile(key, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.file = strings.NewReplacer("KEY", key, "STORE", onPostgres("{env.STEP_UP_DB}"), "EXTRA", "").Replace(nodeCaddyfile)
+	s.file = strings.NewReplacer("KEY", key, "STORE", on.store("{env.STEP_UP_DB}"), "EXTRA", "").Replace(nodeCaddyfile)
 	if out, err := s.gates[0].Command("step-up", "init", "--config", s.gates[0].Write(s.file)).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
@@ -135,15 +135,10 @@ func (s *system) setsClocks() bool {
 	return bytes.Contains(program, []byte("STEP_UP_CLOCK_OFFSET_FILE"))
 }
 
-// tell writes what the parts of the system say of themselves, for people.
+// tell writes what the gateways say of themselves, for people.
 func (s *system) tell() {
 	for i, g := range s.gates {
 		lines := strings.Split(strings.TrimSpace(g.Log()), "\n")
 		s.t.Logf("gateway %d:\n%s", i+1, strings.Join(lines[max(0, len(lines)-15):], "\n"))
-	}
-	for _, one := range s.servers {
-		text, _ := os.ReadFile(filepath.Join(one.dir, "log"))
-		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-		s.t.Logf("server at %s:\n%s", one.port, strings.Join(lines[max(0, len(lines)-10):], "\n"))
 	}
 }

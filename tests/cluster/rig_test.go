@@ -45,13 +45,17 @@ func long(t *testing.T, short, n int) int {
 	}
 }
 
-// TestFaultRig breaks one thing after the other under three gateways on one server
-// with a standby, while people use one-time grants, codes, recovery codes, held
+// TestFaultRig breaks one thing after the other under three gateways, while people use one-time grants, codes, recovery codes, held
 // forms and grants that are revoked. What they saw is judged afterwards: nothing is
 // spent twice, no code is accepted twice, no revocation is seen later than stale, and
 // nobody passes without a proof. STEP_UP_LONG=1 makes 200 faults, another number so
 // many; STEP_UP_SEED repeats the choice of faults.
-func TestFaultRig(t *testing.T) {
+func TestFaultRig(t *testing.T) { testFaultRig(t, newPostgresServers) }
+
+// TestFaultRigOnEtcd is TestFaultRig on three members of etcd.
+func TestFaultRigOnEtcd(t *testing.T) { testFaultRig(t, newEtcdServers) }
+
+func testFaultRig(t *testing.T, newServers func(*testing.T) servers) {
 	faults := long(t, 10, 200)
 	seed := uint64(time.Now().UnixNano())
 	if said := os.Getenv("STEP_UP_SEED"); said != "" {
@@ -62,7 +66,8 @@ func TestFaultRig(t *testing.T) {
 	}
 	t.Logf("STEP_UP_SEED=%d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
-	s := newSystem(t, chance)
+	on := newServers(t)
+	s := newSystem(t, chance, on)
 	p := newPeople(t, s)
 	p.begin()
 	began := time.Now()
@@ -70,7 +75,7 @@ func TestFaultRig(t *testing.T) {
 	report := map[string]*faultReport{}
 	for n := 0; n < faults && !t.Failed(); n++ {
 		if len(all) == 0 {
-			all = s.deck(chance)
+			all = s.deck(on)
 		}
 		f := all[0]
 		all = all[1:]
@@ -80,6 +85,7 @@ func TestFaultRig(t *testing.T) {
 		healed := time.Now()
 		if err := p.serving(healed, recovers); err != nil {
 			s.tell()
+			on.tell()
 			t.Errorf("after %s: %v", f.kind, err)
 		}
 		r := report[f.kind]

@@ -45,8 +45,10 @@ func healthOf(t *testing.T, g *gateway.Gateway) string {
 // TestTenantsMustAgree: gateways whose identity sources differ would make two people
 // one. The second refuses to start; once its source is accepted it is the first one
 // that refuses, and nothing of before is good.
-func TestTenantsMustAgree(t *testing.T) {
-	c := newNodes(t, newServer(t).database(), 1)
+func TestTenantsMustAgree(t *testing.T) { overEngines(t, testTenantsMustAgree) }
+
+func testTenantsMustAgree(t *testing.T, store string) {
+	c := nodesOn(t, store, 1)
 	alice := c.enroll("alice")
 	alice.StepUp(t, "VIEW_REPORTS")
 	alice.StepUp(t, "PAY")
@@ -113,12 +115,22 @@ func TestTenantsMustAgree(t *testing.T) {
 // TestTenantIsRefusedOnceItIsKnown: a gateway that starts while the database cannot be
 // reached is refused what differs once it can be.
 func TestTenantIsRefusedOnceItIsKnown(t *testing.T) {
-	s := newServer(t)
-	c := newNodes(t, s.database(), 1)
-	s.kill()
+	t.Run("postgres", func(t *testing.T) {
+		s := newServer(t)
+		testTenantIsRefusedOnceItIsKnown(t, onPostgres(s.database()), s.kill, s.start)
+	})
+	t.Run("etcd", func(t *testing.T) {
+		s := newEtcd(t)
+		testTenantIsRefusedOnceItIsKnown(t, onEtcd(strings.Join(s.endpoints(), " ")), s.stop, func() { s.start() })
+	})
+}
+
+func testTenantIsRefusedOnceItIsKnown(t *testing.T, store string, stop, start func()) {
+	c := nodesOn(t, store, 1)
+	stop()
 	second := gateway.New(t, gateway.Options{})
 	second.Run(withOtherSource(c.file))
-	s.start()
+	start()
 	p := second.NewPerson("alice")
 	p.Host = "bank.test"
 	c.eventually(p, "GET", "/reports/1", 503)

@@ -24,10 +24,10 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/freeport"
 )
 
-var build struct {
-	sync.Once
-	path string
-	err  error
+// builds are those of this process, by their flags.
+var builds struct {
+	sync.Mutex
+	paths map[string]string
 }
 
 // T is what is used of a test. Programs that are no tests have one of their own.
@@ -39,48 +39,38 @@ type T interface {
 	Cleanup(func())
 }
 
-// Binary builds cmd/caddy, once, and gives its path.
-func Binary(t T) string {
+// Binary builds cmd/caddy with flags of go build, once for the same ones, and gives
+// its path.
+func Binary(t T, flags ...string) string {
 	t.Helper()
-	build.Do(func() {
-		dir, err := os.MkdirTemp("", "step-up-binary-")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "caddy")
-		build.err = compile(build.path)
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
+	builds.Lock()
+	defer builds.Unlock()
+	name := strings.Join(flags, " ")
+	if path := builds.paths[name]; path != "" {
+		return path
 	}
-	return build.path
-}
-
-// Build builds cmd/caddy with flags of go build, which must not be shared with other
-// tests, and gives its path.
-func Build(t T, flags ...string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "caddy")
-	if err := compile(path, flags...); err != nil {
+	dir, err := os.MkdirTemp("", "step-up-binary-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return path
-}
-
-func compile(path string, flags ...string) error {
+	path := filepath.Join(dir, "caddy")
 	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "github.com/stepup-gateway/caddy-stepup/cmd/caddy")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the gateway: %w\n%s", err, out)
+		os.RemoveAll(dir)
+		t.Fatalf("building the gateway: %v\n%s", err, out)
 	}
-	return nil
+	if builds.paths == nil {
+		builds.paths = map[string]string{}
+	}
+	builds.paths[name] = path
+	return path
 }
 
-// Cleanup removes the binary; call it at the end of TestMain.
+// Cleanup removes what was built; call it at the end of TestMain.
 func Cleanup() {
-	if build.path != "" {
-		os.RemoveAll(filepath.Dir(build.path))
+	for _, path := range builds.paths {
+		os.RemoveAll(filepath.Dir(path))
 	}
 }
 
@@ -124,7 +114,7 @@ type Options struct {
 	Upstream string
 	// Wrap is put before the binary's command line: a tracer, for instance.
 	Wrap []string
-	// Binary is another build than that of [Binary]; see [Build].
+	// Binary is the path of another build than that of [Binary] without flags.
 	Binary string
 	// Env is added to the environment, as NAME=value.
 	Env []string

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/clock"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
@@ -42,7 +43,7 @@ type feed struct {
 // confirmation is a linearizable read: what has a higher revision was written after
 // it began.
 type confirmation struct {
-	began    time.Time
+	began    time.Time // by the clock that others are told
 	revision int64
 }
 
@@ -51,7 +52,7 @@ type confirmation struct {
 // has delivered all it knows of would not do: it may have been cut off.
 func (s *Store) follow(ctx context.Context) error {
 	return s.known.Do(ctx, func(id *identity) error {
-		began := time.Now()
+		began, shown := time.Now(), clock.Now()
 		revision, err := s.confirm(ctx, id, began)
 		if err != nil {
 			return err
@@ -59,7 +60,7 @@ func (s *Store) follow(ctx context.Context) error {
 		if err := retried(ctx, func(ctx context.Context) error { return s.hearUpTo(ctx, id, revision) }); err != nil {
 			return err
 		}
-		s.feed.confirmed.Store(&confirmation{began, revision})
+		s.feed.confirmed.Store(&confirmation{shown, revision})
 		if err := s.clocks.refusal(); err != nil {
 			s.lease.End()
 			return err
@@ -94,7 +95,7 @@ func (s *Store) confirm(ctx context.Context, id *identity, now time.Time) (int64
 	if err := s.renew(ctx, id); err != nil {
 		return 0, err
 	}
-	text := strconv.FormatInt(time.Now().UnixNano(), 10)
+	text := strconv.FormatInt(clock.Now().UnixNano(), 10)
 	err := retried(ctx, func(ctx context.Context) error {
 		return s.commit(ctx, id, s.guards(id), []clientv3.Op{s.sign(id), clientv3.OpPut(s.at.time(s.run), text, clientv3.WithLease(id.lease))})
 	})
@@ -201,7 +202,7 @@ func (s *Store) heard(f *feed, event *clientv3.Event) {
 		s.clocks.gone(string(run))
 	case isTime:
 		if last := f.confirmed.Load(); last != nil && event.Kv.ModRevision > last.revision && string(run) != s.run {
-			s.clocks.told(string(run), string(event.Kv.Value), last.began, time.Now())
+			s.clocks.told(string(run), string(event.Kv.Value), last.began, clock.Now())
 		}
 	case string(event.Kv.Key) == s.at.told() && event.Type == clientv3.EventTypePut:
 		var names [][]byte
