@@ -103,8 +103,8 @@ func TestSentencesAreWellFormed(t *testing.T) {
 func TestTimesInEveryLanguage(t *testing.T) {
 	at := time.Date(2026, 3, 4, 7, 5, 0, 0, time.UTC)
 	for tag, want := range map[string]string{
-		"en": "4 March 2026, 07:05 UTC", "de": "04.03.2026 07:05 UTC", "fr": "04/03/2026 07:05 UTC", "es": "4/3/2026 07:05 UTC",
-		"ja": "2026/03/04 07:05 UTC", "ar": "4\u200f/3\u200f/2026 07:05 UTC",
+		"en": "4 March 2026, 07:05\u00a0UTC", "de": "04.03.2026 07:05\u00a0UTC", "fr": "04/03/2026 07:05\u00a0UTC", "es": "4/3/2026 07:05\u00a0UTC",
+		"ja": "2026/03/04 07:05\u00a0UTC", "ar": "4\u200f/3\u200f/2026 07:05\u00a0UTC",
 	} {
 		if got := catalogue[tag].date(at); got != want {
 			t.Errorf("%s: %q, want %q", tag, got, want)

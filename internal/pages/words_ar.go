@@ -42,7 +42,7 @@ var arabic = &words{lang: "ar", name: "العربية", rtl: true, plural: arabi
 	"time.never":         "أبدًا",
 	"time.just_now":      "الآن",
 	"time.ago":           "قبل {span}",
-	"time.date":          "{day}\u200f/{month}\u200f/{year} {hour}:{minute} UTC",
+	"time.date":          "{day}\u200f/{month}\u200f/{year} {hour}:{minute}\u00a0UTC",
 
 	"method.totp":          "تطبيق المصادقة",
 	"method.passkey":       "مفتاح المرور",

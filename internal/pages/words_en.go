@@ -29,7 +29,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"time.never":         "never",
 	"time.just_now":      "just now",
 	"time.ago":           "{span} ago",
-	"time.date":          "{day} {month} {year}, {hour}:{minute} UTC",
+	"time.date":          "{day} {month} {year}, {hour}:{minute}\u00a0UTC",
 
 	"method.totp":          "Authenticator app",
 	"method.passkey":       "Passkey",

@@ -51,7 +51,7 @@ var englishMessages = map[string]string{
 	"message.too_large.text":           "What was sent is larger than this page accepts. Nothing was done.",
 	"message.too_large.next":           "Go back",
 	"message.bad_request.title":        "Something’s missing",
-	"message.bad_request.text":         "Something is missing from what was sent, or has the wrong form. Nothing was done.",
+	"message.bad_request.text":         "What was sent is incomplete or has the wrong form. Nothing was done.",
 	"message.bad_request.next":         "Go back",
 	"message.too_many_attempts.title":  "Too many incorrect codes",
 	"message.too_many_attempts.text":   "To protect your account, no code is accepted for a while, not even a correct one.",

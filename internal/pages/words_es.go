@@ -22,7 +22,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"time.never":         "nunca",
 	"time.just_now":      "ahora mismo",
 	"time.ago":           "hace {span}",
-	"time.date":          "{day}/{month}/{year} {hour}:{minute} UTC",
+	"time.date":          "{day}/{month}/{year} {hour}:{minute}\u00a0UTC",
 
 	"method.totp":          "Aplicación de autenticación",
 	"method.passkey":       "Llave de acceso",
@@ -197,7 +197,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"security.lead":             "Cómo confirma que es usted en {host} y qué acciones están desbloqueadas en este momento.",
 	"security.authenticators":   "Métodos de verificación",
 	"security.none":             "Todavía ninguno. Algunas acciones de este sitio le pedirán uno.",
-	"security.added":            "Se añadió",
+	"security.added":            "Añadido:",
 	"security.used":             "Último uso:",
 	"security.unused":           "Sin usar",
 	"security.rename":           "Cambiar nombre",

@@ -25,7 +25,7 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"time.never":         "jamais",
 	"time.just_now":      "à l’instant",
 	"time.ago":           "il y a {span}",
-	"time.date":          "{day}/{month}/{year} {hour}:{minute} UTC",
+	"time.date":          "{day}/{month}/{year} {hour}:{minute}\u00a0UTC",
 
 	"method.totp":          "Application d’authentification",
 	"method.passkey":       "Clé d’accès",

@@ -18,7 +18,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"time.never":         "なし",
 	"time.just_now":      "たった今",
 	"time.ago":           "{span}前",
-	"time.date":          "{year}/{month}/{day} {hour}:{minute} UTC",
+	"time.date":          "{year}/{month}/{day} {hour}:{minute}\u00a0UTC",
 
 	"method.totp":          "認証アプリ",
 	"method.passkey":       "パスキー",

@@ -151,7 +151,7 @@ func TestTextOfTheOtherDirectionIsIsolated(t *testing.T) {
 }
 
 func TestNumbersAndDatesFollowTheLanguage(t *testing.T) {
-	if got := english.date(now); got != "14 March 2026, 09:26 UTC" {
+	if got := english.date(now); got != "14 March 2026, 09:26\u00a0UTC" {
 		t.Error(got)
 	}
 	other := &words{
