@@ -115,10 +115,10 @@ func TestTimesInEveryLanguage(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{"de", time.Minute, "vor 1 Minute"}, {"de", 72 * time.Hour, "vor 3 Tagen"},
-		{"fr", time.Minute, "il y a 1 minute"}, {"es", 48 * time.Hour, "hace 2 días"}, {"ja", 5 * time.Hour, "5\u2060時間前"},
-		{"ar", time.Minute, "قبل دقيقة واحدة"}, {"ar", 2 * time.Minute, "قبل دقيقتين"}, {"ar", 5 * time.Minute, "قبل 5 دقائق"},
-		{"ar", 11 * time.Minute, "قبل 11 دقيقة"}, {"ar", 100 * 24 * time.Hour, "قبل 100 يوم"}, {"ar", 30 * time.Second, "الآن"},
+		{"de", time.Minute, "vor 1\u00a0Minute"}, {"de", 72 * time.Hour, "vor 3\u00a0Tagen"},
+		{"fr", time.Minute, "il y a 1\u00a0minute"}, {"es", 48 * time.Hour, "hace 2\u00a0días"}, {"ja", 5 * time.Hour, "5\u2060時間前"},
+		{"ar", time.Minute, "قبل دقيقة واحدة"}, {"ar", 2 * time.Minute, "قبل دقيقتين"}, {"ar", 5 * time.Minute, "قبل 5\u00a0دقائق"},
+		{"ar", 11 * time.Minute, "قبل 11\u00a0دقيقة"}, {"ar", 100 * 24 * time.Hour, "قبل 100\u00a0يوم"}, {"ar", 30 * time.Second, "الآن"},
 	} {
 		if got := catalogue[c.tag].ago(at.Add(-c.d), at); got != c.want {
 			t.Errorf("%s: %v ago is %q, want %q", c.tag, c.d, got, c.want)

@@ -46,26 +46,26 @@ func TestSpans(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{0, "1 second"}, {time.Second, "1 second"}, {30 * time.Second, "30 seconds"}, {2 * time.Minute, "2 minutes"},
-		{9*time.Minute + time.Second, "10 minutes"}, {time.Hour, "1 hour"}, {59*time.Minute + time.Second, "1 hour"}, {61 * time.Minute, "61 minutes"}, {2 * time.Hour, "2 hours"}, {24 * time.Hour, "24 hours"}, {72 * time.Hour, "3 days"},
+		{0, "1\u00a0second"}, {time.Second, "1\u00a0second"}, {30 * time.Second, "30\u00a0seconds"}, {2 * time.Minute, "2\u00a0minutes"},
+		{9*time.Minute + time.Second, "10\u00a0minutes"}, {time.Hour, "1\u00a0hour"}, {59*time.Minute + time.Second, "1\u00a0hour"}, {61 * time.Minute, "61\u00a0minutes"}, {2 * time.Hour, "2\u00a0hours"}, {24 * time.Hour, "24\u00a0hours"}, {72 * time.Hour, "3\u00a0days"},
 	} {
 		if got := english.span(c.d); got != c.want {
 			t.Errorf("span(%v) = %q, want %q", c.d, got, c.want)
 		}
 	}
-	if got := english.ago(now.Add(-119*time.Second), now); got != "1 minute ago" {
+	if got := english.ago(now.Add(-119*time.Second), now); got != "1\u00a0minute\u00a0ago" {
 		t.Errorf("ago = %q", got)
 	}
 	for d, want := range map[time.Duration]string{
-		59 * time.Minute: "59 minutes ago", time.Hour: "1 hour ago", 119 * time.Minute: "1 hour ago",
-		30*time.Hour + 59*time.Minute: "30 hours ago", 40 * time.Hour: "1 day ago", 49 * time.Hour: "2 days ago",
+		59 * time.Minute: "59\u00a0minutes\u00a0ago", time.Hour: "1\u00a0hour\u00a0ago", 119 * time.Minute: "1\u00a0hour\u00a0ago",
+		30*time.Hour + 59*time.Minute: "30\u00a0hours\u00a0ago", 40 * time.Hour: "1\u00a0day\u00a0ago", 49 * time.Hour: "2\u00a0days\u00a0ago",
 	} {
 		if got := english.ago(now.Add(-d), now); got != want {
 			t.Errorf("ago(%v) = %q, want %q", d, got, want)
 		}
 	}
 	for _, d := range []time.Duration{0, -time.Hour} {
-		if got := english.left(now.Add(d), now); got != "1 second" {
+		if got := english.left(now.Add(d), now); got != "1\u00a0second" {
 			t.Errorf("left(%v) = %q", d, got)
 		}
 	}
