@@ -21,7 +21,7 @@ func TestS24PersonIsOfferedWhatTheActionTakes(t *testing.T) {
 	path := Prefix + "challenge/" + id
 	page := c.get(path).wantPage(t, 403, "None of your methods works for this action")
 	add := Prefix + "enroll?challenge=" + id
-	if !strings.Contains(strip(page.body), "This action accepts: Text message.") || !strings.Contains(page.body, `href="`+add+`"`) {
+	if !strings.Contains(strip(page.body), "Accepted for this action: Text message.") || !strings.Contains(page.body, `href="`+add+`"`) {
 		t.Fatal(page.body)
 	}
 	// By the usual rules: a proof for the operation first, which comes back here.

@@ -289,7 +289,7 @@ func TestJourneyIsAccessible(t *testing.T) {
 		{"recovery codes", func() {
 			c.app = c.readApp()
 			c.Fill("Enter the code", c.app.Code(t)) // the page sends it by itself
-			c.Sees("Save them now")
+			c.Sees("Save these codes now")
 		}},
 		{"security page", func() { c.Go(c.site + "/.step-up/") }},
 		{"challenge", func() { c.Go(c.site + "/transfer"); c.transfers("Bob", "12.50", "axe") }},

@@ -99,7 +99,7 @@ var recoveryCode = regexp.MustCompile(`^[a-z0-9]{5}-[a-z0-9]{5}$`)
 // saveCodes reads the recovery codes from the page.
 func (c *customer) saveCodes() {
 	c.t.Helper()
-	c.Sees("Your recovery codes", "Save them now")
+	c.Sees("Your recovery codes", "Save these codes now")
 	c.codes = c.Texts(".codes li")
 	if len(c.codes) != 10 {
 		c.t.Fatalf("%d recovery codes: %q", len(c.codes), c.codes)

@@ -44,7 +44,7 @@ func TestPeopleWhoAreLateLoseNothing(t *testing.T) {
 	// A plain page too.
 	c.Go(c.site + "/.step-up/")
 	c.Go(c.site + "/close?account=7")
-	c.Sees("None of your methods works for this action", "This action accepts: Passkey.")
+	c.Sees("None of your methods works for this action", "Accepted for this action: Passkey.")
 	i.inspect(t, "method to add")
 	c.Click("Add a method")
 	c.Sees("Add a verification method")

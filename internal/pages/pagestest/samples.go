@@ -231,8 +231,10 @@ func messages(f Fill, p pages.Page) []Sample {
 			m.Takes = []string{pages.MethodPasskey, pages.MethodTOTP}
 		case pages.NotYet:
 			m.Label, m.Until = f.Label, Now.Add(23*time.Hour)
-		case pages.TooManyAttempts, pages.Busy, pages.TooManyForms:
+		case pages.TooManyAttempts:
 			m.RetryAfter = 2 * time.Minute
+		case pages.Busy, pages.TooManyForms:
+			m.RetryAfter, m.NextURL = 2*time.Minute, ""
 		case pages.NoIdentity, pages.HTTPSRequired:
 			// Nobody is known yet.
 			m.Page = pages.Page{Lang: f.Lang, Issuer: p.Issuer, Host: f.Host, Now: Now}
