@@ -88,7 +88,7 @@ func TestPeoplePassAChallenge(t *testing.T) {
 	id := c.begin(withdraw, "/transfer")
 	path := Prefix + "challenge/" + id
 	page := c.get(path).wantPage(t, 200, "Confirm it’s you")
-	for _, want := range []string{"Withdraw funds", "Works once, within 2 minutes.", `autocomplete="one-time-code"`, `inputmode="numeric"`, "Use a recovery code instead"} {
+	for _, want := range []string{"Withdraw funds", "Works once, within 2\u00a0minutes.", `autocomplete="one-time-code"`, `inputmode="numeric"`, "Use a recovery code instead"} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -136,7 +136,7 @@ func TestPeopleWaitAfterWrongAnswers(t *testing.T) {
 	}
 	code, _ := totp.Code(p.key, s.clock.Now().Add(totp.Period))
 	got := c.post(path, url.Values{"method": {"totp"}, "code": {code}}).wantPage(t, 429, "Error: Confirm it’s you")
-	if got.Header.Get("Retry-After") != "30" || !strings.Contains(got.body, "30 seconds") {
+	if got.Header.Get("Retry-After") != "30" || !strings.Contains(strip(got.body), "30 seconds") {
 		t.Errorf("Retry-After %q: %s", got.Header.Get("Retry-After"), strip(got.body))
 	}
 	for range 80 { // the budget of a browser that never succeeded is 60

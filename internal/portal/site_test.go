@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -389,7 +390,7 @@ func (a answer) str(name string) string { s, _ := a.json[name].(string); return 
 // strip leaves the text of a page.
 func strip(body string) string {
 	body = regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<[^>]*>`).ReplaceAllString(body, "")
-	return regexp.MustCompile(`\s+`).ReplaceAllString(body, " ")
+	return regexp.MustCompile(`[\s\x{a0}]+`).ReplaceAllString(html.UnescapeString(body), " ")
 }
 
 // person is somebody with an authenticator.
