@@ -7,19 +7,19 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/tests/cluster/rig"
+	"github.com/stepup-gateway/caddy-stepup/tests/gateway"
 )
 
 // TestGatewayCutOff: a gateway that the database cannot be reached from refuses what
 // is protected within stale and five seconds, also on a grant that it has in memory,
 // serves the rest, says so in its health and its log, and goes on by itself.
 func TestGatewayCutOff(t *testing.T) {
-	for name, newServers := range map[string]func(*testing.T) servers{"postgres": newPostgresServers, "etcd": newEtcdServers} {
+	for name, newServers := range bothServers {
 		for _, f := range []rig.Fault{rig.Cut, rig.Stalled, rig.Dropping} {
 			t.Run(name+"/"+f.String(), func(t *testing.T) {
 				o := newOnlooker(t, newServers(t))
@@ -35,18 +35,46 @@ func TestGatewayCutOff(t *testing.T) {
 	}
 }
 
-// TestGatewaysOnHungMembers: the members of etcd do not answer, and do not go away
-// either. No request waits longer than the deadline of a call.
-func TestGatewaysOnHungMembers(t *testing.T) {
-	on := newEtcdServers(t).(etcdServers)
-	o := newOnlooker(t, on)
-	pause(t, on.cmd.Process.Pid)
-	for i := range o.s.gates {
-		o.refuses(i)
+// TestGatewaysOnHungServers: the servers do not answer, and do not go away either. No
+// request waits longer than the deadline of a call.
+func TestGatewaysOnHungServers(t *testing.T) {
+	for name, newServers := range bothServers {
+		t.Run(name, func(t *testing.T) {
+			on := newServers(t)
+			o := newOnlooker(t, on)
+			goOn := on.hang()
+			for i := range o.s.gates {
+				o.refuses(i)
+			}
+			goOn()
+			for i := range o.s.gates {
+				o.eventually(i, "/reports/1", 200, 15*time.Second)
+			}
+		})
 	}
-	on.cmd.Process.Signal(syscall.SIGCONT)
-	for i := range o.s.gates {
-		o.eventually(i, "/reports/1", 200, 10*time.Second)
+}
+
+// TestGatewaysOnAHungMember: one member of etcd answers none of the gateways any more,
+// whichever it is. They go on with the others.
+func TestGatewaysOnAHungMember(t *testing.T) {
+	o := newOnlooker(t, newEtcdServers(t))
+	hang := func(member int, f rig.Fault) {
+		for i := range o.s.links {
+			o.s.links[i][member].Set(f)
+		}
+	}
+	for member := range 3 {
+		hang(member, rig.Stalled)
+		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+			for i := range o.s.gates {
+				o.get(i, "/reports/1")
+			}
+		}
+		for i := range o.s.gates {
+			o.eventually(i, "/reports/1", 200, 5*time.Second)
+		}
+		until(t, "another grant", func() bool { return o.person.TryStepUp(t, "PAY") == nil })
+		hang(member, rig.Whole)
 	}
 }
 
@@ -55,7 +83,7 @@ type onlooker struct {
 	t       *testing.T
 	s       *system
 	p       *people
-	name    string
+	person  *gateway.Person
 	cookies string
 }
 
@@ -66,7 +94,7 @@ func newOnlooker(t *testing.T, on servers) *onlooker {
 	if x == nil {
 		t.Fatal("no grant")
 	}
-	o := &onlooker{t, s, p, x.Name, cookies}
+	o := &onlooker{t, s, p, x, cookies}
 	for i := range s.gates {
 		if got := o.get(i, "/reports/1"); got != 200 {
 			t.Fatalf("gateway %d: %d with the grant", i+1, got)
@@ -80,7 +108,7 @@ func newOnlooker(t *testing.T, on servers) *onlooker {
 func (o *onlooker) get(i int, path string) int {
 	o.t.Helper()
 	began := time.Now()
-	status, _ := o.p.ask(i, o.name, o.cookies, "GET", path, "", nil)
+	status, _ := o.p.ask(i, o.person.Name, o.cookies, "GET", path, "", nil)
 	if took := time.Since(began); took > remote.CallTimeout+time.Second {
 		o.t.Errorf("%s at gateway %d: %d after %v", path, i+1, status, took)
 	}

@@ -20,6 +20,11 @@ func (e etcdServers) at(links []string) string { return "http://" + strings.Join
 
 func (e etcdServers) store(address string) string { return onEtcd(address) }
 
+func (e etcdServers) hang() (goOn func()) {
+	pause(e.t, e.cmd.Process.Pid)
+	return func() { e.cmd.Process.Signal(syscall.SIGCONT) }
+}
+
 // tell has nothing to say: the members' errors go where those of the test go.
 func (e etcdServers) tell() {}
 
@@ -39,7 +44,7 @@ func (e etcdServers) faults(s *system) (early, others []fault) {
 			{"member killed", func() { f.killMember(s.chance.IntN(3)) }},
 			{"member cut off", func() { f.cutOff(s.chance.IntN(3)) }},
 			{"all members killed", f.killAll},
-			{"all members paused", f.pauseAll},
+			{"all members paused", func() { s.hang(e) }},
 		}
 }
 
@@ -61,10 +66,4 @@ func (f *etcdFaults) killAll() {
 	f.on.stop()
 	time.Sleep(time.Duration(f.chance.Int64N(int64(2 * time.Second))))
 	f.on.start()
-}
-
-func (f *etcdFaults) pauseAll() {
-	pause(f.t, f.on.cmd.Process.Pid)
-	f.hold()
-	f.on.cmd.Process.Signal(syscall.SIGCONT)
 }

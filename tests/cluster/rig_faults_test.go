@@ -45,6 +45,13 @@ func (s *system) hold() {
 	time.Sleep(time.Second + time.Duration(s.chance.Int64N(int64(3*time.Second))))
 }
 
+// hang lets servers answer nothing for a while.
+func (s *system) hang(on servers) {
+	goOn := on.hang()
+	s.hold()
+	goOn()
+}
+
 func (s *system) anyGate() int { return s.chance.IntN(len(s.gates)) }
 
 func (s *system) killGateway() {

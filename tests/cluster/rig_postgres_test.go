@@ -47,6 +47,14 @@ func (p *postgresServers) at(links []string) string {
 
 func (p *postgresServers) store(address string) string { return onPostgres(address) }
 
+func (p *postgresServers) hang() (goOn func()) {
+	one := p.all[p.primary]
+	for _, pid := range one.processes() {
+		pause(p.t, pid)
+	}
+	return func() { one.signal(syscall.SIGCONT) }
+}
+
 func (p *postgresServers) tell() {
 	for _, one := range p.all {
 		text, _ := os.ReadFile(filepath.Join(one.dir, "log"))
@@ -70,7 +78,7 @@ func (p *postgresServers) faults(s *system) (early, others []fault) {
 		}, []fault{
 			{"server killed, restarted", f.restartServer},
 			{"server's process killed", f.crashServer},
-			{"server paused", f.pauseServer},
+			{"server paused", func() { s.hang(p) }},
 			{"synchronous standby paused", f.pauseStandby},
 			{"pooler restarted", f.restartPooler},
 		}
@@ -116,13 +124,6 @@ func (f *postgresFaults) restartServer() {
 func (f *postgresFaults) crashServer() {
 	pids := f.on.all[f.on.primary].processes()
 	syscall.Kill(pids[1+f.chance.IntN(len(pids)-1)], syscall.SIGKILL)
-}
-
-func (f *postgresFaults) pauseServer() {
-	one := f.on.all[f.on.primary]
-	one.signal(syscall.SIGSTOP)
-	f.hold()
-	one.signal(syscall.SIGCONT)
 }
 
 func (f *postgresFaults) setSynchronous(names string) {

@@ -38,12 +38,17 @@ type servers interface {
 	at(links []string) string
 	// store are the lines of the Caddyfile for an address.
 	store(address string) string
+	// hang lets those that take writes answer nothing until goOn is called.
+	hang() (goOn func())
 	// faults are those of the servers, under a system on them; early are to be among
 	// the first ten.
 	faults(s *system) (early, others []fault)
 	// tell writes what the servers say of themselves.
 	tell()
 }
+
+// bothServers are those of either engine.
+var bothServers = map[string]func(*testing.T) servers{"postgres": newPostgresServers, "etcd": newEtcdServers}
 
 // application is what stands behind the gateways.
 type application struct {
