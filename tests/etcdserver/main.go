@@ -15,6 +15,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"flag"
 	"fmt"
 	"log"
@@ -27,6 +28,9 @@ import (
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 var (
@@ -101,9 +105,21 @@ func (c *cluster) config(i int) *embed.Config {
 	for n, port := range strings.Split(*peers, ",") {
 		all = append(all, fmt.Sprintf("m%d=http://127.0.0.1:%s", n, port))
 	}
+	config.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainUnaryInterceptor(survive)}
 	config.InitialCluster = strings.Join(all, ",")
 	config.ForceNewCluster = i == *forceAlone
 	return config
+}
+
+// survive ends a call that finds the member gone from under it, as it may where that
+// is killed: its end must not be that of the others, which share its process.
+func survive(ctx context.Context, in any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (out any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			out, err = nil, status.Errorf(codes.Unavailable, "killed: %v", cause)
+		}
+	}()
+	return answer(ctx, in)
 }
 
 func (c *cluster) start(i int) (err error) {
