@@ -31,7 +31,7 @@ var house = [][]string{
 	{"internal/factor"},
 	{"internal/ceremony"},
 	{"internal/apikeys", "internal/invite", "internal/quota"},
-	{"internal/identity/whoami", "internal/sender", "internal/directory"},
+	{"internal/identity/whoami", "internal/sender", "internal/directory", "internal/migrate"},
 	{"internal/records", "internal/cookies", "internal/coverage"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "store", "config", "totp", "internal/typed"},

@@ -49,9 +49,9 @@ type Shared interface {
 
 	// EndGeneration ends the current generation, though nothing was lost, and begins
 	// the next one for a cause. What another process decided before fails with
-	// ErrFenced from then on, whenever it comes. It fails with ErrFenced where another
-	// process was faster.
-	EndGeneration(ctx context.Context, cause string) error
+	// ErrFenced from then on, whenever it comes. It returns the generation that it
+	// began, and fails with ErrFenced where another process was faster.
+	EndGeneration(ctx context.Context, cause string) (began uint64, err error)
 
 	// Others returns how many other processes use the database, as far as can be
 	// told: those that asked it within the last seconds. It takes some seconds.

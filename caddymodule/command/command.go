@@ -1,7 +1,7 @@
 // Package command is the command `caddy step-up`, which importing it registers.
 //
 // Most of its subcommands ask the running gateway by package adminapi's routes and
-// write the answer as text or JSON; keygen, init, cookie and version work without one.
+// write the answer as text or JSON; keygen, init, migrate, cookie and version work without one.
 package command
 
 import (
@@ -31,8 +31,8 @@ Looks after the users of the step-up gateway that runs in Caddy: who is enrolled
 what to do when a phone is lost, whether a configuration is sound, what the rules say about a request, which requests
 they do not cover, and which servers have a key to the API.
 
-All commands but check with a file, keygen, init, cookie and version talk to the running Caddy through its admin
-endpoint, which they find like 'caddy reload' does: by --address, else in the
+All commands but check with a file, keygen, init, migrate, cookie and version talk to the running Caddy through its
+admin endpoint, which they find like 'caddy reload' does: by --address, else in the
 configuration given by --config, else at the default address.`,
 		CobraFunc: Add,
 	})
@@ -42,7 +42,7 @@ configuration given by --config, else at the default address.`,
 func Add(c *cobra.Command) {
 	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), tenantCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
+		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), tenantCommand(), migrateCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
 }
 
 // group makes c, which only has subcommands, refuse what is none of them: cobra

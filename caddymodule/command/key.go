@@ -89,18 +89,7 @@ func initDatabase(ctx context.Context, file, adapter string, sql bool) (dir, sta
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	text, from, _, err := caddycmd.LoadConfig(file, adapter)
-	if err != nil {
-		return "", "", key, err
-	}
-	if len(text) == 0 || from == "" {
-		return "", "", key, errors.New("there is no configuration here: name it by --config")
-	}
-	app, err := settingsOf(text)
-	if err != nil {
-		return "", "", key, err
-	}
-	engine, err := engineOf(app.Store)
+	app, engine, err := loadStore(file, adapter, "--config")
 	if err != nil {
 		return "", "", key, err
 	}
@@ -110,7 +99,7 @@ func initDatabase(ctx context.Context, file, adapter string, sql bool) (dir, sta
 			return "", "", key, errors.New("--sql is for a store whose database takes SQL, such as postgres: the one that is configured needs no statements")
 		}
 		statements, err = server.Statements()
-		return engine.Location(), statements, key, err
+		return nameOf(engine), statements, key, err
 	}
 	keys, err := database.NewKeySource(app.Key, app.KeyFile, engine)
 	if err != nil {
@@ -119,12 +108,42 @@ func initDatabase(ctx context.Context, file, adapter string, sql bool) (dir, sta
 	if app.Key == "" {
 		return "", "", key, errors.New("the configuration names no key: the gateway makes key and database itself at its first start")
 	}
-	if server, ok := engine.(interface{ Prepare(context.Context) error }); ok {
-		if err := server.Prepare(ctx); err != nil {
-			return "", "", key, err
-		}
+	if err := prepare(ctx, engine); err != nil {
+		return "", "", key, err
 	}
-	return engine.Location(), "", keys.Given, database.Create(ctx, engine, keys.Given)
+	return nameOf(engine), "", keys.Given, database.Create(ctx, engine, keys.Given)
+}
+
+// loadStore reads a configuration file, which the flag names, and the store in it.
+func loadStore(file, adapter, flag string) (app settings, engine store.Engine, err error) {
+	text, from, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return app, nil, err
+	}
+	if len(text) == 0 || from == "" {
+		return app, nil, fmt.Errorf("there is no configuration here: name it by %s", flag)
+	}
+	if app, err = settingsOf(text); err != nil {
+		return app, nil, err
+	}
+	engine, err = engineOf(app.Store)
+	return app, engine, err
+}
+
+// prepare makes what a database server needs before its first record.
+func prepare(ctx context.Context, e store.Engine) error {
+	if server, ok := e.(interface{ Prepare(context.Context) error }); ok {
+		return server.Prepare(ctx)
+	}
+	return nil
+}
+
+// nameOf returns where a database is, for people.
+func nameOf(e store.Engine) string {
+	if named, ok := e.(interface{ Name() string }); ok {
+		return named.Name()
+	}
+	return e.Location()
 }
 
 // engineOf returns the store of a configuration's JSON.

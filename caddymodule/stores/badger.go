@@ -3,7 +3,10 @@
 package stores
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -100,6 +103,12 @@ func (b *Badger) directory() (string, error) {
 
 // Location returns the absolute path of the directory.
 func (b *Badger) Location() string { return b.dir }
+
+// Exists reports whether the directory is there, which Start makes.
+func (b *Badger) Exists() bool {
+	_, err := os.Stat(b.dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
 
 // KeptMark returns the path of the mark; empty if it is off.
 func (b *Badger) KeptMark() string { return b.mark }

@@ -3,7 +3,6 @@ package stores
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -199,10 +198,15 @@ func (e *Etcd) certificates() (*tls.Config, error) {
 	return c, nil
 }
 
+// Name returns where the database is.
+func (e *Etcd) Name() string {
+	return strings.TrimSuffix(e.options.Endpoints[0], "/") + "/" + etcd.PrefixOf(e.options.Prefix)
+}
+
 // Location returns the name of the database and a mark of the settings.
 func (e *Etcd) Location() string {
 	o := &e.options
-	return locationOf(fmt.Sprintf("%s/%s", o.Endpoints[0], etcd.PrefixOf(o.Prefix)), o.Endpoints, e.CA, e.Cert, e.Key, o.User, o.Password, o.Stale)
+	return locationOf(e.Name(), o.Endpoints, e.CA, e.Cert, e.Key, o.User, o.Password, o.Stale)
 }
 
 // Shared reports that several gateways use the database, which must have one key.

@@ -115,9 +115,12 @@ func (p *Postgres) Locate() (err error) {
 	return nil
 }
 
+// Name returns where the database is, without what is secret.
+func (p *Postgres) Name() string { return p.name }
+
 // Location returns the name of the database and a mark of the settings.
 func (p *Postgres) Location() string {
-	return locationOf(p.name, p.url, staleOf(p.Stale), p.Standby, p.Connections)
+	return locationOf(p.Name(), p.url, staleOf(p.Stale), p.Standby, p.Connections)
 }
 
 // Shared reports that several gateways use the database, which must have one key.

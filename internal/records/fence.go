@@ -2,14 +2,12 @@ package records
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/clock"
-	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -59,6 +57,10 @@ type fenceState struct {
 	// their configurations; see OfTenant and NotePolicies.
 	Tenants  map[string]TenantState `json:"tenants,omitempty"`
 	Policies map[string][]byte      `json:"policies,omitempty"`
+	// Move marks a database that must not be served, and Came names the move by which
+	// it came here from another engine, if it did.
+	Move *Move  `json:"move,omitempty"`
+	Came string `json:"came,omitempty"`
 }
 
 // codesMargin is added to the latest time at which a code may have been used.
@@ -76,7 +78,8 @@ type fencing struct {
 	rolledBack atomic.Bool
 	teller     atomic.Pointer[func(Fencing)]
 
-	lost atomic.Uint64 // how often the engine went out of use
+	lost   atomic.Uint64 // how often the engine went out of use
+	looked atomic.Uint64 // lost, when the state was read last; see stillHere
 
 	mu      sync.Mutex // one change of the state at a time
 	settled uint64     // lost + 1 when a generation began, since when the engine was not opened anew
@@ -130,20 +133,6 @@ func (db *DB) heed() {
 	}
 }
 
-func (m meta) fence(ring *seal.Ring) (s fenceState, err error) {
-	if m.Form == 1 {
-		return s, nil
-	}
-	plain, err := ring.Open(m.Fence, fenceName)
-	if err == nil {
-		err = json.Unmarshal(plain, &s)
-	}
-	if err != nil {
-		return s, fmt.Errorf("%w: the generation of the database: %w", ErrCorrupt, err)
-	}
-	return s, nil
-}
-
 // forgetCached is called when the engine went out of use: nothing passes by what
 // was cached before.
 func (db *DB) forgetCached() {
@@ -182,9 +171,17 @@ func (db *DB) RolledBack() error {
 	return nil
 }
 
-// serving returns nil if what is read counts, beginning the next generation where
-// the engine is unsure.
+// serving returns nil if what is read counts.
 func (db *DB) serving(ctx context.Context) error {
+	if err := db.unlost(ctx); err != nil {
+		return err
+	}
+	return db.stillHere(ctx)
+}
+
+// unlost returns nil if what is read lacks nothing, beginning the next generation
+// where the engine is unsure.
+func (db *DB) unlost(ctx context.Context) error {
 	f := db.fence
 	if f.engine == nil || db.mending {
 		return db.fenced()
@@ -280,7 +277,7 @@ func (db *DB) changeState(ctx context.Context, change func(*fenceState) error) e
 		return err
 	}
 	ops := make([]store.Op, 1, 2)
-	if ops[0], err = db.putMeta(e, m, state); m.Form != metaForm {
+	if ops[0], err = m.put(db.ring, e, state); m.Form != metaForm {
 		var n int64
 		if n, err = db.countAccounts(ctx); err == nil {
 			ops, err = db.found(e, m, n, state)

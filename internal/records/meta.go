@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/seal"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -38,6 +39,10 @@ type meta struct {
 // by gateways that do not know it; they keep all others (see keepUnknown).
 const writer = 1
 
+// moveWriter is the version that a database names while it is marked (see Move): no
+// gateway writes it then, and those that know nothing of the mark need another reason.
+const moveWriter = 2
+
 const metaForm = 2
 
 var (
@@ -61,14 +66,18 @@ func readMeta(stored []byte) (m meta, err error) {
 	if err := json.Unmarshal(stored, &m); err != nil || m.Form < 1 {
 		return m, fmt.Errorf("%w: whose the database is", ErrCorrupt)
 	}
-	if m.Form > metaForm || m.Writer > writer {
-		return m, fmt.Errorf("%w: it needs one of version %d.%d, and this is one of version %d.%d; "+
-			"use the newer gateway, or restore the data from a backup made before the upgrade", ErrNewer, m.Form, m.Writer, metaForm, writer)
+	if m.Form > metaForm || m.Writer > moveWriter {
+		return m, m.newer()
 	}
 	if m.Form > 1 && len(m.Fence) == 0 {
 		return m, fmt.Errorf("%w: the generation of the database", ErrCorrupt)
 	}
 	return m, nil
+}
+
+func (m meta) newer() error {
+	return fmt.Errorf("%w: it needs one of version %d.%d, and this is one of version %d.%d; "+
+		"use the newer gateway, or restore the data from a backup made before the upgrade", ErrNewer, m.Form, m.Writer, metaForm, writer)
 }
 
 // settle checks what the database says about itself, and brings it to the form of
@@ -94,9 +103,9 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 // found returns the ops by which the database, of which meta is stored in e, has the
 // form of this version, n accounts and the state of its fence.
 func (db *DB) found(e store.Entry, m meta, n int64, state fenceState) ([]store.Op, error) {
-	m.Form, m.Writer = metaForm, writer
+	m.Form = metaForm
 	m.Lookup = db.ring.Seal(db.lookup[:], lookupName)
-	op, err := db.putMeta(e, m, state)
+	op, err := m.put(db.ring, e, state)
 	if err != nil {
 		return nil, err
 	}
@@ -104,20 +113,51 @@ func (db *DB) found(e store.Entry, m meta, n int64, state fenceState) ([]store.O
 	return []store.Op{op, count}, err
 }
 
-// putMeta is the op that writes meta with the state of the fence in the place of
-// what is stored in e.
-func (db *DB) putMeta(e store.Entry, m meta, state fenceState) (store.Op, error) {
+// put is the op that writes meta with the state of the fence in the place of what is
+// stored in e.
+func (m meta) put(ring *seal.Ring, e store.Entry, state fenceState) (store.Op, error) {
+	if m.Writer = writer; state.Move != nil {
+		m.Writer = moveWriter
+	}
 	plain, err := json.Marshal(state)
 	if err != nil {
 		return store.Op{}, err
 	}
-	m.Fence = db.ring.Seal(plain, fenceName)
+	m.Fence = ring.Seal(plain, fenceName)
 	value, err := json.Marshal(m)
 	if err != nil {
 		return store.Op{}, err
 	}
-	if e.Version != 0 {
+	if e.Value != nil {
 		value = keepUnknown[meta](e.Value, value)
 	}
 	return store.Op{Key: metaKey, Value: value, If: store.If(e.Version)}, nil
+}
+
+// fence returns the state of a database that may be used.
+func (m meta) fence(ring *seal.Ring) (fenceState, error) {
+	s, err := m.markedFence(ring)
+	switch {
+	case err != nil:
+	case s.Move != nil:
+		err = &moveError{*s.Move}
+	case m.Writer > writer:
+		err = m.newer()
+	}
+	return s, err
+}
+
+// markedFence returns the state of a database that need not be in use.
+func (m meta) markedFence(ring *seal.Ring) (s fenceState, err error) {
+	if m.Form == 1 {
+		return s, nil
+	}
+	plain, err := ring.Open(m.Fence, fenceName)
+	if err == nil {
+		err = json.Unmarshal(plain, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: the generation of the database: %w", ErrCorrupt, err)
+	}
+	return s, nil
 }

@@ -120,42 +120,20 @@ func newCore(s store.Store, ring *seal.Ring, lookup [32]byte, state fenceState) 
 // [ErrNoData] where s is empty and with [ErrWrongKey] where s belongs to another
 // key. It does not close s on failure.
 func Open(ctx context.Context, s store.Store, key seal.Key) (*DB, error) {
-	e, err := s.Get(ctx, metaKey)
-	if errors.Is(err, store.ErrNotFound) {
-		if empty, err := isEmpty(ctx, s); err != nil {
-			return nil, err
-		} else if !empty {
-			return nil, fmt.Errorf("%w: the database has records, but not the one that tells whose it is", ErrCorrupt)
-		}
+	w, err := readWhose(ctx, s, key)
+	if errors.Is(err, ErrNoData) {
 		return nil, fmt.Errorf("%w, but a key for it is configured: restore the data from a backup made with that key; "+
-			"or, to start anew with it, run: caddy step-up init", ErrNoData)
+			"or, to start anew with it, run: caddy step-up init", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading whose the database is: %w", err)
-	}
-	m, err := readMeta(e.Value)
 	if err != nil {
 		return nil, err
 	}
-	if m.StoreID != storeID(key) {
-		return nil, wrongKey(key, m.StoreID)
-	}
-	ring, err := seal.NewRing(key)
+	e, m := w.entry, w.meta
+	state, err := m.fence(w.ring)
 	if err != nil {
 		return nil, err
 	}
-	lookup, err := ring.Open(m.Lookup, m.lookupKey())
-	if errors.Is(err, seal.ErrUnknownKey) {
-		return nil, wrongKey(key, m.StoreID)
-	}
-	if err != nil || len(lookup) != 32 {
-		return nil, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
-	}
-	state, err := m.fence(ring)
-	if err != nil {
-		return nil, err
-	}
-	db := newDB(&DB{core: newCore(s, ring, [32]byte(lookup), state)})
+	db := newDB(&DB{core: newCore(s, w.ring, w.lookup, state)})
 	// An older copy is not written to before an operator has accepted it.
 	if m.Form == metaForm || !isRolledBack(s) {
 		if err := db.settle(ctx, e, m); err != nil {
@@ -199,14 +177,6 @@ func newDB(db *DB) *DB {
 	return db
 }
 
-func wrongKey(key seal.Key, store string) error {
-	return fmt.Errorf("%w: %s is of database %s, and the data is of database %s under a key that is not given; "+
-		"configure the key that this data was made with, or the data directory of this key", ErrWrongKey, key, key.StoreID(), clip(store))
-}
-
-// clip bounds what an error shows of a stored text.
-func clip(s string) string { return s[:min(len(s), 32)] }
-
 // Create makes an empty store the database of key. It fails with [ErrHasData]
 // where the store holds anything.
 func Create(ctx context.Context, s store.Store, key seal.Key) error {
@@ -238,11 +208,6 @@ func Create(ctx context.Context, s store.Store, key seal.Key) error {
 		return fmt.Errorf("creating the database: %w", err)
 	}
 	return nil
-}
-
-func storeID(k seal.Key) string {
-	id := k.StoreID()
-	return fmt.Sprintf("%x", id[:])
 }
 
 // Apply makes all changes or none, durably; see store.Store. Grants that it

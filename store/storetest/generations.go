@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -31,8 +32,8 @@ func testEndGeneration(t *testing.T, s [2]store.Shared) {
 	g := generation(s[0])
 	apply(t, s[0], put("a", "1"))
 	old := version(t, s[1], "a")
-	if err := s[0].EndGeneration(t.Context(), "for the test"); err != nil {
-		t.Fatalf("EndGeneration: %v", err)
+	if began, err := s[0].EndGeneration(t.Context(), "for the test"); err != nil || began != g+1 {
+		t.Fatalf("EndGeneration: %d, %v, want %d", began, err, g+1)
 	}
 	if next, cause := s[0].Generation(); next != g+1 || cause != "for the test" {
 		t.Errorf("generation %d for %q, want %d", next, cause, g+1)
@@ -53,11 +54,16 @@ func testEndGeneration(t *testing.T, s [2]store.Shared) {
 		t.Errorf("version %d after %d", v, old)
 	}
 	// Of several that end it at the same time each ends one of its own, or is told.
-	from, ended := generation(s[0]), atomic.Int64{}
+	from := generation(s[0])
+	var began sync.Map
+	var ended atomic.Int64
 	race(t, func(i int) {
-		switch err := s[i%2].EndGeneration(t.Context(), "race"); {
+		switch g, err := s[i%2].EndGeneration(t.Context(), "race"); {
 		case err == nil:
 			ended.Add(1)
+			if _, twice := began.LoadOrStore(g, true); twice {
+				t.Errorf("two began generation %d", g)
+			}
 		case !errors.Is(err, store.ErrFenced):
 			t.Errorf("EndGeneration: %v", err)
 		}

@@ -64,6 +64,7 @@ type Shared struct {
 
 	opened atomic.Pointer[records.DB]
 	begun  sync.Once
+	told   sync.Once     // the log has it that the database was moved
 	tried  chan struct{} // closed: the first attempt is over
 	ready  chan struct{} // closed: opened is set
 	stop   chan struct{} // closed: the last reference was given up
@@ -120,13 +121,13 @@ func (d *Shared) Release() error {
 // store.ErrUnavailable.
 func (d *Shared) Get(ctx context.Context) (*records.DB, error) {
 	if db := d.opened.Load(); db != nil {
-		return view(ctx, db)
+		return d.view(ctx, db)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	err := d.await(ctx)
 	if db := d.opened.Load(); db != nil {
-		return view(ctx, db)
+		return d.view(ctx, db)
 	}
 	if err == nil || errors.Is(err, store.ErrClosed) {
 		return nil, store.ErrClosed
@@ -135,15 +136,6 @@ func (d *Shared) Get(ctx context.Context) (*records.DB, error) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return nil, err
-}
-
-// view is the database as whoever begins something now sees it.
-func view(ctx context.Context, db *records.DB) (*records.DB, error) {
-	v, err := db.View(ctx)
-	if err != nil && !errors.Is(err, store.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
-	return v, err
 }
 
 // await waits for the end of the first attempt to open the database, and returns

@@ -17,7 +17,7 @@ func (e *engineError) Unwrap() error { return e.error }
 // ofTheDisk reports whether err is a fault of the disk or of this machine, which
 // may go away by itself, rather than a mistake in the configuration.
 func ofTheDisk(err error) bool {
-	for _, mistake := range []error{store.ErrLocked, store.ErrMissing, store.ErrUnfit, syscall.ENOTDIR, records.ErrNoData, records.ErrNoKey, records.ErrWrongKey, records.ErrHasData} {
+	for _, mistake := range []error{store.ErrLocked, store.ErrMissing, store.ErrUnfit, syscall.ENOTDIR, records.ErrNoData, records.ErrNoKey, records.ErrWrongKey, records.ErrHasData, records.ErrMoved} {
 		if errors.Is(err, mistake) {
 			return false
 		}

@@ -1,6 +1,10 @@
 package database
 
 import (
+	"context"
+	"errors"
+	"fmt"
+
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
@@ -24,4 +28,16 @@ func logFence(location string) func(records.Fencing) {
 			zap.String("database", location), zap.String("reason", f.Cause), zap.Uint64("generation", f.Generation),
 			zap.Int("applied_again", f.AppliedAgain), zap.Int("not_kept", f.NotKept))
 	}
+}
+
+// view is the database as whoever begins something now sees it.
+func (d *Shared) view(ctx context.Context, db *records.DB) (*records.DB, error) {
+	v, err := db.View(ctx)
+	if errors.Is(err, records.ErrMoved) {
+		d.told.Do(func() { d.logger.Error("what is protected is refused from now on", zap.Error(err)) })
+	}
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return v, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -77,6 +78,18 @@ func KeyPath(file string) (string, error) {
 
 func (k KeySource) same(other KeySource) bool {
 	return k.file == other.file && k.Given.Equal(other.Given)
+}
+
+// Load reads the key, and makes none.
+func (k KeySource) Load() (seal.Key, error) {
+	if !k.Given.IsZero() {
+		return k.Given, nil
+	}
+	key, err := seal.LoadFile(k.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return key, fmt.Errorf("there is no key file %s: copy the key there that the database was made with, with mode 0600", k.file)
+	}
+	return key, err
 }
 
 // unlock opens the records in s with the key. Package records refuses store and

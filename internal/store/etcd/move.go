@@ -97,20 +97,21 @@ func (s *Store) leaseEnds(ctx context.Context, id *identity, lease int64, known 
 }
 
 // EndGeneration implements [store.Shared].
-func (s *Store) EndGeneration(ctx context.Context, cause string) error {
-	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
+func (s *Store) EndGeneration(ctx context.Context, cause string) (began uint64, err error) {
+	_, err = s.calls.Do(ctx, func(ctx context.Context) error {
 		return s.call(ctx, func(id *identity) error {
-			began, err := s.begin(ctx, id, nil, cause)
-			if err == nil && !began {
+			mine, err := s.begin(ctx, id, nil, cause)
+			if err == nil && !mine {
 				err = fmt.Errorf("%w: by another process, at the same time", store.ErrFenced)
 			}
 			if err != nil {
 				return err
 			}
+			began = id.Generation + 1
 			return s.meet(ctx, id)
 		})
 	})
-	return err
+	return began, err
 }
 
 // Others implements [store.Shared]. Each process writes its time every tickEvery.

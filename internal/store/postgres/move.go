@@ -52,8 +52,8 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 }
 
 // EndGeneration implements [store.Shared].
-func (s *Store) EndGeneration(ctx context.Context, cause string) error {
-	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
+func (s *Store) EndGeneration(ctx context.Context, cause string) (began uint64, err error) {
+	_, err = s.calls.Do(ctx, func(ctx context.Context) error {
 		return s.knowing(ctx, func(id *identity) error {
 			conn, err := s.watch.Acquire(ctx)
 			if err != nil {
@@ -67,10 +67,11 @@ func (s *Store) EndGeneration(ctx context.Context, cause string) error {
 			if err != nil {
 				return err
 			}
+			began = uint64(generation)
 			return s.meet(ctx, id)
 		})
 	})
-	return err
+	return began, err
 }
 
 // countOthers counts the processes that asked something since a time, of which the
