@@ -63,7 +63,8 @@ func schemaDiffers(found int) error {
 	return unfit("the tables are of version %d, and this gateway needs version %d: run `caddy step-up init`", found, schemaVersion)
 }
 
-// Create makes the tables in the database of url, if they are not there.
+// Create makes the tables in the database of url, if they are not there. Where they
+// are, the role need not be one that may make them.
 func Create(ctx context.Context, url string) error {
 	config, err := parse(url)
 	if err != nil {
@@ -74,6 +75,10 @@ func Create(ctx context.Context, url string) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	var found int
+	if err := conn.QueryRow(ctx, "SELECT schema FROM step_up_meta").Scan(&found); err == nil && found == schemaVersion {
+		return nil
+	}
 	// The simple protocol takes them all at once, as one transaction.
 	if _, err := conn.PgConn().Exec(ctx, Statements).ReadAll(); err != nil {
 		return fmt.Errorf("making the tables: %w", err)
