@@ -34,8 +34,8 @@ func Abandon(ctx context.Context, o Options) error {
 	case mark.Stage != records.Moving:
 		return fmt.Errorf("%s: %w", o.From.Name, from.Refusal())
 	case m.to != nil && !m.isCopy(mark):
-		return fmt.Errorf("%w: %s, and not by the copy of %s: name the configuration with which the move began (to %s), or leave out --to to leave the copy as it is",
-			ErrNotEmpty, o.To.Name, o.From.Name, mark.Other)
+		return fmt.Errorf("%s is %w, and not the copy of %s: name the configuration with which the move began (to %s), or leave out --to to leave the copy as it is",
+			o.To.Name, ErrNotEmpty, o.From.Name, mark.Other)
 	}
 	if m.to != nil {
 		if err := empty(ctx, m.to, o); err != nil {

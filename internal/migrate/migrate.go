@@ -158,12 +158,12 @@ func openCopy(ctx context.Context, to Database) (*records.Side, error) {
 	case errors.Is(err, records.ErrNoData):
 		return nil, nil
 	case errors.Is(err, records.ErrWrongKey), errors.Is(err, records.ErrCorrupt):
-		return nil, fmt.Errorf("%w: %s, which must be empty: %w", ErrNotEmpty, to.Name, err)
+		return nil, fmt.Errorf("%s is %w, and must be empty: %w", to.Name, ErrNotEmpty, err)
 	case err != nil:
 		return nil, fmt.Errorf("opening %s: %w", to.Name, err)
 	}
 	if older := x.Older(); older != "" {
-		return nil, fmt.Errorf("%w: %s, which must be empty: %s", ErrNotEmpty, to.Name, older)
+		return nil, fmt.Errorf("%s is %w, and must be empty: %s", to.Name, ErrNotEmpty, older)
 	}
 	return x, nil
 }
@@ -173,9 +173,9 @@ func (m *move) start(ctx context.Context, o Options) error {
 	switch {
 	case m.to == nil:
 	case m.to.Move() != nil:
-		return fmt.Errorf("%w: %s, which must be empty, or the copy of %s: %w", ErrNotEmpty, o.To.Name, o.From.Name, m.to.Refusal())
+		return fmt.Errorf("%s is %w, and must be empty, or the copy of %s: %w", o.To.Name, ErrNotEmpty, o.From.Name, m.to.Refusal())
 	default:
-		return fmt.Errorf("%w: %s, which must be empty: a migration makes the database itself, without `caddy step-up init`", ErrNotEmpty, o.To.Name)
+		return fmt.Errorf("%s is %w, and must be empty: a migration makes the database itself, without `caddy step-up init`", o.To.Name, ErrNotEmpty)
 	}
 	if older := m.from.Older(); older != "" {
 		return fmt.Errorf("%s cannot be moved before it is known what counts in it (%s): start a gateway on it, and look at `caddy step-up fence`", o.From.Name, older)
@@ -215,7 +215,7 @@ func unused(ctx context.Context, d Database) error {
 		return fmt.Errorf("looking who uses %s: %w", d.Name, err)
 	}
 	if n > 0 {
-		return fmt.Errorf("%w: %s, by %d gateways or migrations: stop all gateways first, on all machines; nothing was changed", ErrInUse, d.Name, n)
+		return fmt.Errorf("%s is %w by %d gateways or migrations: stop all gateways first, on all machines; nothing was changed", d.Name, ErrInUse, n)
 	}
 	return nil
 }

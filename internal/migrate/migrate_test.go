@@ -159,7 +159,7 @@ func TestRun(t *testing.T) {
 	refused(t, migrate.Abandon(t.Context(), o), records.ErrMoved)
 	// Neither is the one moved to the other, which has another's rows.
 	_, err = migrate.Run(t.Context(), migrate.Options{From: o.To, To: o.From})
-	refused(t, err, migrate.ErrNotEmpty, "a, which must be empty", "moved to b")
+	refused(t, err, migrate.ErrNotEmpty, "a is not empty, and must be empty", "moved to b")
 	_, err = migrate.Run(t.Context(), migrate.Options{From: o.From, To: at("c", c, key)})
 	refused(t, err, records.ErrMoved, "moved to b")
 
@@ -196,8 +196,8 @@ func TestRefused(t *testing.T) {
 	}{
 		"another database":       {at("a", a, key), at("b", stranger, key), migrate.ErrNotEmpty, "belongs to another key"},
 		"what init made":         {at("a", a, key), at("b", made, key), migrate.ErrNotEmpty, "without `caddy step-up init`"},
-		"something else's":       {at("a", a, key), at("b", foreign, key), migrate.ErrNotEmpty, "must be empty"},
-		"itself":                 {at("a", a, key), at("a", a, key), migrate.ErrNotEmpty, "must be empty"},
+		"something else's":       {at("a", a, key), at("b", foreign, key), migrate.ErrNotEmpty, "and must be empty"},
+		"itself":                 {at("a", a, key), at("a", a, key), migrate.ErrNotEmpty, "and must be empty"},
 		"keys that differ":       {at("a", a, key), at("b", blank, strangers), nil, "different keys"},
 		"the wrong key for both": {at("a", a, strangers), at("b", blank, strangers), records.ErrWrongKey, "belongs to another key"},
 		"nothing":                {at("b", blank, key), at("c", openStore(t, t.TempDir()), key), nil, "b is empty"},
