@@ -96,11 +96,15 @@ var window = map[string]string{"Accept": "text/html", "Sec-Fetch-Mode": "navigat
 
 // holdForm sends a form, which is held, and returns the challenge that it meets.
 func holdForm(x *gateway.Person, path string) (challenge string, err error) {
+	return holdThisForm(x, path, "amount=1")
+}
+
+func holdThisForm(x *gateway.Person, path, form string) (challenge string, err error) {
 	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
 	for name, value := range window {
 		header[name] = value
 	}
-	resp, _, err := x.Do("POST", path, header, strings.NewReader("amount=1"))
+	resp, _, err := x.Do("POST", path, header, strings.NewReader(form))
 	if err != nil {
 		return "", err
 	}
