@@ -34,7 +34,7 @@ func (s *etcdServer) client(endpoints ...string) *clientv3.Client {
 }
 
 // until waits until what is asked for is so.
-func until(t *testing.T, what string, is func() bool) {
+func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

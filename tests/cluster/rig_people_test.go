@@ -146,21 +146,18 @@ func outcome(status int) rig.Outcome {
 	return rig.Refused
 }
 
-// someone enrolls somebody new, at any gateway; nil where a fault came between.
-func (p *people) someone() *gateway.Person {
+// someone enrolls somebody new, at any gateway; an error is that of a fault between.
+func (p *people) someone() (*gateway.Person, error) {
 	x := p.gates[0].NewPerson(fmt.Sprintf("user%d", p.names.Add(1)))
 	x.Host, x.Client.Timeout = "bank.test", p.client.Timeout
 	x.Before = func(x *gateway.Person) { x.At(p.gates[rand.IntN(len(p.gates))]) }
-	if x.TryEnroll(p.t, "") != nil {
-		return nil
-	}
-	return x
+	return x, x.TryEnroll(p.t, "")
 }
 
 // withGrant is somebody with a grant, and the cookies that show it.
 func (p *people) withGrant(action string) (x *gateway.Person, cookies string) {
-	x = p.someone()
-	if x == nil || x.TryStepUp(p.t, action) != nil {
+	x, err := p.someone()
+	if err != nil || x.TryStepUp(p.t, action) != nil {
 		return nil, ""
 	}
 	return x, p.cookies(x)

@@ -13,17 +13,21 @@ import (
 )
 
 // postgresServers are two servers of which one follows the other, behind poolers for
-// the last gateway.
+// the last gateways.
 type postgresServers struct {
 	t       *testing.T
+	pooled  int    // gateways
 	name    string // of the database
 	all     [2]*server
 	poolers [2]*pooler
 	primary int // which of the servers takes writes
 }
 
-func newPostgresServers(t *testing.T) servers {
-	p := &postgresServers{t: t}
+// newPostgresServers are those of the rig, where one gateway goes through poolers.
+func newPostgresServers(t *testing.T) servers { return pooledServers(t, 1) }
+
+func pooledServers(t *testing.T, gateways int) *postgresServers {
+	p := &postgresServers{t: t, pooled: gateways}
 	p.all[0] = newServer(t)
 	p.name = nameOf(p.all[0].database())
 	p.all[1] = p.all[0].standby()
@@ -35,7 +39,7 @@ func newPostgresServers(t *testing.T) servers {
 }
 
 func (p *postgresServers) ports(gateway int) []string {
-	if gateway == 2 {
+	if gateway >= 3-p.pooled {
 		return []string{p.poolers[0].port, p.poolers[1].port}
 	}
 	return []string{p.all[0].port, p.all[1].port}
@@ -155,9 +159,16 @@ func (f *postgresFaults) restartPooler() {
 
 // failoverAsync promotes a standby that lacks what was acknowledged last.
 func (f *postgresFaults) failoverAsync() {
+	f.failoverWithout(func() {
+		time.Sleep(300*time.Millisecond + time.Duration(f.chance.Int64N(int64(700*time.Millisecond))))
+	})
+}
+
+// failoverWithout promotes a standby that lacks what is done meanwhile.
+func (f *postgresFaults) failoverWithout(meanwhile func()) {
 	old, next := f.on.all[f.on.primary], f.on.all[1-f.on.primary]
 	old.cutOff(next)
-	time.Sleep(300*time.Millisecond + time.Duration(f.chance.Int64N(int64(700*time.Millisecond))))
+	meanwhile()
 	f.failover(old, next)
 }
 

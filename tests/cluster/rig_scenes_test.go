@@ -56,8 +56,8 @@ func (p *people) verifyAt(h *rig.History, op rig.Op, x *gateway.Person, i int, m
 // useCode gives a code of an authenticator app at all gateways at once, then a newer
 // one, and the first one again.
 func (p *people) useCode(ctx context.Context) {
-	x := p.someone()
-	if x == nil {
+	x, err := p.someone()
+	if err != nil {
 		return
 	}
 	var codes [2]string
@@ -78,8 +78,8 @@ func (p *people) useCode(ctx context.Context) {
 
 // useRecoveryCode gives a recovery code at all gateways at once, and again later.
 func (p *people) useRecoveryCode(ctx context.Context) {
-	x := p.someone()
-	if x == nil {
+	x, err := p.someone()
+	if err != nil {
 		return
 	}
 	use := func(i int) {
@@ -129,8 +129,8 @@ func proveHeld(x *gateway.Person, challenge, code string) (resume string, err er
 
 // resume lets a form be held, and comes back for it at all gateways at once.
 func (p *people) resume(ctx context.Context) {
-	x := p.someone()
-	if x == nil {
+	x, err := p.someone()
+	if err != nil {
 		return
 	}
 	id, err := holdForm(x, "/pay?once=held-"+x.Name)

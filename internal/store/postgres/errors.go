@@ -8,11 +8,15 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 // errAgain reports that nothing changed, and that the same may succeed at once.
 var errAgain = errors.New("given up by the server for another transaction")
+
+// errStandby reports that a connection leads to a server that takes no changes.
+var errStandby = fmt.Errorf("%w: the server is a standby, which takes no changes", store.ErrUnavailable)
 
 // classify says what an error of the server or of the connection means to callers.
 // changing reports that a change was asked for.
@@ -34,6 +38,8 @@ func classify(err error, changing bool) error {
 func answered(told *pgconn.PgError, changing bool) error {
 	err := fmt.Errorf("the database server says: %s (SQLSTATE %s)", told.Message, told.Code)
 	switch {
+	case isReadOnly(told.Code):
+		return fmt.Errorf("%w: %w", remote.ErrMoved, errStandby)
 	case told.Code == "42P01": // undefined table
 		return errNoSchema
 	case told.Code == "42501", told.Code == "3D000", strings.HasPrefix(told.Code, "28"): // privilege, database, authorization

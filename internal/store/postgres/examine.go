@@ -36,7 +36,7 @@ func (s *Store) examine(ctx context.Context, conn *pgx.Conn, starting bool) erro
 	case version < oldestServer:
 		return unfit("the server is PostgreSQL %d, and 14 is the oldest that will do", version/10000)
 	case recovering:
-		return fmt.Errorf("%w: the server is a standby, which takes no changes", store.ErrUnavailable)
+		return errStandby
 	case !fsync:
 		return unfit("the server has fsync = off, by which a crash loses what was acknowledged: set it to on")
 	case !fullPages:

@@ -72,28 +72,51 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 		return classify(err, false)
 	}
 	defer conn.Release()
-	if err := s.examine(ctx, conn.Conn(), old == nil); err != nil {
+	id, err := s.settle(ctx, conn.Conn(), old)
+	if err != nil {
+		if errors.Is(err, errStandby) {
+			conn.Conn().Close(ctx) // the next one leads to another server
+		}
 		return err
 	}
-	for range 3 {
-		id, recorded, err := look(ctx, conn.Conn())
-		if err != nil {
-			return err
-		}
-		if cause := id.differs(recorded, old); cause != "" {
-			if _, err := id.begin(ctx, conn.Conn(), old, cause); err != nil {
-				return err
-			}
-			continue
-		}
-		if old == nil || old.generation != id.generation {
-			s.lease.End()
-			s.Pass(nil)
-		}
-		s.known.Store(id)
-		return nil
+	if old == nil || old.generation != id.generation {
+		s.lease.End()
+		s.Pass(nil)
 	}
-	return fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
+	s.known.Store(id)
+	if old != nil && !id.isServer(old) {
+		// Through a pooler they may lead to the old server, once it is back.
+		s.pool.Reset()
+		s.watch.Reset()
+	}
+	return nil
+}
+
+// settle returns the identity of the server that the connection leads to, in a
+// generation that began with it.
+func (s *Store) settle(ctx context.Context, conn *pgx.Conn, old *identity) (*identity, error) {
+	if err := s.examine(ctx, conn, old == nil); err != nil {
+		return nil, err
+	}
+	for range 3 {
+		id, recorded, err := look(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		cause := id.differs(recorded, old)
+		if cause == "" {
+			return id, nil
+		}
+		if _, err := id.begin(ctx, conn, old, cause); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: the database server changes again and again", store.ErrUnavailable)
+}
+
+// isServer reports whether both are of one server, from one start to its end.
+func (id *identity) isServer(other *identity) bool {
+	return id.system == other.system && id.timeline == other.timeline && id.started.Equal(other.started)
 }
 
 // differs says why the server's state is another one than the database has recorded,
