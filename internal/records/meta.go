@@ -34,9 +34,10 @@ type meta struct {
 }
 
 // writer is the version of what this gateway writes. A gateway of a lower one than
-// the database names refuses it. It is raised, here and by [DB.settle] in the
-// database, when a record gets a member that must not be kept, or not be ignored,
-// by gateways that do not know it; they keep all others (see keepUnknown).
+// the database names refuses it. It is raised, here and in the database by the first
+// gateway that opens it (see [DB.settle]), when a record gets a member that must not be
+// kept, or not be ignored, by gateways that do not know it, or a form that they cannot
+// read; they keep all other members (see keepUnknown).
 const writer = 1
 
 // moveWriter is the version that a database names while it is marked (see Move): no
@@ -84,7 +85,10 @@ func (m meta) newer() error {
 // this version. What a database of form 1 lost before cannot be told.
 func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 	if m.Form == metaForm {
-		return db.checkCount(ctx)
+		if err := db.checkCount(ctx); err != nil || m.Writer >= writer || isRolledBack(db.store) {
+			return err
+		}
+		return db.raiseWriter(ctx)
 	}
 	n, err := db.countAccounts(ctx)
 	if err != nil {
@@ -98,6 +102,30 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 		return fmt.Errorf("bringing the database to the form of this version: %w", err)
 	}
 	return nil
+}
+
+// raiseWriter makes the database name this version as the oldest that may write it.
+// It is told: gateways of an older one that share the database refuse from then on.
+func (db *DB) raiseWriter(ctx context.Context) error {
+	return Again(func() error {
+		e, err := db.store.Get(ctx, metaKey)
+		if err != nil {
+			return err
+		}
+		m, err := readMeta(e.Value)
+		if err != nil || m.Writer >= writer {
+			return err
+		}
+		state, err := m.fence(db.ring)
+		if err != nil {
+			return err
+		}
+		op, err := m.put(db.ring, e, state)
+		if err != nil {
+			return err
+		}
+		return db.apply(ctx, []store.Op{op})
+	})
 }
 
 // found returns the ops by which the database, of which meta is stored in e, has the

@@ -56,11 +56,12 @@ http://bank.test:GW_PORT {
 
 // nodes are gateways on one database.
 type nodes struct {
-	t     *testing.T
-	all   []*gateway.Gateway
-	file  string // the Caddyfile
-	calls atomic.Int64
-	next  atomic.Int64
+	t        *testing.T
+	all      []*gateway.Gateway
+	file     string // the Caddyfile
+	upstream string
+	calls    atomic.Int64
+	next     atomic.Int64
 }
 
 // overEngines runs a test on each engine that several gateways share, with the lines
@@ -93,8 +94,9 @@ func nodesOn(t *testing.T, store string, n int, extra ...string) *nodes {
 		fmt.Fprint(w, "served")
 	}))
 	t.Cleanup(upstream.Close)
+	c.upstream = strings.TrimPrefix(upstream.URL, "http://")
 	key := filepath.Join(t.TempDir(), "key")
-	first := gateway.New(t, gateway.Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")})
+	first := gateway.New(t, gateway.Options{Upstream: c.upstream})
 	text, err := first.Command("step-up", "keygen").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +111,7 @@ func nodesOn(t *testing.T, store string, n int, extra ...string) *nodes {
 	for i := range n {
 		g := first
 		if i > 0 {
-			g = gateway.New(t, gateway.Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")})
+			g = gateway.New(t, gateway.Options{Upstream: c.upstream})
 		}
 		g.Run(c.file)
 		c.all = append(c.all, g)

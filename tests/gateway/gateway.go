@@ -225,6 +225,12 @@ func (g *Gateway) ready() error {
 	return errors.New("the gateway did not start in 60 s")
 }
 
+// Use makes the next start that of another build, with these variables added to its
+// environment.
+func (g *Gateway) Use(binary string, env ...string) {
+	g.options.Binary, g.options.Env = binary, env
+}
+
 // Kill ends the process at once, as kill -9 does, and waits for its end.
 func (g *Gateway) Kill() {
 	if g.cmd == nil || g.cmd.Process == nil {
