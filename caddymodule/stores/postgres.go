@@ -25,7 +25,8 @@ func init() {
 // need the same `key`; `key_file` is refused with this store.
 type Postgres struct {
 	// URL is where the database is, as a URI or as words and values: as libpq takes
-	// them. Several hosts can be named; the one that takes writes is used.
+	// them. Several hosts can be named; the one that takes writes is used, and what is
+	// protected is refused while two of them do.
 	// Placeholders such as {env.STEP_UP_DB} and {file./etc/step_up/db} are replaced,
 	// so that the password need not stand here. A server that is not on this machine
 	// must be verified: write sslmode=verify-full. Required.

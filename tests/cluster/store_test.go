@@ -20,15 +20,22 @@ import (
 // open opens a database whose tables are there.
 func open(t *testing.T, url string) *postgres.Store {
 	t.Helper()
+	s, err := start(t, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// start begins to open a database, and returns what the first attempt came to.
+func start(t *testing.T, url string) (*postgres.Store, error) {
+	t.Helper()
 	s, err := postgres.Start(postgres.Options{URL: url, Stale: time.Second, Logger: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	if err := s.FirstTry(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return s, s.FirstTry(context.Background())
 }
 
 func created(t *testing.T, url string) string {

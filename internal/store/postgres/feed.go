@@ -48,6 +48,9 @@ type feed struct {
 // follow reads the feed, passes on what is new, and renews the lease.
 func (s *Store) follow(ctx context.Context) error {
 	return s.known.Do(ctx, func(id *identity) error {
+		if s.rivals.gone() {
+			return remote.ErrMoved
+		}
 		f := &s.feed
 		began := time.Now()
 		if f.mark == "" || f.generation != id.generation || !remote.Within(f.began, began, forgottenAfter) {
@@ -62,9 +65,9 @@ func (s *Store) follow(ctx context.Context) error {
 			s.Pass(names)
 		}
 		f.began = began
-		err = s.clock.refusal()
-		s.tellClock(err)
-		if err != nil {
+		s.heard.Store(&began)
+		s.tellClock(s.clock.refusal())
+		if err := s.refusal(); err != nil {
 			s.lease.End()
 			return err
 		}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,9 @@ func (s *Store) meet(ctx context.Context, old *identity) error {
 		s.Pass(nil)
 	}
 	s.known.Store(id)
+	if s.rivals.settle() {
+		s.log.Info("only one database server takes writes again")
+	}
 	if old != nil && !id.isServer(old) {
 		// Through a pooler they may lead to the old server, once it is back.
 		s.pool.Reset()
@@ -103,7 +107,7 @@ func (s *Store) settle(ctx context.Context, conn *pgx.Conn, old *identity) (*ide
 		if err != nil {
 			return nil, err
 		}
-		cause := id.differs(recorded, old)
+		cause := cmp.Or(id.differs(recorded, old), s.rivals.cause(id.generation))
 		if cause == "" {
 			return id, nil
 		}

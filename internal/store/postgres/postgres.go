@@ -37,7 +37,7 @@ import (
 type Options struct {
 	// URL is a connection string or URI as libpq takes it, with a password where the
 	// server asks for one. It may name several hosts; the one that takes writes is
-	// used. TLS is verified unless the server is on a socket or on loopback, whatever
+	// used, and none while two do (see rivals). TLS is verified unless the server is on a socket or on loopback, whatever
 	// sslmode it says: see [ErrInsecure].
 	URL string
 
@@ -74,8 +74,10 @@ type Store struct {
 	lease   remote.Lease
 	feed    feed
 	clock   clockOf
-	telling chan struct{} // something was told by this process
-	noticed chan struct{} // another one told something
+	rivals  rivals
+	heard   atomic.Pointer[time.Time] // when the last complete reading of the feed began
+	telling chan struct{}             // something was told by this process
+	noticed chan struct{}             // another one told something
 
 	calls remote.Calls
 	stop  context.CancelFunc
@@ -98,6 +100,9 @@ func Start(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if hosts := hostsOf(config.ConnConfig); len(hosts) > 1 {
+		s.rivals.hosts, s.rivals.failed = hosts, map[string]string{}
+	}
 	config.AfterConnect = s.seesPooler
 	s.name = named(config)
 	watching := config.Copy()
@@ -115,9 +120,12 @@ func Start(o Options) (*Store, error) {
 	}
 	s.stop = stop
 	s.known.Name, s.known.Server, s.known.Meet = "the database", "the database server", s.meet
-	visit := func(ctx context.Context) error { return s.known.Visit(ctx, s.follow) }
+	visit := func(ctx context.Context) error {
+		s.rivals.first.Do(func() { s.lookForRivals(ctx) }) // before anything is served
+		return s.known.Visit(ctx, s.follow)
+	}
 	supervise := func(ctx context.Context) { s.Supervise(ctx, s.log, s.noticed, &s.lease, visit) }
-	for _, run := range []func(context.Context){supervise, s.notify, s.listen, s.sweepOften} {
+	for _, run := range []func(context.Context){supervise, s.watchForRivals, s.notify, s.listen, s.sweepOften} {
 		s.ended.Go(func() { run(ctx) })
 	}
 	return s, nil
@@ -148,12 +156,20 @@ func (s *Store) sent(args []any) []any {
 }
 
 // knowing runs f for the server that is known. Those who use the store are refused
-// while this machine's clock is wrong.
+// while this machine's clock is wrong, or several servers take writes.
 func (s *Store) knowing(ctx context.Context, f func(*identity) error) error {
-	if err := s.clock.refusal(); err != nil {
+	if err := s.refusal(); err != nil {
 		return err
 	}
 	return s.known.Do(ctx, f)
+}
+
+// refusal says why this process must not go on.
+func (s *Store) refusal() error {
+	if err := s.rivals.refusal(); err != nil {
+		return err
+	}
+	return s.clock.refusal()
 }
 
 // Current implements [store.Shared].
