@@ -207,8 +207,14 @@ func TestHealthAndMetrics(t *testing.T) {
 	if after := count(); after != one || one == before {
 		t.Errorf("passes were counted %s, %s after one more and %s after a reload", before, one, after)
 	}
-	if _, answer := b.admin("GET", "/metrics", nil); strings.Contains(answer["text"].(string), "alice") {
+	_, answer := b.admin("GET", "/metrics", nil)
+	if strings.Contains(answer["text"].(string), "alice") {
 		t.Error("a user is in the metrics")
+	}
+	for _, line := range []string{"step_up_store_in_use 1\n", "step_up_store_generation 0\n", "step_up_store_heard_seconds 0\n", "step_up_store_changes_total 0\n"} {
+		if !strings.Contains(answer["text"].(string), "\n"+line) {
+			t.Errorf("the metrics are without %q", line)
+		}
 	}
 
 	// Without the app there is nothing to be healthy.

@@ -270,7 +270,11 @@ func (a *App) Start() error {
 	if err := a.db.Start(cold); err != nil {
 		return err
 	}
-	return a.checkTenants(cold)
+	if err := a.checkTenants(cold); err != nil {
+		return err
+	}
+	metrics.Of(a.db.Condition)
+	return nil
 }
 
 // Stop leaves the database open: requests that the http app still serves, and

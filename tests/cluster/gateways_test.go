@@ -3,13 +3,14 @@
 package cluster
 
 import (
-	"encoding/json"
+	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,17 +188,37 @@ func testJourney(t *testing.T, store string) {
 			t.Fatalf("with the grant that was used: %d", got)
 		}
 	}
-	var health struct {
-		Status string
+	for _, g := range c.all {
+		if text := healthOf(t, g); !strings.Contains(text, `"status":"ok"`) {
+			t.Errorf("health: %s", text)
+		}
+		m := metricsOf(t, g)
+		if heard := m["step_up_store_heard_seconds"]; heard <= 0 || heard > 1 {
+			t.Errorf("the database was heard %v s ago", heard)
+		}
+		changes, seconds := m["step_up_store_changes_total"], m["step_up_store_change_seconds_total"]
+		if changes == 0 || seconds == 0 || m["step_up_store_in_use"] != 1 || m["step_up_store_changes_unknown_total"] != 0 {
+			t.Errorf("metrics: %v", m)
+		}
 	}
-	out, err := http.Get("http://" + c.all[1].Admin + "/step_up/health")
+}
+
+// metricsOf returns those of a gateway that have no labels.
+func metricsOf(t *testing.T, g *gateway.Gateway) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get("http://" + g.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Body.Close()
-	if err := json.NewDecoder(out.Body).Decode(&health); err != nil || health.Status != "ok" {
-		t.Errorf("health: %+v, %v", health, err)
+	defer resp.Body.Close()
+	found := map[string]float64{}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if value, err := strconv.ParseFloat(text, 64); err == nil && strings.HasPrefix(name, "step_up_") {
+			found[name] = value
+		}
 	}
+	return found
 }
 
 // TestRevocationAmongGateways: what one gateway revokes, no other serves.

@@ -33,6 +33,9 @@ type Health struct {
 	// HeardSeconds is how long ago the database said last what other gateways took
 	// away, where several use it.
 	HeardSeconds float64 `json:"heard_seconds,omitempty"`
+	// ClockSeconds is by how much the clock of the database server, or of another
+	// gateway, is ahead of this machine's, at least, where several use the database.
+	ClockSeconds float64 `json:"clock_seconds,omitempty"`
 	// RefusedTenants are the tenants of which what is protected is refused, since
 	// other gateways of the database have another identity source or user_id for them.
 	RefusedTenants []string `json:"refused_tenants,omitempty"`
@@ -65,6 +68,7 @@ func (*API) health(w http.ResponseWriter, r *http.Request) error {
 			Reason: now.Reason, Since: now.Since, WaitingSeconds: now.Waiting.Round(time.Millisecond).Seconds(),
 			Refused: now.Refused, Marked: now.Marked, Process: now.Process,
 			Generation: now.Generation, HeardSeconds: now.Heard.Round(time.Millisecond).Seconds(),
+			ClockSeconds:   now.Skew.Round(time.Millisecond).Seconds(),
 			RefusedTenants: now.Tenants,
 		}
 	}

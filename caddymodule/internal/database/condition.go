@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/records"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 // longWait is how long a change may wait on a disk that is well.
@@ -26,11 +27,24 @@ type Condition struct {
 	// Heard is how long ago a database that several gateways use said last what the
 	// others took away; zero for one that is this gateway's alone.
 	Heard time.Duration
+	// Shared reports that several gateways use the database. For them Skew is by how
+	// much the clock of the server, or of another gateway, is ahead of this one's, at
+	// least, and Changes what this process has asked it for.
+	Shared  bool
+	Skew    time.Duration
+	Changes remote.Changes
 	// Tenants are those that are refused, since other gateways configure them
 	// differently.
 	Tenants []string
 	// Process is the id of the process that has the database open; 0: this one.
 	Process int
+}
+
+// onServer is an engine whose database is on a server.
+type onServer interface {
+	Heard() time.Time
+	ClockSkew() time.Duration
+	Changes() remote.Changes
 }
 
 // Condition returns what the engine reports of itself. It does not wait.
@@ -47,10 +61,11 @@ func (d *Shared) Condition() (h Condition) {
 	if db := d.opened.Load(); db != nil {
 		h.Generation = db.Fencing().Generation
 	}
-	if shared, ok := s.(interface{ Heard() time.Time }); ok {
+	if shared, ok := s.(onServer); ok {
 		if at := shared.Heard(); !at.IsZero() {
 			h.Heard = time.Since(at)
 		}
+		h.Shared, h.Skew, h.Changes = true, shared.ClockSkew(), shared.Changes()
 	}
 	if child, ok := s.(interface{ PID() int }); ok {
 		h.Process = child.PID()

@@ -39,7 +39,7 @@ func Register(registry prometheus.Registerer) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{Requests, Decisions, SessionsReplaced} {
+	for _, c := range append([]prometheus.Collector{Requests, Decisions, SessionsReplaced}, store...) {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

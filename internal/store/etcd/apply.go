@@ -46,6 +46,7 @@ func (s *Store) do(ctx context.Context, c *change) error {
 		c.ops = remote.Clone(c.ops) // the call may outlast its caller
 		c.told = remote.CloneNames(c.told)
 	}
+	began := time.Now()
 	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error {
 		return retried(ctx, func(ctx context.Context) error {
 			return s.call(ctx, func(id *identity) error { return s.applyTo(ctx, id, c) })
@@ -54,6 +55,7 @@ func (s *Store) do(ctx context.Context, c *change) error {
 	if interrupted {
 		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
+	s.Note(began, err)
 	return err
 }
 

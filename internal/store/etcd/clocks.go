@@ -76,25 +76,49 @@ func (c *clocks) gone(run string) {
 	delete(c.others, run)
 }
 
-// refusal says why this process must not go on, if its clock is not that of most:
-// of two that differ nobody can say which is right, and both refuse.
-func (c *clocks) refusal() error {
+// compare counts the processes whose clock is alike and those whose clock differs,
+// and returns by how much one is ahead, at least: the one that differs most, of those
+// that differ in all readings if there are any.
+func (c *clocks) compare() (alike, differing int, worst time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, alike, differing, worst := time.Now(), 1, 0, time.Duration(0)
+	now, alike, seen := time.Now(), 1, time.Duration(0)
 	for run, r := range c.others {
 		switch {
 		case now.Sub(r.at) > silentAfter:
 			delete(c.others, run)
 		case r.times < skewedAfter:
 			alike++
+			seen = further(seen, r.skew)
 		default:
 			differing++
-			if r.skew.Abs() > worst.Abs() {
-				worst = r.skew
-			}
+			worst = further(worst, r.skew)
 		}
 	}
+	if differing == 0 {
+		worst = seen
+	}
+	return alike, differing, worst
+}
+
+func further(a, b time.Duration) time.Duration {
+	if b.Abs() > a.Abs() {
+		return b
+	}
+	return a
+}
+
+// ClockSkew returns by how much the clock of another gateway is ahead of this one's,
+// at least; that of the one that differs most.
+func (s *Store) ClockSkew() time.Duration {
+	_, _, worst := s.clocks.compare()
+	return worst
+}
+
+// refusal says why this process must not go on, if its clock is not that of most:
+// of two that differ nobody can say which is right, and both refuse.
+func (c *clocks) refusal() error {
+	alike, differing, worst := c.compare()
 	if differing < alike {
 		return nil
 	}

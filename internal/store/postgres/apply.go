@@ -104,10 +104,12 @@ func (s *Store) do(ctx context.Context, c *change) error {
 		c.ops = remote.Clone(c.ops) // the call may outlast its caller
 		c.told = remote.CloneNames(c.told)
 	}
+	began := time.Now()
 	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
 	if interrupted {
 		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
+	s.Note(began, err)
 	if len(c.told) > 0 && (err == nil || errors.Is(err, store.ErrUnknown)) {
 		remote.Wake(s.telling)
 	}

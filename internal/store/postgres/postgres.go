@@ -84,6 +84,7 @@ type Store struct {
 	ended sync.WaitGroup // what runs beside the calls
 
 	remote.State
+	remote.Meter
 }
 
 // Start begins to connect, and returns at once. An error is a mistake in the

@@ -2,7 +2,7 @@
 // database server: the deadline of calls, which state of the database is known,
 // whether the server is in use, and until when what is in memory may be used.
 //
-// It knows no server. An engine embeds a [State] and asks a [Lease]; what it does at
+// It knows no server. An engine embeds a [State] and a [Meter], and asks a [Lease]; what it does at
 // each visit of the server is its own.
 package remote
 
