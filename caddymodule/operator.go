@@ -11,6 +11,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 // Operator returns what the routes of the admin endpoint work with. It is not for
@@ -34,6 +35,11 @@ func (o operator) Condition() database.Condition {
 		c.Reason = refused[c.Tenants[0]].Error()
 	}
 	return c
+}
+
+// Inspect asks the servers of the database, if several gateways use it.
+func (o operator) Inspect(ctx context.Context) (remote.Inspection, bool, error) {
+	return o.app.db.Inspect(ctx)
 }
 
 // Lookup asks the directory of the user's tenant.

@@ -31,7 +31,9 @@ an operator wants to know: the paths of database and key and whether they exist,
 requests come to each site (scheme, hosts, trusted proxies), which rule would ask for a
 proof at each of the URLs, rules that no request falls under, whether the user is
 identified before step_up runs, what listens without TLS, and whether the servers that
-the gateway asks can be reached.
+the gateway asks can be reached. Of a store that several gateways use it lists the
+servers with version, TLS and role, whether init was run, who owns the tables,
+whether the key is the database's, the generation, and the difference of the clocks.
 
 With --config it checks that file, which need not run. Without it, it checks the
 configuration that runs, from inside of Caddy: with the user, the environment and the
@@ -160,6 +162,9 @@ func writeReport(w io.Writer, r doctor.Report) {
 		t.Flush()
 		fmt.Fprintln(w)
 	}
+	if r.Store != nil {
+		writeStore(w, r)
+	}
 	for _, s := range r.Sites {
 		writeSite(w, s)
 	}
@@ -185,6 +190,39 @@ func writeReport(w io.Writer, r doctor.Report) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "%d errors, %d warnings, %d notes.\n", counts[doctor.Error], counts[doctor.Warning], counts[doctor.Note])
+}
+
+func writeStore(w io.Writer, r doctor.Report) {
+	found := r.Store
+	fmt.Fprintf(w, "Store %s", plain(found.Name))
+	if found.Schema > 0 {
+		fmt.Fprintf(w, ", made for version %d, generation %d", found.Schema, found.Generation)
+	}
+	if found.Owner != "" {
+		fmt.Fprintf(w, ", tables of %s", plain(found.Owner))
+	}
+	if found.Key != "" {
+		fmt.Fprintf(w, ", for the configured key %s", found.Key)
+	}
+	if found.ClockSeconds != 0 {
+		fmt.Fprintf(w, ", its clock %+.3f s from the one here", found.ClockSeconds)
+	}
+	fmt.Fprint(w, ".\n\n")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVER\tROLE\tVERSION\tTLS\t")
+	for _, s := range found.Servers {
+		if s.Problem != "" {
+			fmt.Fprintf(t, "%s\tcannot be asked\t\t\t%s\n", plain(s.Name), plain(s.Problem))
+			continue
+		}
+		encrypted := s.TLS
+		if encrypted == "" {
+			encrypted = "none"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", plain(s.Name), s.Role, plain(s.Version), encrypted, s.Note)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
 }
 
 func writeSite(w io.Writer, s doctor.Site) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/trust"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/etcd"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -225,6 +226,11 @@ func (e *Etcd) Start() (store.Opening, error) {
 
 // Prepare makes the first record where there is none.
 func (e *Etcd) Prepare(ctx context.Context) error { return etcd.Create(ctx, e.options) }
+
+// Inspect asks the members without opening the database.
+func (e *Etcd) Inspect(ctx context.Context, key []byte) (remote.Inspection, error) {
+	return etcd.Inspect(ctx, e.options, key)
+}
 
 // Interface guards
 var (

@@ -13,6 +13,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/secret"
 	"github.com/stepup-gateway/caddy-stepup/config"
 	"github.com/stepup-gateway/caddy-stepup/internal/store/postgres"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
@@ -140,6 +141,11 @@ func (p *Postgres) Start() (store.Opening, error) {
 
 // Prepare makes the tables where there are none.
 func (p *Postgres) Prepare(ctx context.Context) error { return postgres.Create(ctx, p.url) }
+
+// Inspect asks the servers without opening the database.
+func (p *Postgres) Inspect(ctx context.Context, key []byte) (remote.Inspection, error) {
+	return postgres.Inspect(ctx, postgres.Options{URL: p.url, StandbyRequired: p.Standby == "required"}, key)
+}
 
 // Statements returns what makes the tables, for a database administrator, and the
 // least that the role of the URL needs where somebody else runs them.

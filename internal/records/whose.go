@@ -34,21 +34,44 @@ func readWhose(ctx context.Context, s store.Store, key seal.Key) (w whose, err e
 	if w.meta, err = readMeta(w.entry.Value); err != nil {
 		return w, err
 	}
-	if w.meta.StoreID != storeID(key) {
-		return w, wrongKey(key, w.meta.StoreID)
+	w.ring, w.lookup, err = w.meta.open(key)
+	return w, err
+}
+
+// MetaKey is the key under which a store tells whose the database is.
+func MetaKey() []byte { return append([]byte{}, metaKey...) }
+
+// Belongs reports, of what is stored under [MetaKey], why a gateway with the key would
+// refuse the database: nil, [ErrWrongKey], [ErrNewer], [ErrMoved] or
+// [ErrCorrupt].
+func Belongs(stored []byte, key seal.Key) error {
+	m, err := readMeta(stored)
+	if err != nil {
+		return err
 	}
-	if w.ring, err = seal.NewRing(key); err != nil {
-		return w, err
+	ring, _, err := m.open(key)
+	if err == nil {
+		_, err = m.fence(ring)
 	}
-	lookup, err := w.ring.Open(w.meta.Lookup, w.meta.lookupKey())
+	return err
+}
+
+// open returns the ring of the key, which the database belongs to, and the lookup key.
+func (m meta) open(key seal.Key) (ring *seal.Ring, lookup [32]byte, err error) {
+	if m.StoreID != storeID(key) {
+		return nil, lookup, wrongKey(key, m.StoreID)
+	}
+	if ring, err = seal.NewRing(key); err != nil {
+		return nil, lookup, err
+	}
+	plain, err := ring.Open(m.Lookup, m.lookupKey())
 	if errors.Is(err, seal.ErrUnknownKey) {
-		return w, wrongKey(key, w.meta.StoreID)
+		return nil, lookup, wrongKey(key, m.StoreID)
 	}
-	if err != nil || len(lookup) != 32 {
-		return w, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
+	if err != nil || len(plain) != len(lookup) {
+		return nil, lookup, fmt.Errorf("%w: whose the database is: %w", ErrCorrupt, err)
 	}
-	w.lookup = [32]byte(lookup)
-	return w, nil
+	return ring, [32]byte(plain), nil
 }
 
 func wrongKey(key seal.Key, store string) error {

@@ -72,6 +72,7 @@ func check(ctx context.Context, with caddy.Context, g Gateway, in CheckRequest, 
 			e, err := explain(ctx, g, ExplainRequest{Method: method, URL: url})
 			return e.Tenant, e.Explanation, err
 		}
+		input.Inspect = g.Inspect
 	}
 	return doctor.Examine(ctx, input)
 }

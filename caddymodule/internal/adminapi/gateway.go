@@ -9,6 +9,7 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 // Operated is the app step_up: a gateway that an operator looks after.
@@ -22,6 +23,9 @@ type Gateway interface {
 	Service() *ceremony.Service
 	// Condition returns how the database is. It does not wait.
 	Condition() database.Condition
+	// Inspect asks the servers of the database what a gateway would find there, and
+	// changes nothing; false: it is on this machine's disk.
+	Inspect(ctx context.Context) (remote.Inspection, bool, error)
 	// SiteTenants lists the tenants of the sites, sorted and each once;
 	// APITenants those that handlers of the API for servers name.
 	SiteTenants() []string

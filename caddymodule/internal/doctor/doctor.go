@@ -4,8 +4,9 @@
 // they are, an issuer that cannot be reached.
 //
 // [Examine] reads the configuration as JSON, looks at the files that it names, and
-// asks the servers that the gateway would ask. It changes nothing, sends no code, and
-// opens no database, so that it can run beside the server. What it finds has a code
+// asks the servers that the gateway would ask, those of a shared database included. It
+// changes nothing, sends no code, and opens no database, so that it can run beside the
+// server. What it finds has a code
 // that stays the same from version to version.
 package doctor
 
@@ -20,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/gate"
+	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 )
 
 // Severity is how much a finding matters.
@@ -49,7 +51,9 @@ type Report struct {
 	Findings []Finding `json:"findings"` // the gravest first
 	Files    []File    `json:"files"`
 	Sites    []Site    `json:"sites"`
-	Requests []Request `json:"requests,omitempty"` // the URLs that were asked about
+	// Store is the database, where it is on servers that several gateways use.
+	Store    *remote.Inspection `json:"store,omitempty"`
+	Requests []Request          `json:"requests,omitempty"` // the URLs that were asked about
 }
 
 // Worst is the severity of the gravest finding; empty if there is none.
@@ -81,6 +85,9 @@ type Input struct {
 	// if the configuration was refused.
 	Explain func(method, url string) (tenant string, e gate.Explanation, err error)
 	Paths   Paths
+	// Inspect asks the servers of the database, and changes nothing; false: there are
+	// none. It is nil if the configuration was refused.
+	Inspect func(context.Context) (remote.Inspection, bool, error)
 	// Lines are where words of Caddy's own settings first begin a line of the
 	// Caddyfile, as FILE:LINE; nil if there is none.
 	Lines map[string]string

@@ -60,6 +60,9 @@ func (e *examination) remotes(ctx context.Context) {
 			p.do(func() { p.sender(ctx, app.at(setting), raw) })
 		}
 	}
+	if e.in.Inspect != nil {
+		p.do(func() { p.store(ctx) })
+	}
 	p.group.Wait()
 	slices.SortFunc(p.found, func(a, b Finding) int { return strings.Compare(a.At+a.Code+a.Problem, b.At+b.Code+b.Problem) })
 	for _, f := range p.found {
@@ -132,6 +135,21 @@ func cause(err error) error {
 		return errors.New("no answer in time")
 	}
 	return err
+}
+
+// store asks the servers of a database that several gateways use.
+func (p *probe) store(ctx context.Context) {
+	at := p.doc.Apps.StepUp.at("store")
+	found, ok, err := p.in.Inspect(ctx)
+	switch {
+	case err != nil:
+		p.tell(Error, "store-unreadable", at, "the database cannot be asked: "+err.Error(), "check the settings of the store")
+	case ok:
+		for _, fault := range found.Faults {
+			p.tell(map[bool]Severity{true: Error, false: Warning}[fault.Grave], fault.Code, at, fault.Problem, fault.Advice)
+		}
+		p.out.Store = &found
+	}
 }
 
 // sender connects to where codes are handed over. Nothing is sent.

@@ -124,8 +124,11 @@ func Name(url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c := config.ConnConfig
-	return fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.Database), nil
+	return nameOf(config.ConnConfig), nil
+}
+
+func nameOf(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.Database)
 }
 
 // Role returns the user of a connection string.
