@@ -136,7 +136,8 @@ func TestUnreachableHostsAreNoRivals(t *testing.T) {
 // takes away the other serves. The third gateway reaches both, and refuses. So the
 // failover manager must end or cut off the old server before it promotes another.
 func TestRigLimitPrimariesOutOfReach(t *testing.T) {
-	s := newSystem(t, rand.New(rand.NewPCG(1, 1)))
+	servers := newPostgresServers(t).(*postgresServers)
+	s := newSystem(t, rand.New(rand.NewPCG(1, 1)), servers)
 	p := newPeople(t, s)
 	x, cookies := p.withGrant("VIEW_REPORTS")
 	if x == nil {
@@ -146,11 +147,11 @@ func TestRigLimitPrimariesOutOfReach(t *testing.T) {
 		status, _ := p.ask(i, x.Name, cookies, "GET", "/reports/1", "", nil)
 		return status
 	}
-	old, promoted := s.servers[s.primary], s.servers[1-s.primary]
+	old, promoted := servers.all[0], servers.all[1]
 	at := old.query("SELECT pg_current_wal_lsn()")
 	promoted.await("SELECT coalesce(pg_last_wal_replay_lsn() >= '"+at+"', false)", "t")
-	s.links[0][1-s.primary].Set(rig.Cut)
-	s.links[1][s.primary].Set(rig.Cut)
+	s.links[0][1].Set(rig.Cut)
+	s.links[1][0].Set(rig.Cut)
 	promoted.promote()
 	until(t, "the third gateway refuses", func() bool { return get(2) == 503 })
 	until(t, "the second gateway has met the promoted server", func() bool { return get(1) == 401 })
