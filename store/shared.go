@@ -33,9 +33,10 @@ type Shared interface {
 	OnTold(func(names [][]byte))
 
 	// Current reports whether all that was told until Stale ago has been passed to
-	// the functions of OnTold, so that what is kept in memory may be used. It costs
-	// no more than looking at clocks.
-	Current() bool
+	// the functions of OnTold, so that what is kept in memory may be used by somebody
+	// who began now, as [time.Now] tells it. It looks at no clock, which costs as much
+	// as all else about a live grant.
+	Current(now time.Time) bool
 
 	// Stale is how old what is used may be: also what was read counts only if the
 	// reading began less than that ago. Zero asks the database each time.

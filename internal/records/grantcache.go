@@ -131,9 +131,10 @@ func (s *grantShard) keep(id *grants.ID, l *Live, epoch uint64, now time.Time) {
 
 // Grant returns the holder's grant of that id: from the cache, else from the
 // store. [ErrNotFound] where there is none. From the cache it may be another
-// holder's, which grants.Grant.Check tells.
+// holder's, which grants.Grant.Check tells. Now is read last before the call: whether
+// the cache may be used is judged by it.
 func (db *DB) Grant(ctx context.Context, h *grants.Holder, id *grants.ID, now time.Time) (l Live, err error) {
-	current := db.current() // before looking: what is found then was not forgotten before
+	current := db.current(now) // before looking: what is found then was not forgotten before
 	s := db.grants.shard(id)
 	s.mu.RLock()
 	ok := s.rows.get(id, &l)

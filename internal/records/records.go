@@ -66,7 +66,9 @@ type DB struct {
 	// those of a view of all. See OfTenant.
 	strict  bool
 	tenant  uint64
-	tenants atomic.Pointer[map[tenantKey]tenantView]
+	tenants atomic.Pointer[map[tenantKey]*tenantView]
+
+	lastTenant atomic.Pointer[tenantView] // the one of tenants that was asked for last
 
 	Accounts   Table[Account]
 	Attempts   Table[Attempts]

@@ -193,8 +193,8 @@ func (db *DB) fenced() error {
 	return nil
 }
 
-// current reports whether what is in the cache may be used.
-func (db *DB) current() bool { return db.shared == nil || db.shared.Current() }
+// current reports whether what is in the cache may be used by somebody who began now.
+func (db *DB) current(now time.Time) bool { return db.shared == nil || db.shared.Current(now) }
 
 // fresh reads until the reading took no longer than what is read may be old.
 func fresh[T any](db *DB, read func() (T, error)) (T, error) {

@@ -147,6 +147,7 @@ type tenantKey struct {
 }
 
 type tenantView struct {
+	of  tenantKey
 	db  *DB
 	err error
 }
@@ -159,8 +160,13 @@ func (db *DB) OfTenant(ctx context.Context, name string, mine *Fingerprint) (*DB
 	if db.in == nil || db.mending || db.strict {
 		return db, nil
 	}
+	// The last one is looked at first: a map costs a tenth of what a live grant does.
+	if v := db.lastTenant.Load(); v != nil && v.of.mine == mine && v.of.name == name {
+		return v.db, v.err
+	}
 	if views := db.tenants.Load(); views != nil {
 		if v, ok := (*views)[tenantKey{name, mine}]; ok {
+			db.lastTenant.Store(v)
 			return v.db, v.err
 		}
 	}
@@ -178,17 +184,17 @@ func (db *DB) OfTenant(ctx context.Context, name string, mine *Fingerprint) (*DB
 
 func (db *DB) tenantView(name string, mine *Fingerprint) (*DB, error) {
 	state := db.in.Tenants[name]
-	v := tenantView{err: db.differing(name, mine)}
+	v := &tenantView{of: tenantKey{name, mine}, err: db.differing(name, mine)}
 	if v.err == nil {
 		v.db = newDB(&DB{core: db.core, in: db.in, strict: true, tenant: state.Generation})
 	}
 	for {
 		old := db.tenants.Load()
-		views := map[tenantKey]tenantView{}
+		views := map[tenantKey]*tenantView{}
 		if old != nil && len(*old) < maxTenants {
 			maps.Copy(views, *old)
 		}
-		views[tenantKey{name, mine}] = v
+		views[v.of] = v
 		if db.tenants.CompareAndSwap(old, &views) {
 			return v.db, v.err
 		}

@@ -307,7 +307,7 @@ func testToldInTime(t *testing.T, s [2]store.Shared) {
 		applyTelling(t, s[0], name, put("a", name))
 		acknowledged := time.Now()
 		for !h.Has(name) {
-			if s[1].Current() && time.Since(acknowledged) > s[1].Stale()+50*time.Millisecond && !h.Has(name) {
+			if s[1].Current(time.Now()) && time.Since(acknowledged) > s[1].Stale()+50*time.Millisecond && !h.Has(name) {
 				t.Fatalf("current, and %s was not heard %v after it was told", name, time.Since(acknowledged))
 			}
 			time.Sleep(time.Millisecond)
@@ -319,7 +319,7 @@ func testToldInTime(t *testing.T, s [2]store.Shared) {
 
 func testLease(t *testing.T, s [2]store.Shared) {
 	within(t, "being current", func() {
-		for !s[0].Current() || !s[1].Current() {
+		for !s[0].Current(time.Now()) || !s[1].Current(time.Now()) {
 			time.Sleep(time.Millisecond)
 		}
 	})
@@ -329,7 +329,7 @@ func testLease(t *testing.T, s [2]store.Shared) {
 	if err := s[0].Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s[0].Current() {
+	if s[0].Current(time.Now()) {
 		t.Error("a closed store is current")
 	}
 }

@@ -59,7 +59,7 @@ func TestEtcdCutOffMemberProlongsNothing(t *testing.T) {
 		alone.Endpoints = s.endpoints(member)
 		others.Endpoints = s.endpoints((member+1)%3, (member+2)%3)
 		a, b := openEtcd(t, alone), openEtcd(t, others)
-		until(t, "current", a.Current)
+		until(t, "current", func() bool { return a.Current(time.Now()) })
 		s.do("cut %d", member)
 		cut := time.Now()
 		until(t, "a leader among the others", func() bool {
@@ -67,7 +67,7 @@ func TestEtcdCutOffMemberProlongsNothing(t *testing.T) {
 		})
 		time.Sleep(time.Until(cut.Add(o.Stale)))
 		for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if a.Current() {
+			if a.Current(time.Now()) {
 				t.Fatalf("current %v after it was cut off", time.Since(cut))
 			}
 		}
@@ -82,7 +82,7 @@ func TestEtcdCutOffMemberProlongsNothing(t *testing.T) {
 			t.Error("health does not say so")
 		}
 		s.do("mend %d", member)
-		until(t, "current again", a.Current)
+		until(t, "current again", func() bool { return a.Current(time.Now()) })
 		must(t, a, store.Op{Key: []byte("k"), Value: []byte("w")})
 		a.Close()
 		b.Close()
@@ -98,7 +98,7 @@ func TestEtcdOtherMembersAreAsked(t *testing.T) {
 	for member := range 3 {
 		s.do("cut %d", member)
 		must(t, st, store.Op{Key: []byte("k"), Value: []byte(strconv.Itoa(member))})
-		until(t, "current", st.Current)
+		until(t, "current", func() bool { return st.Current(time.Now()) })
 		e, err := st.Get(t.Context(), []byte("k"))
 		if err != nil || string(e.Value) != strconv.Itoa(member) {
 			t.Errorf("Get: %q, %v", e.Value, err)
@@ -216,7 +216,7 @@ func TestEtcdCompactedWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.do("run %d", member)
-	until(t, "current", a.Current)
+	until(t, "current", func() bool { return a.Current(time.Now()) })
 	if !heard.Has("revoked") && heard.Forgot() == 0 {
 		t.Error("it goes on with what it had, and never heard of what was revoked")
 	}
@@ -248,7 +248,7 @@ func TestEtcdRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "both current", func() bool { return a.Current() && b.Current() })
+	until(t, "both current", func() bool { return a.Current(time.Now()) && b.Current(time.Now()) })
 	heard := storetest.Listen(b)
 	s.stop()
 	if err := os.RemoveAll(s.data()); err != nil {
@@ -306,7 +306,7 @@ func TestEtcdLastMember(t *testing.T) {
 	a := openEtcd(t, o)
 	ctx := t.Context()
 	must(t, a, store.Op{Key: []byte("grant"), Value: []byte("good")})
-	until(t, "current", a.Current)
+	until(t, "current", func() bool { return a.Current(time.Now()) })
 	s.do("cut %d", last)
 	must(t, a, store.Op{Key: []byte("grant")}) // spent, and the last member does not know
 	s.stop()
@@ -342,11 +342,11 @@ func TestEtcdHangs(t *testing.T) {
 	if err := st.Apply(ctx, store.Op{Key: []byte("a"), Value: []byte("2")}); !errors.Is(err, store.ErrUnknown) || time.Since(begun) > 6*time.Second {
 		t.Errorf("Apply: %v after %v", err, time.Since(begun))
 	}
-	if st.Current() || st.Health().Down == nil {
-		t.Errorf("current: %v, health: %v", st.Current(), st.Health().Down)
+	if st.Current(time.Now()) || st.Health().Down == nil {
+		t.Errorf("current: %v, health: %v", st.Current(time.Now()), st.Health().Down)
 	}
 	s.cmd.Process.Signal(syscall.SIGCONT)
-	until(t, "current again", func() bool { return st.Current() && st.Health().Down == nil })
+	until(t, "current again", func() bool { return st.Current(time.Now()) && st.Health().Down == nil })
 	must(t, st, store.Op{Key: []byte("a"), Value: []byte("3")})
 }
 
@@ -381,7 +381,7 @@ func TestEtcdClocks(t *testing.T) {
 			if _, err := st.Get(ctx, []byte("a")); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "clock") {
 				t.Errorf("%v off: Get: %v", c2.off, err)
 			}
-			if st.Current() {
+			if st.Current(time.Now()) {
 				t.Error("what is in memory counts")
 			}
 		}
@@ -390,6 +390,6 @@ func TestEtcdClocks(t *testing.T) {
 		if _, err := c.Delete(t.Context(), o.Prefix+"/w/time/other"); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "in use again", func() bool { return st.Health().Down == nil && st.Current() })
+		until(t, "in use again", func() bool { return st.Health().Down == nil && st.Current(time.Now()) })
 	}
 }

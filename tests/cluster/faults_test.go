@@ -115,14 +115,14 @@ func TestHungServer(t *testing.T) {
 	if took := time.Since(begun); err == nil || took > 6*time.Second {
 		t.Errorf("Apply: %v after %v", err, took)
 	}
-	if time.Since(stopped) > st.Stale() && st.Current() {
+	if time.Since(stopped) > st.Stale() && st.Current(time.Now()) {
 		t.Error("what is in memory counts though the server hangs")
 	}
 	if st.Health().Down == nil {
 		t.Error("health does not say so")
 	}
 	goOn()
-	for end := time.Now().Add(15 * time.Second); !st.Current() || st.Health().Down != nil; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); !st.Current(time.Now()) || st.Health().Down != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not go on: %v", st.Health().Down)
 		}

@@ -116,8 +116,8 @@ func TestUnreachableHostsAreNoRivals(t *testing.T) {
 	works := func(what string) {
 		t.Helper()
 		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			if err := st.Apply(t.Context(), store.Op{Key: []byte("k"), Value: []byte("v")}); err != nil || !st.Current() {
-				t.Fatalf("%s: %v, current %v", what, err, st.Current())
+			if err := st.Apply(t.Context(), store.Op{Key: []byte("k"), Value: []byte("v")}); err != nil || !st.Current(time.Now()) {
+				t.Fatalf("%s: %v, current %v", what, err, st.Current(time.Now()))
 			}
 		}
 	}

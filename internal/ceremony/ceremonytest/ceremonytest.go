@@ -40,14 +40,26 @@ type Clock struct {
 	mu   sync.Mutex
 	at   time.Time
 	tick time.Duration
+	real bool
 }
 
 // Now is the time it shows.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.real {
+		return time.Now()
+	}
 	c.at = c.at.Add(c.tick)
 	return c.at
+}
+
+// Follow makes it the machine's clock from now on, by which engines that several
+// gateways share judge what is in memory.
+func (c *Clock) Follow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.real = true
 }
 
 // Tick moves it on with each reading from now on, as no two readings of a real
@@ -178,7 +190,7 @@ func (w *World) Configure(edits ...func(*ceremony.Settings)) {
 		edit(&w.settings)
 	}
 	s, err := ceremony.New(ceremony.Options{
-		DB:       func(context.Context) (*records.DB, error) { return w.DB, nil },
+		DB:       func(ctx context.Context) (*records.DB, error) { return w.DB.View(ctx) },
 		Settings: w.settings,
 		Factors: slices.Concat([]ceremony.Factor{passkey.Factor{Name: w.settings.Issuer}, totpapp.Factor{Issuer: w.settings.Issuer, Params: w.settings.TOTP},
 			w.phones.factor(w.settings.Issuer), recovery.Factor{}}, w.also),

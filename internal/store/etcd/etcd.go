@@ -161,7 +161,7 @@ func (s *Store) call(ctx context.Context, f func(*identity) error) error {
 }
 
 // Current implements [store.Shared].
-func (s *Store) Current() bool { return s.lease.Good() }
+func (s *Store) Current(now time.Time) bool { return s.lease.Good(now) }
 
 // Stale implements [store.Shared].
 func (s *Store) Stale() time.Duration { return s.lease.Stale }

@@ -72,8 +72,8 @@ func TestNoServer(t *testing.T) {
 			t.Errorf("%v, want ErrUnavailable", err)
 		}
 	}
-	if s.Current() || s.Health().Down == nil {
-		t.Errorf("current: %v, health: %v", s.Current(), s.Health().Down)
+	if s.Current(time.Now()) || s.Health().Down == nil {
+		t.Errorf("current: %v, health: %v", s.Current(time.Now()), s.Health().Down)
 	}
 	began := time.Now()
 	if err := s.Close(); err != nil || time.Since(began) > 2*time.Second {

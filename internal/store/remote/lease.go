@@ -11,26 +11,36 @@ import (
 // the other may be set.
 type Lease struct {
 	Stale time.Duration
-	began atomic.Pointer[time.Time]
+	began atomic.Pointer[reading]
+}
+
+// reading is when one began, by both clocks.
+type reading struct {
+	at   time.Time
+	wall int64 // nanoseconds
 }
 
 // Renew says that a complete reading began then.
-func (l *Lease) Renew(began time.Time) { l.began.Store(&began) }
+func (l *Lease) Renew(began time.Time) { l.began.Store(&reading{began, began.UnixNano()}) }
 
 // End makes the lease no good.
 func (l *Lease) End() { l.began.Store(nil) }
 
-// Good reports whether what is in memory may be used.
-func (l *Lease) Good() bool {
+// Good reports whether what is in memory may be used by somebody who began now.
+func (l *Lease) Good(now time.Time) bool {
 	began := l.began.Load()
-	return began != nil && Within(*began, time.Now(), l.Stale)
+	if began == nil {
+		return false
+	}
+	elapsed, wall := now.Sub(began.at), time.Duration(now.UnixNano()-began.wall)
+	return 0 <= elapsed && elapsed < l.Stale && 0 <= wall && wall < l.Stale
 }
 
 // Began returns when the last complete reading began; zero before the first, and
 // after End.
 func (l *Lease) Began() time.Time {
 	if began := l.began.Load(); began != nil {
-		return *began
+		return began.at
 	}
 	return time.Time{}
 }

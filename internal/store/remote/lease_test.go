@@ -21,25 +21,27 @@ func TestLease(t *testing.T) {
 		{wall(0), wall(-time.Second), false}, // the clock was set back
 		{wall(0), wall(time.Millisecond), true},
 	} {
-		if got := Within(c.began, c.now, time.Second); got != c.good {
-			t.Errorf("from %v to %v: %v", c.began, c.now, got)
+		l := Lease{Stale: time.Second}
+		l.Renew(c.began)
+		if got, leased := Within(c.began, c.now, time.Second), l.Good(c.now); got != c.good || leased != c.good {
+			t.Errorf("from %v to %v: %v, by the lease %v", c.began, c.now, got, leased)
 		}
 	}
 	l := Lease{Stale: time.Second}
-	if l.Good() {
+	if l.Good(time.Now()) {
 		t.Error("good before any reading")
 	}
-	if l.Renew(time.Now()); !l.Good() {
+	if l.Renew(time.Now()); !l.Good(time.Now()) {
 		t.Error("not good after one")
 	}
-	if l.Renew(time.Now().Add(-time.Second)); l.Good() {
+	if l.Renew(time.Now().Add(-time.Second)); l.Good(time.Now()) {
 		t.Error("good after a reading that began a second ago")
 	}
 	l.Renew(time.Now())
-	if l.End(); l.Good() {
+	if l.End(); l.Good(time.Now()) {
 		t.Error("good after its end")
 	}
-	if never := (Lease{}); never.Good() {
+	if never := (Lease{}); never.Good(time.Now()) {
 		t.Error("good though nothing may be kept")
 	}
 }
