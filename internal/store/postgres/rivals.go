@@ -15,9 +15,9 @@ import (
 
 const (
 	// askEvery is how often each server that the url names is asked whether it takes
-	// writes, and askTimeout how long it may take: longer, and it counts as one that
-	// cannot be reached.
-	askEvery   = time.Second
+	// writes: with the readings of the feed, at most 5 questions a second. askTimeout is
+	// how long it may take: longer, and it counts as one that cannot be reached.
+	askEvery   = 1100 * time.Millisecond
 	askTimeout = time.Second
 	// quietAfter is how many rounds in a row must show no rival until there is none: in
 	// one of them it may have been too slow to answer.
