@@ -25,6 +25,7 @@ type server struct {
 	bin  string // the directory of its programs
 	dir  string // all of its files; its socket is there
 	port string
+	env  []string     // added to that of its programs
 	made atomic.Int32 // databases
 }
 
@@ -64,12 +65,18 @@ func overServers(t *testing.T, test func(t *testing.T, s *server)) {
 func newServerOf(t testing.TB, bin string, settings ...string) *server {
 	t.Helper()
 	s := newFiles(t, bin)
+	s.initialize(settings...)
+	return s
+}
+
+// initialize makes an empty cluster in the server's files, and starts it.
+func (s *server) initialize(settings ...string) {
+	s.t.Helper()
 	s.run("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-instructions", "--no-sync")
 	s.configure("postgresql.conf", append([]string{
 		"port=" + s.port, "listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "max_connections=200",
 	}, settings...)...)
 	s.start()
-	return s
 }
 
 // newFiles makes a place for the files of a server.
@@ -134,7 +141,7 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 		id := uint32(s.user())
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	}
-	cmd.Dir = s.dir
+	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
 	return cmd
 }
 

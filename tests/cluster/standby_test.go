@@ -46,7 +46,13 @@ func (s *server) promote() {
 // query asks the server, and returns the answer as text.
 func (s *server) query(text string) string {
 	s.t.Helper()
-	out, err := s.command("psql", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", "-XAtc", text).CombinedOutput()
+	return s.queryIn(s.url("postgres"), text)
+}
+
+// queryIn asks a database.
+func (s *server) queryIn(url, text string) string {
+	s.t.Helper()
+	out, err := s.command("psql", "-XAtc", text, url).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%s: %v\n%s", text, err, out)
 	}
