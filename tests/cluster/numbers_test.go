@@ -248,9 +248,10 @@ func testRevocation(t *testing.T, open func() store.Shared, most time.Duration) 
 		if n, err := at.Revoke(t.Context(), p.Subject, ""); err != nil || n != 1 {
 			t.Fatalf("%d revoked, %v", n, err)
 		}
-		revoked := time.Now()
+		revoked, last := time.Now(), time.Duration(0)
 		for _, one := range all {
 			for {
+				began := time.Now()
 				_, err := one.Check(t.Context(), &p, &reports, [32]byte{}, token)
 				if errors.Is(err, ceremony.ErrNoGrant) {
 					break
@@ -258,14 +259,15 @@ func testRevocation(t *testing.T, open func() store.Shared, most time.Duration) 
 				if err != nil {
 					t.Fatal(err)
 				}
+				last = max(last, began.Sub(revoked))
 				time.Sleep(time.Millisecond)
 			}
 		}
-		seen = append(seen, float64(time.Since(revoked)))
+		seen = append(seen, float64(last))
 	}
 	slices.Sort(seen)
 	p99, worst := time.Duration(seen[len(seen)*99/100]), time.Duration(seen[len(seen)-1])
-	t.Logf("%d times: median %v, p99 %v, at most %v", times, time.Duration(median(seen)).Round(time.Microsecond), p99.Round(time.Microsecond), worst.Round(time.Microsecond))
+	t.Logf("%d times, the last use that passed began after: median %v, p99 %v, at most %v", times, time.Duration(median(seen)).Round(time.Microsecond), p99.Round(time.Microsecond), worst.Round(time.Microsecond))
 	if worst > time.Second {
 		t.Errorf("a revocation was seen after %v", worst)
 	}
