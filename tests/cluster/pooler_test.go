@@ -130,7 +130,7 @@ func TestPoolerBehindWhichTheServerBecameAStandby(t *testing.T) {
 	primary.remove()
 	standby.follow(primary)
 	pooler.await(url)
-	until(t, "the promoted server is in use", st.Current)
+	until(t, "the promoted server is in use", func() bool { return st.Current(time.Now()) })
 	if failed := all(); failed > 0 {
 		t.Errorf("%d calls failed by connections that lead to the standby", failed)
 	}
