@@ -42,6 +42,7 @@ const writer = 1
 
 // moveWriter is the version that a database names while it is marked (see Move): no
 // gateway writes it then, and those that know nothing of the mark need another reason.
+// Gateways of version 1 take it for that, so writer is never 2: 3 comes next.
 const moveWriter = 2
 
 const metaForm = 2
