@@ -61,15 +61,6 @@ func (p *pooler) kill() {
 	p.cmd.Wait()
 }
 
-// through returns the address of a database through poolers in front of its servers,
-// which it starts.
-func through(url string, servers ...*server) string {
-	for _, s := range servers {
-		url = s.bouncer("transaction", url)
-	}
-	return url
-}
-
 // bouncer starts pgbouncer in front of the server, and returns the address of a
 // database, which may be on other servers too, through it.
 func (s *server) bouncer(mode, url string) string {
