@@ -68,7 +68,7 @@ func readMeta(stored []byte) (m meta, err error) {
 	if err := json.Unmarshal(stored, &m); err != nil || m.Form < 1 {
 		return m, fmt.Errorf("%w: whose the database is", ErrCorrupt)
 	}
-	if m.Form > metaForm || m.Writer > moveWriter {
+	if m.Form > metaForm || m.Writer > max(writer, moveWriter) {
 		return m, m.newer()
 	}
 	if m.Form > 1 && len(m.Fence) == 0 {
