@@ -86,9 +86,10 @@ func testTenantsMustAgree(t *testing.T, store string) {
 		t.Fatalf("tenant accept: %v\n%s", err, out)
 	}
 	c.eventually(alice, "GET", "/reports/1", 503)
-	if out := healthOf(t, c.all[0]); !strings.Contains(out, `"refused_tenants":["default"]`) || !strings.Contains(out, "degraded") {
-		t.Errorf("health of the gateway with the old configuration: %s", out)
-	}
+	until(t, "the health of the gateway with the old configuration tells the tenant", func() bool {
+		out := healthOf(t, c.all[0])
+		return strings.Contains(out, `"refused_tenants":["default"]`) && strings.Contains(out, "degraded")
+	})
 	if !strings.Contains(c.all[0].Log(), "configured differently by other gateways") {
 		t.Error("the log of the gateway with the old configuration says nothing")
 	}
