@@ -109,23 +109,7 @@ func (db *DB) settle(ctx context.Context, e store.Entry, m meta) error {
 // It is told: gateways of an older one that share the database refuse from then on.
 func (db *DB) raiseWriter(ctx context.Context) error {
 	return Again(func() error {
-		e, err := db.store.Get(ctx, metaKey)
-		if err != nil {
-			return err
-		}
-		m, err := readMeta(e.Value)
-		if err != nil || m.Writer >= writer {
-			return err
-		}
-		state, err := m.fence(db.ring)
-		if err != nil {
-			return err
-		}
-		op, err := m.put(db.ring, e, state)
-		if err != nil {
-			return err
-		}
-		return db.apply(ctx, []store.Op{op})
+		return db.changeState(ctx, func(*fenceState) error { return nil })
 	})
 }
 

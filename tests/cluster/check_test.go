@@ -5,9 +5,7 @@ package cluster
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -110,15 +108,7 @@ func testCheck(t *testing.T, store string) {
 // checkFile is a Caddyfile with a new key.
 func checkFile(t *testing.T, g *gateway.Gateway, store string) string {
 	t.Helper()
-	text, err := g.Command("step-up", "keygen").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return strings.NewReplacer("KEY", key, "STORE", store, "EXTRA", "").Replace(nodeCaddyfile)
+	return strings.NewReplacer("KEY", keyFile(t, g), "STORE", store, "EXTRA", "").Replace(nodeCaddyfile)
 }
 
 // TestCheckOfPostgres: what can be wrong with servers, roles and their tables.

@@ -216,15 +216,7 @@ func TestEtcdQuota(t *testing.T) {
 // no statements to print.
 func TestEtcdCommands(t *testing.T) {
 	g := gateway.New(t, gateway.Options{Upstream: "127.0.0.1:1"})
-	text, err := g.Command("step-up", "keygen").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file := g.Write(strings.NewReplacer("KEY", key, "STORE", "store etcd {\nendpoints http://127.0.0.1:1\n}", "EXTRA", "").Replace(nodeCaddyfile))
+	file := g.Write(checkFile(t, g, "store etcd {\nendpoints http://127.0.0.1:1\n}"))
 	if out, err := g.Command("validate", "--config", file).CombinedOutput(); err != nil {
 		t.Errorf("validate: %v\n%s", err, out)
 	}

@@ -25,6 +25,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// keyFile writes a new key into a file, and returns its name.
+func keyFile(t *testing.T, g *gateway.Gateway) string {
+	t.Helper()
+	text, err := g.Command("step-up", "keygen").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 const nodeCaddyfile = `{
 	admin GW_ADMIN
 	auto_https off
@@ -96,16 +110,8 @@ func nodesOn(t *testing.T, store string, n int, extra ...string) *nodes {
 	}))
 	t.Cleanup(upstream.Close)
 	c.upstream = strings.TrimPrefix(upstream.URL, "http://")
-	key := filepath.Join(t.TempDir(), "key")
 	first := gateway.New(t, gateway.Options{Upstream: c.upstream})
-	text, err := first.Command("step-up", "keygen").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(key, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.file = strings.NewReplacer("KEY", key, "STORE", store, "EXTRA", strings.Join(extra, "\n\t\t")).Replace(nodeCaddyfile)
+	c.file = strings.NewReplacer("KEY", keyFile(t, first), "STORE", store, "EXTRA", strings.Join(extra, "\n\t\t")).Replace(nodeCaddyfile)
 	if out, err := first.Command("step-up", "init", "--config", first.Write(c.file)).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}

@@ -53,14 +53,7 @@ func newMover(t *testing.T) *mover {
 	}))
 	t.Cleanup(upstream.Close)
 	m.Gateway = gateway.New(t, gateway.Options{Upstream: strings.TrimPrefix(upstream.URL, "http://")})
-	m.key = filepath.Join(t.TempDir(), "key")
-	text, err := m.Command("step-up", "keygen").Output()
-	if err == nil {
-		err = os.WriteFile(m.key, text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.key = keyFile(t, m.Gateway)
 	m.file = strings.NewReplacer("KEY", m.key, "EXTRA", "limits {\nheld {\nsize 2MiB\n}\n}").Replace(nodeCaddyfile) + apiSite
 	return m
 }

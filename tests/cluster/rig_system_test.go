@@ -100,15 +100,7 @@ func newSystem(t *testing.T, chance *rand.Rand, on servers) *system {
 			Env: []string{"STEP_UP_DB=" + on.at(links), "STEP_UP_CLOCK_OFFSET_FILE=" + s.clocks[i]},
 		})
 	}
-	text, err := s.gates[0].Command("step-up", "keygen").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := filepath.Join(dir, "key")
-	if err := os.WriteFile(key, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.file = strings.NewReplacer("KEY", key, "STORE", on.store("{env.STEP_UP_DB}"), "EXTRA", "").Replace(nodeCaddyfile)
+	s.file = strings.NewReplacer("KEY", keyFile(t, s.gates[0]), "STORE", on.store("{env.STEP_UP_DB}"), "EXTRA", "").Replace(nodeCaddyfile)
 	if out, err := s.gates[0].Command("step-up", "init", "--config", s.gates[0].Write(s.file)).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}

@@ -41,19 +41,8 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]store.Entry, error) {
-	if err := store.CheckList(prefix, after, limit); err != nil {
-		return nil, err
-	}
-	s.readers.RLock()
-	defer s.readers.RUnlock()
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	txn := s.db.NewTransactionAt(s.committed.Load(), false)
-	defer txn.Discard()
-
 	var entries []store.Entry
-	err := scan(ctx, txn, prefix, after, limit, func(key []byte, r row, value []byte) bool {
+	err := s.scan(ctx, prefix, after, limit, func(key []byte, r row, value []byte) bool {
 		entries = append(entries, store.Entry{Key: key, Value: value, Version: r.version})
 		return true
 	})
@@ -65,19 +54,9 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 
 // Dump implements [store.Movable].
 func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error) {
-	if err := store.CheckList(nil, after, limit); err != nil {
-		return nil, err
-	}
-	s.readers.RLock()
-	defer s.readers.RUnlock()
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	txn := s.db.NewTransactionAt(s.committed.Load(), false)
-	defer txn.Discard()
 	var ops []store.Op
 	size := 0
-	err := scan(ctx, txn, nil, after, limit, func(key []byte, r row, value []byte) bool {
+	err := s.scan(ctx, nil, after, limit, func(key []byte, r row, value []byte) bool {
 		ops = append(ops, store.Op{Key: key, Value: value, Expires: s.expires(r.expiresAt)})
 		size += len(value)
 		return size <= store.MaxValue
@@ -90,7 +69,18 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 
 // scan calls see with up to limit entries, as List reads them, until it reports
 // false.
-func scan(ctx context.Context, txn *badger.Txn, prefix, after []byte, limit int, see func(key []byte, r row, value []byte) bool) error {
+func (s *Store) scan(ctx context.Context, prefix, after []byte, limit int, see func(key []byte, r row, value []byte) bool) error {
+	if err := store.CheckList(prefix, after, limit); err != nil {
+		return err
+	}
+	s.readers.RLock()
+	defer s.readers.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer txn.Discard()
+
 	o := badger.DefaultIteratorOptions
 	o.Prefix = rowKey(prefix)
 	o.PrefetchValues = false // values lie beside their keys; prefetching would start a goroutine for each

@@ -32,8 +32,7 @@ func (l *Lease) Good(now time.Time) bool {
 	if began == nil {
 		return false
 	}
-	elapsed, wall := now.Sub(began.at), time.Duration(now.UnixNano()-began.wall)
-	return 0 <= elapsed && elapsed < l.Stale && 0 <= wall && wall < l.Stale
+	return within(now.Sub(began.at), time.Duration(now.UnixNano()-began.wall), l.Stale)
 }
 
 // Began returns when the last complete reading began; zero before the first, and
@@ -47,7 +46,11 @@ func (l *Lease) Began() time.Time {
 
 // Within reports whether less than d has gone by between two readings of the clocks.
 func Within(began, now time.Time, d time.Duration) bool {
-	elapsed, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
+	return within(now.Sub(began), now.Round(0).Sub(began.Round(0)), d)
+}
+
+// within is Within of what has gone by on each of the clocks.
+func within(elapsed, wall, d time.Duration) bool {
 	return 0 <= elapsed && elapsed < d && 0 <= wall && wall < d
 }
 
