@@ -142,7 +142,7 @@ func postUpTo[In, Out any](limit int64, verb func(context.Context, Gateway, In) 
 		if err != nil {
 			return err
 		}
-		out, err := verb(r.Context(), g, in)
+		out, err := verb(ceremony.ActingAs(r.Context(), operatorOf(r)), g, in)
 		if err != nil {
 			return adminError(err)
 		}
