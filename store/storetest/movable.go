@@ -33,7 +33,7 @@ func RunMovable(t *testing.T, open func(t *testing.T) store.Store) {
 }
 
 // dumpAll reads everything in pages, and calls page with each.
-func dumpAll(t *testing.T, s store.Movable, limit int, page func([]store.Op)) {
+func dumpAll(t *testing.T, s dumper, limit int, page func([]store.Op)) {
 	t.Helper()
 	for after := []byte(nil); ; {
 		ops, err := s.Dump(t.Context(), after, limit)

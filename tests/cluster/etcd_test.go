@@ -14,7 +14,7 @@ import (
 func TestEtcdStore(t *testing.T) {
 	s := newEtcd(t)
 	storetest.Run(t, func(t *testing.T) store.Store { return openEtcd(t, s.database()) })
-	storetest.RunMovable(t, func(t *testing.T) store.Store { return openEtcd(t, s.database()) })
+	storetest.RunSnapshots(t, func(t *testing.T) store.Store { return openEtcd(t, s.database()) })
 	var databases sync.Map
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
 		o, found := databases.Load(dir)

@@ -50,7 +50,7 @@ func TestPostgresStore(t *testing.T) { overServers(t, testPostgresStore) }
 
 func testPostgresStore(t *testing.T, s *server) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, created(t, s.database())) })
-	storetest.RunMovable(t, func(t *testing.T) store.Store { return open(t, created(t, s.database())) })
+	storetest.RunSnapshots(t, func(t *testing.T) store.Store { return open(t, created(t, s.database())) })
 	var databases sync.Map
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
 		url, found := databases.Load(filepath.Dir(dir) + filepath.Base(dir))

@@ -22,7 +22,7 @@
 //
 // Above Badger's own tables it keeps the versions of a few thousand rows in memory, for the committer; a caller
 // that reads the same keys often has a cache.
-// It does not encrypt, since its callers seal their secrets, and it does not back up. Badger maps its files:
+// It does not encrypt, since its callers seal their secrets. Badger maps its files:
 // a fault of the disk can end the process that has the database open, or hold it up. Package procstore runs
 // it in a process of its own.
 package badgerstore
@@ -142,6 +142,8 @@ type Store struct {
 	versions versions // what the committer need not read
 
 	blobs blobSet // large values that are being written
+
+	snapshots snapshots // that are open
 }
 
 func badgerOptions(dir string, log *zap.Logger) badger.Options {
@@ -215,6 +217,6 @@ func (s *Store) usable(ctx context.Context) error {
 }
 
 var (
-	_ store.Fenced  = (*Store)(nil)
-	_ store.Movable = (*Store)(nil)
+	_ store.Fenced    = (*Store)(nil)
+	_ store.Snapshots = (*Store)(nil)
 )

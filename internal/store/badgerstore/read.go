@@ -42,7 +42,7 @@ func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]store.Entry, error) {
 	var entries []store.Entry
-	err := s.scan(ctx, prefix, after, limit, func(key []byte, r row, value []byte) bool {
+	err := s.scan(ctx, s.committed.Load, prefix, after, limit, func(key []byte, r row, value []byte) bool {
 		entries = append(entries, store.Entry{Key: key, Value: value, Version: r.version})
 		return true
 	})
@@ -54,12 +54,17 @@ func (s *Store) List(ctx context.Context, prefix, after []byte, limit int) ([]st
 
 // Dump implements [store.Movable].
 func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error) {
+	return s.dump(ctx, s.committed.Load, after, limit, store.MaxValue)
+}
+
+// dump reads entries as of a timestamp until their values come to more than a size.
+func (s *Store) dump(ctx context.Context, at func() uint64, after []byte, limit, most int) ([]store.Op, error) {
 	var ops []store.Op
 	size := 0
-	err := s.scan(ctx, nil, after, limit, func(key []byte, r row, value []byte) bool {
+	err := s.scan(ctx, at, nil, after, limit, func(key []byte, r row, value []byte) bool {
 		ops = append(ops, store.Op{Key: key, Value: value, Expires: s.expires(r.expiresAt)})
 		size += len(value)
-		return size <= store.MaxValue
+		return size <= most
 	})
 	if err != nil {
 		return nil, err
@@ -67,9 +72,9 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 	return ops, nil
 }
 
-// scan calls see with up to limit entries, as List reads them, until it reports
-// false.
-func (s *Store) scan(ctx context.Context, prefix, after []byte, limit int, see func(key []byte, r row, value []byte) bool) error {
+// scan calls see with up to limit entries as of a timestamp, as List reads them, until
+// it reports false. The timestamp is asked for once nothing can be discarded.
+func (s *Store) scan(ctx context.Context, at func() uint64, prefix, after []byte, limit int, see func(key []byte, r row, value []byte) bool) error {
 	if err := store.CheckList(prefix, after, limit); err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func (s *Store) scan(ctx context.Context, prefix, after []byte, limit int, see f
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	txn := s.db.NewTransactionAt(at(), false)
 	defer txn.Discard()
 
 	o := badger.DefaultIteratorOptions

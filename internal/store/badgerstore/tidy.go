@@ -101,13 +101,14 @@ func (s *Store) requestSweep() {
 	}
 }
 
-// discard lets compactions drop every version but the last one of each key. Badger keeps what it is told;
-// while no reader is in flight, every later one reads at the last commit or after it.
+// discard lets compactions drop every version but the last one of each key, and what open snapshots show.
+// Badger keeps what it is told; while no reader is in flight, every later one reads at the last commit or after
+// it, or in a snapshot.
 func (s *Store) discard() {
 	s.readers.Lock()
 	defer s.readers.Unlock()
 	if !s.closed.Load() {
-		s.db.SetDiscardTs(s.committed.Load())
+		s.db.SetDiscardTs(s.snapshots.oldest(s.committed.Load()))
 	}
 }
 

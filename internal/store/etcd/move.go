@@ -26,7 +26,7 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 	var found []store.Op
 	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
 		return s.call(ctx, func(id *identity) (err error) {
-			found, err = s.dump(ctx, id, last, limit)
+			found, err = s.dump(ctx, id, 0, last, limit)
 			return err
 		})
 	})
@@ -36,8 +36,9 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 	return found, nil
 }
 
-// dump reads on until something is found that has not just run out, or no more.
-func (s *Store) dump(ctx context.Context, id *identity, after []byte, limit int) ([]store.Op, error) {
+// dump reads on, at a revision or, where that is 0, as the database is, until something
+// is found that has not just run out, or no more.
+func (s *Store) dump(ctx context.Context, id *identity, revision int64, after []byte, limit int) ([]store.Op, error) {
 	all := s.at.entry(nil)
 	from, end := all, s.at.end(all)
 	if len(after) > 0 {
@@ -46,9 +47,13 @@ func (s *Store) dump(ctx context.Context, id *identity, after []byte, limit int)
 	ends := map[int64]time.Time{} // of leases; the zero one is none
 	for {
 		n := min(limit, dumpPage)
-		resp, err := s.read(ctx, id, clientv3.OpGet(from, clientv3.WithRange(end), clientv3.WithLimit(int64(n))))
+		resp, err := s.read(ctx, id, clientv3.OpGet(from, clientv3.WithRange(end), clientv3.WithLimit(int64(n)), clientv3.WithRev(revision)))
 		if err != nil {
 			return nil, err
+		}
+		at := revision
+		if at == 0 {
+			at = resp.Header.Revision
 		}
 		rows := resp.Responses[0].GetResponseRange().Kvs
 		var found []store.Op
@@ -61,7 +66,7 @@ func (s *Store) dump(ctx context.Context, id *identity, after []byte, limit int)
 			if !there {
 				continue
 			}
-			e, err := s.resolve(ctx, id, row, resp.Header.Revision)
+			e, err := s.resolve(ctx, id, row, at)
 			if err != nil {
 				return nil, err
 			}

@@ -37,7 +37,7 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 				}
 				op := store.Op{Key: key, Value: value}
 				if ends != nil {
-					op.Expires = ends.Add(time.Microsecond) // of which it is kept in whole ones
+					op.Expires = roundedUp(*ends)
 				}
 				ops = append(ops, op)
 			})

@@ -192,7 +192,7 @@ func (s *Store) Generation() (generation uint64, cause string) {
 }
 
 var (
-	_ store.Opening = (*Store)(nil)
-	_ store.Shared  = (*Store)(nil)
-	_ store.Movable = (*Store)(nil)
+	_ store.Opening   = (*Store)(nil)
+	_ store.Shared    = (*Store)(nil)
+	_ store.Snapshots = (*Store)(nil)
 )

@@ -66,7 +66,7 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 	if err := store.CheckList(nil, after, limit); err != nil {
 		return nil, err
 	}
-	r := s.call(ctx, false, func(id uint64) ([]byte, error) { return dumpFrame(id, after, limit) })
+	r := s.call(ctx, false, func(id uint64) ([]byte, error) { return dumpFrame(id, "", after, limit) })
 	return r.dumped, r.err
 }
 

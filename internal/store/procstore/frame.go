@@ -31,14 +31,16 @@ type kind uint8
 
 // What the gateway sends.
 const (
-	kindHello  kind = iota + 1 // JSON of hello; the first frame
-	kindGet                    // a key
-	kindList                   // see appendList
-	kindApply                  // see appendApply
-	kindAccept                 // AcceptFence
-	kindCancel                 // nobody waits any longer for the call with this id
-	kindClose                  // close the database and end
-	kindDump                   // see dumpFrame
+	kindHello    kind = iota + 1 // JSON of hello; the first frame
+	kindGet                      // a key
+	kindList                     // see appendList
+	kindApply                    // see appendApply
+	kindAccept                   // AcceptFence
+	kindCancel                   // nobody waits any longer for the call with this id
+	kindClose                    // close the database and end
+	kindDump                     // see dumpFrame
+	kindSnapshot                 // begin the snapshot of that name
+	kindRelease                  // end the snapshot of that name
 )
 
 // What the child sends.

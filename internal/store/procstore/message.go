@@ -10,7 +10,7 @@ import (
 
 // protocol is raised with every change of what the frames hold. Both processes
 // run the same file, so it only tells a mistake.
-const protocol = 2
+const protocol = 3
 
 // hello tells the child what to open.
 type hello struct {
@@ -75,15 +75,22 @@ func parseList(payload []byte) (prefix, after []byte, limit int, err error) {
 	return prefix, after, limit, p.end()
 }
 
-func dumpFrame(id uint64, after []byte, limit int) ([]byte, error) {
-	b := appendShort(newFrame(kindDump, id, len(after)+10), after)
+// dumpFrame asks for entries of the snapshot of that name, which is empty for the
+// database as it is.
+func dumpFrame(id uint64, snapshot string, after []byte, limit int) ([]byte, error) {
+	b := appendShort(newFrame(kindDump, id, len(snapshot)+len(after)+12), []byte(snapshot))
+	b = appendShort(b, after)
 	return finish(binary.BigEndian.AppendUint64(b, uint64(limit)))
 }
 
-func parseDump(payload []byte) (after []byte, limit int, err error) {
+func parseDump(payload []byte) (snapshot string, after []byte, limit int, err error) {
 	p := parser{rest: payload}
-	after, limit = p.short(), int(p.uint64())
-	return after, limit, p.end()
+	snapshot, after, limit = string(p.short()), p.short(), int(p.uint64())
+	return snapshot, after, limit, p.end()
+}
+
+func namedFrame(k kind, id uint64, name string) ([]byte, error) {
+	return finish(append(newFrame(k, id, len(name)), name...))
 }
 
 // What an op has besides its key.

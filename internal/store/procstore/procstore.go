@@ -230,5 +230,5 @@ func (s *Store) isClosed() bool { return s.closed.Load() }
 var (
 	_ store.Supervised = (*Store)(nil)
 	_ store.Fenced     = (*Store)(nil)
-	_ store.Movable    = (*Store)(nil)
+	_ store.Snapshots  = (*Store)(nil)
 )

@@ -19,7 +19,7 @@ func TestStoreDurable(t *testing.T) {
 }
 
 func TestStoreMovable(t *testing.T) {
-	storetest.RunMovable(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+	storetest.RunSnapshots(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
 }
 
 // open opens a database, and closes it at the end if the test has not.

@@ -87,7 +87,7 @@ func childMain() int {
 		out:   newOutbox(out),
 		log:   childLog(h.Level),
 		hello: h,
-		calls: make(map[uint64]*running),
+		calls: make(map[uint64]*running), snapshots: make(map[string]store.Snapshot),
 	}
 	return s.run(in)
 }
@@ -104,9 +104,10 @@ type server struct {
 	hello hello
 	db    *badgerstore.Store
 
-	mu      sync.Mutex
-	calls   map[uint64]*running
-	closing bool
+	mu        sync.Mutex
+	calls     map[uint64]*running
+	snapshots map[string]store.Snapshot // by the names that the parent gave them
+	closing   bool
 
 	running sync.WaitGroup // calls
 	sent    status         // belongs to watch

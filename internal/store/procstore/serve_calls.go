@@ -123,11 +123,12 @@ func (s *server) parse(f frame) (func(context.Context) result, error) {
 			return result{entries: entries, err: err}
 		}, err
 	case kindDump:
-		after, limit, err := parseDump(f.payload)
-		return func(ctx context.Context) result {
-			ops, err := s.db.Dump(ctx, after, limit)
-			return result{dumped: ops, err: err}
-		}, err
+		snapshot, after, limit, err := parseDump(f.payload)
+		return func(ctx context.Context) result { return s.dump(ctx, snapshot, after, limit) }, err
+	case kindSnapshot:
+		return func(ctx context.Context) result { return s.beginSnapshot(ctx, string(f.payload)) }, nil
+	case kindRelease:
+		return func(context.Context) result { return s.endSnapshot(string(f.payload)) }, nil
 	case kindAccept:
 		return func(ctx context.Context) result {
 			err := s.db.AcceptFence(ctx)
