@@ -31,11 +31,12 @@ var house = [][]string{
 	{"internal/factor"},
 	{"internal/ceremony"},
 	{"internal/apikeys", "internal/invite", "internal/quota"},
+	{"internal/backup"},
 	{"internal/identity/whoami", "internal/sender", "internal/directory", "internal/migrate"},
 	{"internal/records", "internal/cookies", "internal/coverage"},
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "store", "config", "totp", "internal/typed"},
-	{"internal/audit", "internal/clock", "internal/color", "internal/cause", "internal/digest", "internal/inbound", "internal/nearest"},
+	{"internal/clock", "internal/color", "internal/cause", "internal/digest", "internal/inbound", "internal/nearest"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

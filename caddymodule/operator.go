@@ -22,6 +22,7 @@ func (a *App) Operator() adminapi.Gateway { return operator{a} }
 type operator struct{ app *App }
 
 func (o operator) Service() *ceremony.Service               { return o.app.service }
+func (o operator) Engine() string                           { return o.app.db.Engine() }
 func (o operator) SiteTenants() []string                    { return o.app.siteTenants() }
 func (o operator) APITenants() []string                     { return o.app.apiTenants() }
 func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }

@@ -27,7 +27,7 @@ are back. While it is one, whatever is protected is refused with 503 store_rolle
 		Args: cobra.NoArgs,
 	}
 	r.flags(c)
-	c.AddCommand(fenceAcceptCommand())
+	c.AddCommand(fenceAcceptCommand(), fenceConfirmCommand())
 	return asking(c, &r, "fence", func([]string) struct{} { return struct{}{} }, writeFence)
 }
 
@@ -50,6 +50,9 @@ func writeFence(w io.Writer, f adminapi.FenceAnswer) {
 	}
 	if f.CodesBarred {
 		fmt.Fprintln(w, "Recovery codes of before are not accepted until they are renewed, or you trust them: caddy step-up fence accept --codes")
+	}
+	if f.Unconfirmed {
+		fmt.Fprintln(w, "Authenticators are suspended, since the database was restored from a backup: reset the users who lost theirs, and confirm the others by: caddy step-up fence confirm USER...")
 	}
 	for _, id := range f.SuspendedKeys {
 		fmt.Fprintf(w, "API key %s is suspended: caddy step-up keys enable %s\n", id, id)
@@ -76,9 +79,9 @@ accepted until they are renewed.
 What was revoked, reset or removed after the copy was made is back in it. Name the
 audit log by --audit: the gateway then takes away again what the log shows was taken
 away, before it serves anything, and the command lists what you have to do yourself.
-The log is the file of the global option 'audit', or one that Caddy writes in JSON with
-the logger step_up.audit in it; it may be compressed, - is the standard input, and the
-flag may be repeated. It may reach back before the copy. Without it nobody knows what was taken away.`,
+The log is the one that Caddy writes in JSON, with the logger step_up.audit in it; it
+may be compressed, - is the standard input, and the flag may be repeated. It may reach
+back before the copy. Without it nobody knows what was taken away.`,
 		Example: `  caddy step-up fence accept --audit /var/log/caddy/step_up.log
   zcat step_up-*.log.gz | caddy step-up fence accept --audit - --yes`,
 		Args: cobra.NoArgs,
@@ -132,7 +135,7 @@ func (a *auditLines) open(stdin io.Reader, names []string) error {
 		}
 	}
 	if len(names) > 0 && a.Lines == 0 {
-		return errors.New("--audit: there is no line of the audit log in it; name the file of the global option audit, or a log that Caddy writes in JSON (format json) and that includes step_up.audit")
+		return errors.New("--audit: there is no line of the logger step_up.audit in it; name a log that Caddy writes in JSON (format json) and that includes step_up.audit")
 	}
 	return nil
 }
@@ -161,8 +164,21 @@ func writeAccepted(w io.Writer, done adminapi.FenceAccepted, before adminapi.Fen
 	if before.Kind == "rolled_back" {
 		fmt.Fprintf(w, "The copy is accepted. All grants, challenges, held forms, invites and sent codes of before are void (generation %d).\n", done.Generation)
 	}
+	writeRedone(w, done.Redone, log)
+	switch {
+	case before.Kind != "rolled_back":
+	case !audited:
+		fmt.Fprintln(w, "It is not known what was taken away since the copy was made: keys that were revoked, users who were reset and authenticators that were removed are back. Look through `caddy step-up users` and `caddy step-up keys list`.")
+	case len(done.Redone) == 0:
+		fmt.Fprintln(w, "The audit log shows nothing that the copy does not know.")
+	}
+	writeFence(w, done.FenceAnswer)
+}
+
+// writeRedone writes what became of what the audit log tells.
+func writeRedone(w io.Writer, redone []adminapi.RedoneEvent, log *auditLines) {
 	var again, yours []string
-	for _, e := range done.Redone {
+	for _, e := range redone {
 		if line := lineOf(e); e.Applied {
 			again = append(again, line)
 		} else {
@@ -174,17 +190,6 @@ func writeAccepted(w io.Writer, done adminapi.FenceAccepted, before adminapi.Fen
 	if log.Unreadable > 0 {
 		fmt.Fprintf(w, "%d of %d lines of the audit log could not be read: look at what they say.\n", log.Unreadable, log.Lines)
 	}
-	if log.Erased > 0 {
-		fmt.Fprintf(w, "%d of %d lines of the audit log were erased: what they told of was not done again.\n", log.Erased, log.Lines)
-	}
-	switch {
-	case before.Kind != "rolled_back":
-	case !audited:
-		fmt.Fprintln(w, "It is not known what was taken away since the copy was made: keys that were revoked, users who were reset and authenticators that were removed are back. Look through `caddy step-up users` and `caddy step-up keys list`.")
-	case len(done.Redone) == 0:
-		fmt.Fprintln(w, "The audit log shows nothing that the copy does not know.")
-	}
-	writeFence(w, done.FenceAnswer)
 }
 
 func list(w io.Writer, title string, lines []string) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,11 +52,7 @@ is 0 if everything was moved.`,
 	c.Flags().BoolVar(&in.abandon, "abandon", false, "Give up a move that is not complete")
 	c.Flags().BoolVar(&asJSON, "json", false, "Write JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		ctx := c.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		ctx, stop := interruptible(c)
 		defer stop()
 		c.SilenceUsage = true
 		in.progress = progress{to: c.ErrOrStderr()}

@@ -13,24 +13,25 @@ type EventKind string
 
 // The kinds of events, as they stand in audit logs and metrics.
 const (
-	EventChallenge     EventKind = "challenge"      // a challenge began, or a request was sent to one that was open
-	EventVerify        EventKind = "verify"         // a code or passkey was checked at a challenge
-	EventGrant         EventKind = "grant"          // a grant was used, given back, or checked for a server
-	EventEnroll        EventKind = "enrol"          // an enrollment began
-	EventConfirm       EventKind = "confirm"        // an enrollment was confirmed: the authenticator is there from now on
-	EventRename        EventKind = "rename"         // an authenticator got another name
-	EventRemove        EventKind = "remove"         // an authenticator was removed
-	EventVouch         EventKind = "vouch"          // a stronger authenticator vouched for one
-	EventDisown        EventKind = "disown"         // a person said that an authenticator is not theirs
-	EventRecoveryCodes EventKind = "recovery_codes" // new recovery codes replaced the earlier ones
-	EventRevoke        EventKind = "revoke"         // grants were ended before their time
-	EventReset         EventKind = "reset"          // an operator took everything away that a user had enrolled
-	EventUnlock        EventKind = "unlock"         // an operator gave a user their attempts back
-	EventInvite        EventKind = "invite"         // an operator made an invite
-	EventAPIKey        EventKind = "api_key"        // an API key was made, revoked, or enabled again
-	EventFence         EventKind = "fence"          // an operator accepted an older copy of the database
-	EventTenant        EventKind = "tenant"         // an operator accepted another identity source, or another user_id, of a tenant
-	EventAPICall       EventKind = "api_call"       // a call of the API for servers was refused before it did anything
+	EventChallenge      EventKind = "challenge"      // a challenge began, or a request was sent to one that was open
+	EventVerify         EventKind = "verify"         // a code or passkey was checked at a challenge
+	EventGrant          EventKind = "grant"          // a grant was used, given back, or checked for a server
+	EventEnroll         EventKind = "enrol"          // an enrollment began
+	EventConfirm        EventKind = "confirm"        // an enrollment was confirmed: the authenticator is there from now on
+	EventRename         EventKind = "rename"         // an authenticator got another name
+	EventRemove         EventKind = "remove"         // an authenticator was removed
+	EventVouch          EventKind = "vouch"          // a stronger authenticator vouched for one
+	EventDisown         EventKind = "disown"         // a person said that an authenticator is not theirs
+	EventRecoveryCodes  EventKind = "recovery_codes" // new recovery codes replaced the earlier ones
+	EventRevoke         EventKind = "revoke"         // grants were ended before their time
+	EventReset          EventKind = "reset"          // an operator took everything away that a user had enrolled
+	EventUnlock         EventKind = "unlock"         // an operator gave a user their attempts back
+	EventInvite         EventKind = "invite"         // an operator made an invite
+	EventAPIKey         EventKind = "api_key"        // an API key was made, revoked, or enabled again
+	EventFence          EventKind = "fence"          // an operator accepted an older copy of the database
+	EventAuthenticators EventKind = "authenticators" // an operator confirmed what was suspended since a backup was restored
+	EventBackup         EventKind = "backup"         // an operator took a backup: it began, or is where it is to be
+	EventTenant         EventKind = "tenant"         // an operator accepted another identity source, or another user_id, of a tenant
 )
 
 // Outcome is what an [Event] decided.
@@ -67,11 +68,9 @@ type Event struct {
 	// enrollment's UUID, since its whole id may be a secret.
 	Object  string
 	Address string
-	// Actor is who did it.
-	Actor Actor
-	// LeftOut is how many more of the kind were decided on that have no event of
-	// their own; see package caddymodule.
-	LeftOut int
+	// Client is the id of the API key that acted, or [UserClient]; empty for
+	// people with a browser and for the operator.
+	Client string
 
 	// label is what the authenticator concerned is called, for its owner alone:
 	// people write what they like in it, so it is in no log.
@@ -82,8 +81,8 @@ type Event struct {
 func (e *Event) Did() string { return string(e.Kind) + " " + string(e.Outcome) }
 
 func (s *Service) report(ctx context.Context, p Principal, e Event) {
-	e.Time, e.Subject = s.now(), p.Subject
-	e.By(ctx, &p)
+	e.Time, e.Subject, e.Address = s.now(), p.Subject, p.Address
+	e.Client = p.Client
 	s.audit(ctx, e)
 	s.keepActivity(ctx, p, &e)
 }

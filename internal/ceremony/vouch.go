@@ -31,7 +31,7 @@ func (s *Service) Vouch(ctx context.Context, p Principal, id, token string) (Aut
 		if (grants.Methods(by.Methods) | grants.Methods(by.Origin)).StrongerThan(t.Origin.Live(s.now())) {
 			t.Origin = at(originOf(a, by), t.Origin.At)
 		}
-		t.SuspendedAt = never
+		t.SuspendedAt, t.Unconfirmed = never, false
 		vouched = s.view(a, t, mailboxOf(db, p))
 		return nil, nil
 	})
@@ -119,8 +119,8 @@ func suspend(a *records.Account, id string, now time.Time) {
 		if x.Origin != nil && gone[x.Origin.By] {
 			gone[x.ID] = true
 		}
-		if gone[x.ID] && x.SuspendedAt.IsZero() {
-			x.SuspendedAt = now
+		if gone[x.ID] && (x.SuspendedAt.IsZero() || x.Unconfirmed) {
+			x.SuspendedAt, x.Unconfirmed = now, false
 		}
 	}
 	if o := a.CodesOrigin; o != nil && gone[o.By] {

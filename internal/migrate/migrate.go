@@ -88,17 +88,14 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil || m.done {
 		return Report{Before: m.done}, err
 	}
-	w := &walk{from: m.from, to: m.to, tell: o.Tell, began: time.Now()}
-	if err := w.copy(ctx); err != nil {
-		return w.report, interrupted(fmt.Errorf("copying: %w", err))
+	report, err := Copy(ctx, m.from, m.to, o.Tell)
+	if err == nil {
+		err = records.Complete(ctx, m.from, m.to, time.Now())
 	}
-	if err := w.compare(ctx); err != nil {
-		return w.report, interrupted(fmt.Errorf("comparing: %w", err))
+	if err != nil {
+		return report, interrupted(err)
 	}
-	if err := records.Complete(ctx, m.from, m.to, time.Now()); err != nil {
-		return w.report, interrupted(err)
-	}
-	return w.report, nil
+	return report, nil
 }
 
 // interrupted says of an error how things stand.

@@ -20,11 +20,31 @@ const (
 	mostBytes = 1 << 20
 )
 
+// Rows are what a database holds, but for the record that says whose it is, in the
+// order of their keys, as [store.Movable] dumps them.
+type Rows interface {
+	Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error)
+}
+
+// Copy makes the database hold the rows and nothing else, reads both again, and fails
+// with [ErrDiffers] where they are not the same. Rows are read from the beginning twice.
+func Copy(ctx context.Context, from Rows, to *records.Side, tell func(Progress)) (Report, error) {
+	w := &walk{from: from, to: to, tell: tell, began: time.Now()}
+	if err := w.copy(ctx); err != nil {
+		return w.report, fmt.Errorf("copying: %w", err)
+	}
+	if err := w.compare(ctx); err != nil {
+		return w.report, fmt.Errorf("comparing: %w", err)
+	}
+	return w.report, nil
+}
+
 // walk goes through both databases at the same time, in the order of their keys.
 type walk struct {
-	from, to *records.Side
-	tell     func(Progress)
-	report   Report
+	from   Rows
+	to     *records.Side
+	tell   func(Progress)
+	report Report
 
 	began time.Time
 
@@ -40,7 +60,7 @@ type visitor struct {
 }
 
 func (w *walk) each(ctx context.Context, doing string, v visitor) error {
-	from, to := cursor{side: w.from}, cursor{side: w.to}
+	from, to := cursor{rows: w.from}, cursor{rows: w.to}
 	p := Progress{Doing: doing}
 	for n := 0; ; n++ {
 		if n%pageRows == 0 && w.tell != nil {
@@ -92,7 +112,7 @@ func (w *walk) each(ctx context.Context, doing string, v visitor) error {
 
 // cursor is a place in a database.
 type cursor struct {
-	side  *records.Side
+	rows  Rows
 	page  []store.Op
 	after []byte
 	end   bool
@@ -101,7 +121,7 @@ type cursor struct {
 // peek returns the next row; nil: there is none.
 func (c *cursor) peek(ctx context.Context) (*store.Op, error) {
 	if len(c.page) == 0 && !c.end {
-		page, err := c.side.Dump(ctx, c.after, pageRows)
+		page, err := c.rows.Dump(ctx, c.after, pageRows)
 		if err != nil {
 			return nil, err
 		}

@@ -35,6 +35,8 @@ type Fencing struct {
 	// CodesBarred reports that recovery codes of earlier generations are not
 	// taken.
 	CodesBarred bool
+	// Unconfirmed reports that authenticators wait to be confirmed; see Restored.
+	Unconfirmed bool
 	// AppliedAgain counts the records that this process changed when the generation
 	// began, since what it had acknowledged was lost; NotKept those of which it
 	// could not tell, since it keeps so many only.
@@ -61,6 +63,18 @@ type fenceState struct {
 	// it came here from another engine, if it did.
 	Move *Move  `json:"move,omitempty"`
 	Came string `json:"came,omitempty"`
+	// Unconfirmed reports that authenticators wait to be confirmed; see Restored.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+}
+
+// next makes it the state of the next generation: codes up to latest may have been used.
+func (s *fenceState) next(now time.Time, cause string, latest time.Time) {
+	s.Generation++
+	s.Since, s.Cause = now, cause[:min(len(cause), maxCause)]
+	s.Recovery = s.Generation
+	if until := latest.Add(codesMargin); until.After(s.CodesAfter) {
+		s.CodesAfter = until
+	}
 }
 
 // codesMargin is added to the latest time at which a code may have been used.
@@ -242,12 +256,7 @@ func (db *DB) begin(ctx context.Context, found store.Fence, now time.Time, also 
 		}
 	}
 	err = db.changeState(ctx, func(s *fenceState) error {
-		s.Generation++
-		s.Since, s.Cause = now, found.Reason[:min(len(found.Reason), maxCause)]
-		s.Recovery = s.Generation
-		if until := latest.Add(codesMargin); until.After(s.CodesAfter) {
-			s.CodesAfter = until
-		}
+		s.next(now, found.Reason, latest)
 		return also(s)
 	})
 	if err != nil {
@@ -309,7 +318,7 @@ func (f *fencing) now() Fencing {
 	s := f.state.Load()
 	out := Fencing{
 		Generation: s.Generation, Since: s.Since, Cause: s.Cause, CodesAfter: s.CodesAfter,
-		CodesBarred: s.Recovery > 0, AppliedAgain: int(f.again.Load()), NotKept: int(f.dropped.Load()),
+		CodesBarred: s.Recovery > 0, Unconfirmed: s.Unconfirmed, AppliedAgain: int(f.again.Load()), NotKept: int(f.dropped.Load()),
 	}
 	if f.engine != nil {
 		found := f.engine.Fence()

@@ -98,6 +98,10 @@ type Authenticator struct {
 	// SuspendedAt is when its owner said that it is not theirs: it proves
 	// nothing until an older one has vouched for it.
 	SuspendedAt time.Time `json:"suspended_at,omitzero"`
+	// Unconfirmed reports that it is suspended not by its owner but since the database was
+	// restored from a backup, after which it may have been taken away: until an operator
+	// confirms it.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
 	// One of them is set, by Type; Dest, whose stored name is older than the other
 	// places to which codes go, for all to which they are sent.
 	TOTP    *TOTP        `json:"totp,omitempty"`

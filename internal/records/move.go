@@ -25,6 +25,7 @@ const (
 	Moving     Stage = "moving"     // it is being copied to another one
 	Moved      Stage = "moved"      // the other one took its place
 	Incomplete Stage = "incomplete" // it is the copy, and lacks records
+	Restoring  Stage = "restoring"  // it is made of a backup, and lacks records
 )
 
 // Move is the mark of a database that must not be served, stored in the sealed state
@@ -35,7 +36,7 @@ type Move struct {
 	// ID is random, and the same in both databases of a move.
 	ID    string `json:"id"`
 	Stage Stage  `json:"stage"`
-	// Other is the place of the other database.
+	// Other is the place of the other database, or the name of the backup.
 	Other string `json:"other"`
 	// At is when the stage began.
 	At time.Time `json:"at"`
@@ -56,6 +57,8 @@ func (e *moveError) Error() string {
 	case Incomplete:
 		return fmt.Sprintf("the database is the incomplete copy of %s, begun at %s: to go on, run the same `caddy step-up migrate` again; "+
 			"to give the move up and empty the copy, run it with --abandon", e.Other, at)
+	case Restoring:
+		return fmt.Sprintf("the database is being restored from the backup %s since %s and is incomplete: run `caddy step-up restore` again, with that backup or another one of this database", e.Other, at)
 	}
 	return fmt.Sprintf("the database has the mark %q of a newer version of the gateway: use that version", e.Stage)
 }

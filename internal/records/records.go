@@ -85,8 +85,9 @@ type DB struct {
 	Activities Table[Activity]
 	// grantRows is read through the cache; see Grant.
 	grantRows Table[GrantRow]
-	// counts has one row; see Counted.
-	counts Table[Counted]
+	// counts has one row, see Counted, and so has backups.
+	counts  Table[Counted]
+	backups Table[BackedUp]
 }
 
 // core is what all views of a database share.
@@ -102,6 +103,7 @@ type core struct {
 	// viewEpoch counts how often the state of the fence was told to have changed.
 	viewEpoch atomic.Uint64
 	acked     acknowledged
+	backedUp  atomic.Pointer[BackedUp] // see KnownBackup
 	// holders remembers digests; see Holder.
 	holders  *holders
 	counting sync.Mutex
@@ -176,6 +178,7 @@ func newDB(db *DB) *DB {
 	db.Activities = newTable[Activity](db, "l/")
 	db.grantRows = newPackedTable(db, grantPrefix, &packedGrant)
 	db.counts = newTable[Counted](db, "u/")
+	db.backups = newTable[BackedUp](db, "b/")
 	return db
 }
 

@@ -47,6 +47,11 @@ func init() {
 //
 //	POST /step_up/fence        {}
 //	POST /step_up/fence/accept {trust_codes?, lost?}
+//	POST /step_up/fence/confirm     {tenant?, user}
+//	POST /step_up/fence/confirm/all {tenant?, cursor?}
+//
+//	POST /step_up/backup      {}, answered with a backup: not JSON
+//	POST /step_up/backup/done {moment, rows, sha256}
 //
 //	POST /step_up/tenants        {}
 //	POST /step_up/tenants/accept {tenant, offer}
@@ -56,7 +61,7 @@ func init() {
 //
 // The endpoint has no authentication of its own: whoever reaches it owns the
 // gateway, as they own all of Caddy. Still no route gives out a secret or mints a
-// grant; of an invite or an API key it gets the hash only.
+// grant; of an invite or an API key it gets the hash only, and a backup is sealed.
 type API struct{}
 
 // CaddyModule returns the module's id.
@@ -84,6 +89,12 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/keys/enable", Handler: post(enableKey)},
 		{Pattern: "/step_up/fence", Handler: post(fence)},
 		{Pattern: "/step_up/fence/accept", Handler: postUpTo(maxLostBody, acceptFence)},
+		{Pattern: "/step_up/fence/confirm", Handler: post(confirm)},
+		{Pattern: "/step_up/fence/confirm/all", Handler: post(confirmAll)},
+		{Pattern: "/step_up/backup", Handler: answering(maxAdminBody, func(w http.ResponseWriter, r *http.Request, g Gateway, _ struct{}) error {
+			return takeBackup(w, r, g)
+		})},
+		{Pattern: "/step_up/backup/done", Handler: post(backupDone)},
 		{Pattern: "/step_up/tenants", Handler: post(listTenants)},
 		{Pattern: "/step_up/tenants/accept", Handler: post(acceptTenant)},
 	}
@@ -116,6 +127,17 @@ func post[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) cad
 
 // postUpTo is post with another bound of the body.
 func postUpTo[In, Out any](limit int64, verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {
+	return answering(limit, func(w http.ResponseWriter, r *http.Request, g Gateway, in In) error {
+		out, err := verb(r.Context(), g, in)
+		if err != nil {
+			return adminError(err)
+		}
+		return answerJSON(w, http.StatusOK, out)
+	})
+}
+
+// answering makes a route that takes a JSON body of what writes its own answer.
+func answering[In any](limit int64, answer func(http.ResponseWriter, *http.Request, Gateway, In) error) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodPost {
 			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("use POST")}
@@ -142,11 +164,7 @@ func postUpTo[In, Out any](limit int64, verb func(context.Context, Gateway, In) 
 		if err != nil {
 			return err
 		}
-		out, err := verb(ceremony.ActingAs(r.Context(), operatorOf(r)), g, in)
-		if err != nil {
-			return adminError(err)
-		}
-		return answerJSON(w, http.StatusOK, out)
+		return answer(w, r, g, in)
 	}
 }
 

@@ -26,6 +26,9 @@ type FenceAnswer struct {
 	CodesBarred bool `json:"recovery_codes_barred"`
 	// SuspendedKeys are the ids of API keys that wait to be enabled.
 	SuspendedKeys []string `json:"suspended_keys,omitempty"`
+	// Unconfirmed tells that authenticators are suspended, since the database was restored
+	// from a backup, and wait to be confirmed.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
 }
 
 // LostEvent is a line of the audit log.
@@ -75,7 +78,7 @@ func fence(ctx context.Context, g Gateway, _ struct{}) (FenceAnswer, error) {
 	}
 	out := FenceAnswer{
 		Kind: fenceKinds[status.Kind], Reason: status.Reason, Generation: status.Generation, Cause: status.Cause,
-		CodesBarred: status.CodesBarred, SuspendedKeys: status.SuspendedKeys,
+		CodesBarred: status.CodesBarred, SuspendedKeys: status.SuspendedKeys, Unconfirmed: status.Unconfirmed,
 	}
 	if !status.Since.IsZero() {
 		out.Since = &status.Since
@@ -87,24 +90,35 @@ func fence(ctx context.Context, g Gateway, _ struct{}) (FenceAnswer, error) {
 }
 
 func acceptFence(ctx context.Context, g Gateway, in FenceRequest) (FenceAccepted, error) {
-	lost := make([]ceremony.Event, 0, len(in.Lost))
-	for _, e := range in.Lost {
-		lost = append(lost, ceremony.Event{
+	done, err := g.Service().AcceptFence(ctx, ceremony.Acceptance{TrustCodes: in.TrustCodes, Lost: EventsOf(in.Lost)})
+	if err != nil {
+		return FenceAccepted{}, err
+	}
+	out := FenceAccepted{Redone: RedoneOf(done)}
+	out.FenceAnswer, err = fence(ctx, g, struct{}{})
+	return out, err
+}
+
+// EventsOf returns the events that lines of the audit log tell of.
+func EventsOf(lines []LostEvent) []ceremony.Event {
+	events := make([]ceremony.Event, 0, len(lines))
+	for _, e := range lines {
+		events = append(events, ceremony.Event{
 			Time: e.Time, Kind: ceremony.EventKind(e.Event), Outcome: ceremony.Outcome(e.Outcome), Cause: e.Cause,
 			Subject: grants.Subject{Tenant: e.Tenant, User: e.User}, Method: e.Method, Object: e.Object,
 		})
 	}
-	done, err := g.Service().AcceptFence(ctx, ceremony.Acceptance{TrustCodes: in.TrustCodes, Lost: lost})
-	if err != nil {
-		return FenceAccepted{}, err
-	}
-	out := FenceAccepted{Redone: make([]RedoneEvent, 0, len(done))}
+	return events
+}
+
+// RedoneOf returns, for an operator, what became of events.
+func RedoneOf(done []ceremony.Redone) []RedoneEvent {
+	out := make([]RedoneEvent, 0, len(done))
 	for _, r := range done {
-		out.Redone = append(out.Redone, RedoneEvent{Applied: r.Applied, Enrolled: r.Enrolled, LostEvent: LostEvent{
+		out = append(out, RedoneEvent{Applied: r.Applied, Enrolled: r.Enrolled, LostEvent: LostEvent{
 			Time: r.Time, Event: string(r.Kind), Outcome: string(r.Outcome), Cause: r.Cause,
 			Tenant: r.Subject.Tenant, User: r.Subject.User, Method: r.Method, Object: r.Object,
 		}})
 	}
-	out.FenceAnswer, err = fence(ctx, g, struct{}{})
-	return out, err
+	return out
 }

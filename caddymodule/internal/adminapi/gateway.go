@@ -21,6 +21,8 @@ type Operated interface {
 type Gateway interface {
 	// Service has the verbs that change what is stored.
 	Service() *ceremony.Service
+	// Engine is the kind of store that the state is kept in.
+	Engine() string
 	// Condition returns how the database is. It does not wait.
 	Condition() database.Condition
 	// Inspect asks the servers of the database what a gateway would find there, and

@@ -39,6 +39,9 @@ type Health struct {
 	// RefusedTenants are the tenants of which what is protected is refused, since
 	// other gateways of the database have another identity source or user_id for them.
 	RefusedTenants []string `json:"refused_tenants,omitempty"`
+	// LastBackup is whose moment the last backup by 'caddy step-up backup' has; left out:
+	// none is known.
+	LastBackup *time.Time `json:"last_backup,omitempty"`
 	// Process is the id of the process that has the database open.
 	Process int `json:"process,omitempty"`
 	// Version is the gateway's.
@@ -70,6 +73,9 @@ func (*API) health(w http.ResponseWriter, r *http.Request) error {
 			Generation: now.Generation, HeardSeconds: now.Heard.Round(time.Millisecond).Seconds(),
 			ClockSeconds:   now.Skew.Round(time.Millisecond).Seconds(),
 			RefusedTenants: now.Tenants,
+		}
+		if !now.Backup.IsZero() {
+			answer.LastBackup = &now.Backup
 		}
 	}
 	answer.Version = version.Number

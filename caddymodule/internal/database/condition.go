@@ -36,6 +36,8 @@ type Condition struct {
 	// Tenants are those that are refused, since other gateways configure them
 	// differently.
 	Tenants []string
+	// Backup is whose moment the last backup has, as far as is known; zero: there is none.
+	Backup time.Time
 	// Process is the id of the process that has the database open; 0: this one.
 	Process int
 }
@@ -60,6 +62,8 @@ func (d *Shared) Condition() (h Condition) {
 	}
 	if db := d.opened.Load(); db != nil {
 		h.Generation = db.Fencing().Generation
+		d.backups.look(db)
+		h.Backup = db.KnownBackup().Moment
 	}
 	if shared, ok := s.(onServer); ok {
 		if at := shared.Heard(); !at.IsZero() {

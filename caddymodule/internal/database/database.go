@@ -62,12 +62,13 @@ type Shared struct {
 	key    KeySource
 	logger *zap.Logger
 
-	opened atomic.Pointer[records.DB]
-	begun  sync.Once
-	told   sync.Once     // the log has it that the database was moved
-	tried  chan struct{} // closed: the first attempt is over
-	ready  chan struct{} // closed: opened is set
-	stop   chan struct{} // closed: the last reference was given up
+	opened  atomic.Pointer[records.DB]
+	begun   sync.Once
+	backups backups
+	told    sync.Once     // the log has it that the database was moved
+	tried   chan struct{} // closed: the first attempt is over
+	ready   chan struct{} // closed: opened is set
+	stop    chan struct{} // closed: the last reference was given up
 
 	mu     sync.Mutex
 	store  store.Opening // nil until it was begun
@@ -219,6 +220,8 @@ func (d *Shared) try(first bool) (*records.DB, error) {
 			zap.String("dir", d.engine.Location()), zap.String("key_file", d.key.file))
 	}
 	db.OnFence(logFence(d.engine.Location()))
+	d.backups.looked.Store(time.Now().UnixNano())
+	_, _ = db.LastBackup(ctx) // an older copy says nothing; what else is wrong will be told
 	return db, nil
 }
 

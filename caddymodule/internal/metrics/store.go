@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -54,6 +55,17 @@ var store = []prometheus.Collector{
 			return math.Inf(1)
 		}
 		return c.Heard.Seconds()
+	})),
+
+	prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "step_up",
+		Name:      "backup_age_seconds",
+		Help:      "How old the last backup is that `caddy step-up backup` made, of any gateway of the database; infinite while none is known.",
+	}, read(func(c database.Condition) float64 {
+		if c.Backup.IsZero() {
+			return math.Inf(1)
+		}
+		return time.Since(c.Backup).Seconds()
 	})),
 
 	prometheus.NewGaugeFunc(prometheus.GaugeOpts{
