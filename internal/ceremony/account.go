@@ -27,6 +27,9 @@ type Authenticator struct {
 	// Suspended tells that its owner said that it is not theirs. Recent tells of
 	// a new one, which may be suspended where Disownable is set too.
 	Suspended, Recent, Disownable bool
+	// Unconfirmed tells, with Suspended, that it is so not by its owner but since the
+	// database was restored from a backup, until an operator confirms it.
+	Unconfirmed bool
 	// Elsewhere tells that it proves nothing, since the identity source does not
 	// give the address to which its codes go.
 	Elsewhere bool
@@ -43,7 +46,7 @@ func (s *Service) viewOf(a *records.Authenticator) Authenticator {
 	if a.Passkey != nil {
 		view.Synced, view.Suspect = a.Passkey.Synced, a.Passkey.Suspect
 	}
-	view.Suspended = !a.SuspendedAt.IsZero()
+	view.Suspended, view.Unconfirmed = !a.SuspendedAt.IsZero(), a.Unconfirmed
 	if a.Origin != nil {
 		view.Vouched = grants.Methods(a.Origin.Methods)
 	}

@@ -155,6 +155,9 @@ func TestS25TakenAwaySinceTheBackup(t *testing.T) {
 				t.Errorf("%s passes before anybody has confirmed it", who.User)
 			}
 		}
+		if err := w.MayEnroll(ctx, bob.Principal); !errors.Is(err, ceremony.ErrManageRequired) {
+			t.Error("who waits to be confirmed may enroll anew:", err)
+		}
 		must(w.EnableKey(ctx, stays.ID))
 		if _, err := w.KeyOf(ctx, other); err != nil {
 			t.Error("an enabled key:", err)

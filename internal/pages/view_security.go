@@ -21,8 +21,10 @@ type Authenticator struct {
 	VouchedBy []string
 	VouchURL  string // empty: nothing can vouch for it
 	Suspended bool
-	Elsewhere bool // not used, since the person's sign-in gives another address
-	Cloned    bool // of a passkey: its counter went backwards, so somebody may have a copy
+	// Unconfirmed is set, with Suspended, of what waits for the operator.
+	Unconfirmed bool
+	Elsewhere   bool // not used, since the person's sign-in gives another address
+	Cloned      bool // of a passkey: its counter went backwards, so somebody may have a copy
 }
 
 // Grant is one live grant as the security page lists it.

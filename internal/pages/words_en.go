@@ -288,6 +288,7 @@ var english = &words{lang: "en", name: "English", plural: oneOther, months: [12]
 	"security.vouch":        "Approve",
 	"security.vouch_what":   "Approve: {label}",
 	"security.suspended":    "Turned off, because you said that it is not yours.",
+	"security.unconfirmed":  "Turned off until the operator of this site has confirmed it.",
 	"security.elsewhere":    "Not used: your account no longer has this email address. If your address changed, remove this method and set it up again.",
 	"done.vouched":          "Approved. It is now accepted wherever the method you approved it with is accepted.",
 	"done.disowned":         "Turned off, and everything that was unlocked is locked again. Now generate new recovery codes, and change your password.",

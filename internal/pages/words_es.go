@@ -276,6 +276,7 @@ var spanish = &words{lang: "es", name: "Español", plural: oneOther, sentence: b
 	"security.vouch":        "Aprobar",
 	"security.vouch_what":   "Aprobar: {label}",
 	"security.suspended":    "Desactivado, porque indicó que no es suyo.",
+	"security.unconfirmed":  "Desactivado hasta que el operador de este sitio lo confirme.",
 	"security.elsewhere":    "No se puede usar: su cuenta ya no tiene esta dirección de correo. Si su dirección cambió, elimine este método y configúrelo de nuevo.",
 	"done.vouched":          "Aprobado. Ahora se acepta en los mismos casos que el método con el que lo aprobó.",
 	"done.disowned":         "Desactivado, y todo lo que estaba desbloqueado vuelve a estar bloqueado. Cree ahora códigos de recuperación nuevos y cambie su contraseña.",

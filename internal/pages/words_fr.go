@@ -279,6 +279,7 @@ var french = &words{lang: "fr", name: "Français", plural: zeroOneOther, dateWid
 	"security.vouch":        "Approuver",
 	"security.vouch_what":   "Approuver\u00a0: {label}",
 	"security.suspended":    "Désactivée, car vous avez indiqué qu’elle n’est pas à vous.",
+	"security.unconfirmed":  "Désactivée jusqu’à ce que l’exploitant du site l’ait confirmée.",
 	"security.elsewhere":    "Inutilisable\u00a0: votre compte n’a plus cette adresse e\u2011mail. Si votre adresse a changé, supprimez cette méthode et configurez-la de nouveau.",
 	"done.vouched":          "Approuvée. Elle est désormais acceptée dans les mêmes cas que la méthode avec laquelle vous l’avez approuvée.",
 	"done.disowned":         "Désactivée, et tout ce qui était déverrouillé est de nouveau verrouillé. Créez maintenant de nouveaux codes de récupération et changez votre mot de passe.",

@@ -270,6 +270,7 @@ var japanese = &words{lang: "ja", name: "日本語", solid: true, plural: onlyOt
 	"security.vouch":        "承認",
 	"security.vouch_what":   "承認：{label}",
 	"security.suspended":    "ご自身のものではないと申告されたため、無効になっています。",
+	"security.unconfirmed":  "サイトの運営者が確認するまで無効になっています。",
 	"security.elsewhere":    "使えません。このメールアドレスは、現在アカウントに登録されていません。アドレスが変わった場合は、この認証方法を削除してもう一度設定してください。",
 	"done.vouched":          "承認しました。承認に使った認証方法で行える操作すべてに、この認証方法も使えるようになりました。",
 	"done.disowned":         "無効にしました。ロックが解除されていた操作も、すべて再びロックしました。次に、新しいリカバリーコードを作成し、パスワードを変更してください。",

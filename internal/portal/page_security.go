@@ -53,7 +53,7 @@ func (v *visit) showSecurity() error {
 			Label: a.Label, Kind: a.Method.String(), Added: a.CreatedAt, LastUsed: a.LastUsedAt,
 			Suffix: a.Suffix, Elsewhere: a.Elsewhere, Synced: a.Synced, Cloned: a.Suspect,
 			RenameURL: self + "/rename", RemoveURL: self + "/remove",
-			Recent: a.Recent, Fresh: a.FullAt, Suspended: a.Suspended,
+			Recent: a.Recent, Fresh: a.FullAt, Suspended: a.Suspended, Unconfirmed: a.Unconfirmed,
 		}
 		if !a.FullAt.IsZero() {
 			line.VouchedBy = a.Vouched.Names()

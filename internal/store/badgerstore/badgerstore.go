@@ -183,7 +183,10 @@ func (s *Store) Close() (err error) {
 		s.readers.Lock() // waits for the reads in flight; later ones see closed
 		defer s.readers.Unlock()
 		s.syncMark()
-		err = s.release()
+		if s.failure.Load() == nil && s.Fence().Kind == store.FenceNone {
+			err = s.dir.note(closed)
+		}
+		err = errors.Join(err, s.release())
 	})
 	return err
 }

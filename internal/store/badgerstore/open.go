@@ -141,6 +141,13 @@ func (s *Store) open(o Options, m *mark.Mark) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening database in %s: %w", o.Dir, err)
 	}
+	copied, err := s.dir.isCopy()
+	if err != nil {
+		return fmt.Errorf("opening database in %s: %w", o.Dir, err)
+	}
+	if copied && fence.Kind == store.FenceNone {
+		fence = store.Fence{Kind: store.FenceUnsure, Reason: "the directory is a copy that was made while a gateway used it, or after one was killed: what was acknowledged may be missing"}
+	}
 	s.fence.Store(&fence)
 	if m != nil {
 		s.marked = *m

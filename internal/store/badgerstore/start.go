@@ -97,13 +97,16 @@ func (s *Store) nextStart() error {
 	rand.Read(s.birth.start[:]) // never fails: crypto/rand ends the process instead
 	s.birth.marked = s.mark != nil
 	if s.mark == nil {
-		return nil
+		return s.dir.note(inUse)
 	}
 	s.marked = mark.Mark{Database: s.birth.database, Sequence: s.committed.Load(), Time: s.now(), Previous: previous, Start: s.birth.start}
 	if err := s.mark.Write(s.marked); err != nil {
 		return err
 	}
-	return s.mark.Sync()
+	if err := s.mark.Sync(); err != nil {
+		return err
+	}
+	return s.dir.note(inUse)
 }
 
 // birthRow is the change that writes what the database says of itself.
