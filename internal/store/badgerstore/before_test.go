@@ -83,12 +83,23 @@ func TestDatabaseOfBefore(t *testing.T) {
 	}
 }
 
-// putBackRunning replaces the directory by what a kill would leave now.
+// putBackRunning replaces the directory by what a kill would leave now, its lock's file
+// being the one that it names.
 func (p place) putBackRunning(s *Store) {
 	p.t.Helper()
 	copy := p.copied()
 	p.close(s)
 	p.putBack(copy)
+	d, err := openDirectory(p.dir)
+	if err == nil {
+		err = d.lock()
+	}
+	if err == nil {
+		err = errors.Join(d.note(inUse), d.close())
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 func rawGet(t *testing.T, s *Store, key []byte) []byte {
