@@ -26,9 +26,19 @@ type auditLines struct {
 	First time.Time
 }
 
-// covers reports whether what happened at a time would be among the lines, if their end
-// is of now.
-func (a *auditLines) covers(t time.Time) bool { return !a.First.IsZero() && !a.First.After(t) }
+// missing says why something that happened after a time may be in none of the lines that
+// were read, though their end is of now; empty: it is in one.
+func (a *auditLines) missing(since time.Time) string {
+	switch {
+	case a.First.IsZero():
+		return "No audit log was given."
+	case a.First.After(since):
+		return "The audit log does not reach back to before the backup: it begins on " + a.First.Local().Format(minute) + "."
+	case a.Unreadable > 0:
+		return "Not all lines of the audit log could be read."
+	}
+	return ""
+}
 
 // maxLogLine bounds a line of a log, in bytes. What is longer is none of ours.
 const maxLogLine = 64 << 10

@@ -93,6 +93,7 @@ type restored struct {
 	// Known tells that the audit log was given, and reaches back before the backup. Else
 	// API keys are suspended, and Waiting users' authenticators.
 	Known   bool                   `json:"known"`
+	Missing string                 `json:"missing,omitempty"` // why not
 	Waiting int                    `json:"waiting,omitempty"`
 	Redone  []adminapi.RedoneEvent `json:"redone"`
 	// OldMark is where a mark was moved to that was of a database that is gone.
@@ -122,7 +123,8 @@ func (in *restoration) run(ctx context.Context) (out restored, err error) {
 	}
 	out.of(in.file, v.Head, v.Sum)
 	out.To, out.Opened = d.Name, true
-	out.Known = len(in.audits) > 0 && in.log.covers(v.Head.Moment)
+	out.Missing = in.log.missing(v.Head.Moment)
+	out.Known = out.Missing == ""
 	if err := prepare(ctx, d.engine); err != nil {
 		return out, fmt.Errorf("preparing %s: %w", d.Name, err)
 	}
@@ -182,10 +184,7 @@ func (out *restored) write(w io.Writer, in *restoration) {
 		fmt.Fprintln(w, "The audit log shows nothing that the backup does not know.")
 	case out.Known:
 	default:
-		if len(in.audits) > 0 {
-			fmt.Fprintf(w, "The audit log does not reach back to before the backup.\n")
-		}
-		fmt.Fprintf(w, "It is not known what was taken away since the backup: revoked keys, users who were reset and removed authenticators are back. So API keys are suspended: look at `caddy step-up keys list`, and enable those that are good by `caddy step-up keys enable ID`.\n")
+		fmt.Fprintf(w, "%s It is not known what was taken away since the backup: revoked keys, users who were reset and removed authenticators are back. So API keys are suspended: look at `caddy step-up keys list`, and enable those that are good by `caddy step-up keys enable ID`.\n", out.Missing)
 		fmt.Fprintf(w, "The authenticators of %d users are suspended: reset those who lost theirs, and confirm the others by `caddy step-up fence confirm USER...` or `--all`.\n", out.Waiting)
 	}
 	fmt.Fprintln(w, "Start the gateway. If what was restored from is still there somewhere, never start it again.")

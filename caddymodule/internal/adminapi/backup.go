@@ -44,11 +44,13 @@ func takeBackup(w http.ResponseWriter, r *http.Request, g Gateway) error {
 		return adminError(err)
 	}
 	defer s.Close()
+	control := http.NewResponseController(w)
+	defer control.SetWriteDeadline(time.Time{}) // for what else is asked on the connection
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	// The error stands in the backup, for whoever asked for it.
-	_, _ = backup.Write(r.Context(), patient{w, http.NewResponseController(w)}, s, backup.Maker{Gateway: version.Number, Engine: g.Engine()})
+	_, _ = backup.Write(r.Context(), patient{w, control}, s, backup.Maker{Gateway: version.Number, Engine: g.Engine()})
 	return nil
 }
 
