@@ -142,7 +142,7 @@ func testBackupUnderLoad(t *testing.T, store string) {
 	c, rows, people := newCrowd(m, 4), int64(0), 0
 	defer c.end()
 	r := newRestoring(m)
-	rounds := long(t, 2, 50)
+	rounds := long(t, 1, 50)
 	for n := range rounds {
 		for began := time.Now(); len(c.known()) < 5+n && time.Since(began) < time.Minute; {
 			time.Sleep(50 * time.Millisecond)
@@ -201,6 +201,10 @@ func (r *restoring) looksAt(known []*member, invite, invited string) {
 		return resp.StatusCode
 	}
 	for i, was := range known {
+		// All were counted by the command; the last ones, and some of the others, are asked.
+		if i < len(known)-50 && i%(1+len(known)/50) > 0 {
+			continue
+		}
 		x := was.Copy(r.Gateway)
 		var me struct {
 			Authenticators []struct{ Suspended bool }
@@ -208,9 +212,6 @@ func (r *restoring) looksAt(known []*member, invite, invited string) {
 		}
 		if _, err := x.API("GET", "/me", nil, &me); err != nil || len(me.Authenticators) != 1 || !me.Authenticators[0].Suspended || len(me.Grants) > 0 {
 			r.t.Fatalf("%s, who was acknowledged, is %+v, %v", was.Name, me, err)
-		}
-		if i%5 > 0 && i < len(known)-5 {
-			continue
 		}
 		if got := status(x, "GET", "/reports/1"); got != 401 && got != 409 {
 			r.t.Errorf("with a time-based grant of before: %d", got)

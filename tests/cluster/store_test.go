@@ -80,6 +80,7 @@ func testThroughPgbouncer(t *testing.T, s *server) {
 	if os.Getenv("STEP_UP_LONG") != "" {
 		storetest.Run(t, func(t *testing.T) store.Store { return open(t, through(t)) })
 	}
+	storetest.RunSnapshots(t, func(t *testing.T) store.Store { return open(t, through(t)) })
 	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
 		url := through(t)
 		return [2]store.Shared{open(t, url), open(t, url)}
