@@ -52,7 +52,7 @@ func writeFence(w io.Writer, f adminapi.FenceAnswer) {
 		fmt.Fprintln(w, "Recovery codes of before are not accepted until they are renewed, or you trust them: caddy step-up fence accept --codes")
 	}
 	if f.Unconfirmed {
-		fmt.Fprintln(w, "Authenticators are suspended, since the database was restored from a backup: reset the users who lost theirs, and confirm the others by: caddy step-up fence confirm USER...")
+		fmt.Fprintln(w, "Authenticators are suspended, since the database was restored from a backup: reset the users who lost theirs, and confirm the others by: caddy step-up fence confirm USER..., and the rest by --all")
 	}
 	for _, id := range f.SuspendedKeys {
 		fmt.Fprintf(w, "API key %s is suspended: caddy step-up keys enable %s\n", id, id)
