@@ -79,8 +79,8 @@ func testThroughPgbouncer(t *testing.T, s *server) {
 	through := func(t *testing.T) string { return s.bouncer("transaction", created(t, s.database())) }
 	if os.Getenv("STEP_UP_LONG") != "" {
 		storetest.Run(t, func(t *testing.T) store.Store { return open(t, through(t)) })
+		storetest.RunSnapshots(t, func(t *testing.T) store.Store { return open(t, through(t)) })
 	}
-	storetest.RunSnapshots(t, func(t *testing.T) store.Store { return open(t, through(t)) })
 	storetest.RunShared(t, func(t *testing.T) [2]store.Shared {
 		url := through(t)
 		return [2]store.Shared{open(t, url), open(t, url)}
