@@ -68,7 +68,7 @@ type App struct {
 	ctx       caddy.Context    // of the configuration
 	db        *database.Shared // nil until Provision acquired it
 	service   *ceremony.Service
-	audit     func(context.Context, ceremony.Event)
+	auditLog  *zap.Logger
 	sender    Sender // nil where no texts are sent
 	mailer    Sender // nil where no codes are mailed
 	brand     *pages.Brand
@@ -134,7 +134,7 @@ func (a *App) provision(ctx caddy.Context) error {
 		return &config.PathError{Path: "store", Err: err}
 	}
 	a.fingerprints = sync.OnceValue(a.fingerprintsOf)
-	a.audit = auditTo(a.logger.Named("audit"))
+	a.auditLog = a.logger.Named("audit")
 	a.service, err = a.newService()
 	return err
 }
@@ -278,8 +278,11 @@ func (a *App) Start() error {
 }
 
 // Stop leaves the database open: requests that the http app still serves, and
-// the next configuration, use it.
-func (a *App) Stop() error { return nil }
+// the next configuration, use it. Refusals that were only counted are logged.
+func (a *App) Stop() error {
+	refusedCalls.Flush()
+	return nil
+}
 
 // Cleanup gives up the database. It also runs after a Provision that failed, so
 // only what this instance acquired is given up.

@@ -104,6 +104,7 @@ func (h *API) provision(ctx caddy.Context) error {
 		Session:   session,
 		Named:     func(actions []string) { metrics.Labels.Allow(actions...) },
 		Now:       clock.Now,
+		Refused:   app.auditRefused,
 		Failed:    h.failed,
 	}
 	if len(h.IdentityRaw) > 0 {

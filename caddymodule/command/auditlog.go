@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
 	"github.com/stepup-gateway/caddy-stepup/grants"
+	"github.com/stepup-gateway/caddy-stepup/internal/audit"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 )
 
@@ -20,8 +21,8 @@ import (
 type auditLines struct {
 	Events []adminapi.LostEvent
 	// Lines counts the lines of the audit log, Unreadable those among them that
-	// could not be read.
-	Lines, Unreadable int
+	// could not be read, and Erased those of which nothing is left to read.
+	Lines, Unreadable, Erased int
 	// First is the time of the earliest line of the audit log.
 	First time.Time
 }
@@ -40,6 +41,13 @@ func (a *auditLines) missing(since time.Time) string {
 	return ""
 }
 
+// began notes the time of a line.
+func (a *auditLines) began(t time.Time) {
+	if a.First.IsZero() || t.Before(a.First) {
+		a.First = t
+	}
+}
+
 // maxLogLine bounds a line of a log, in bytes. What is longer is none of ours.
 const maxLogLine = 64 << 10
 
@@ -47,8 +55,8 @@ const maxLogLine = 64 << 10
 var auditLogger = []byte(`"step_up.audit"`)
 
 // read adds the events of a log that tell what was given or taken away. The log
-// is JSON, a line for each entry, as Caddy writes it, compressed or not; other
-// loggers' lines are passed over. It is read as a stream.
+// is the gateway's own file, or JSON as Caddy writes it, a line for each entry,
+// compressed or not; other loggers' lines are passed over. It is read as a stream.
 func (a *auditLines) read(r io.Reader) error {
 	lines := bufio.NewReaderSize(r, maxLogLine)
 	if head, err := lines.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
@@ -61,10 +69,14 @@ func (a *auditLines) read(r io.Reader) error {
 	for {
 		line, err := lines.ReadSlice('\n')
 		long := errors.Is(err, bufio.ErrBufferFull)
-		if bytes.Contains(line, auditLogger) {
-			if err := a.line(line, long); err != nil {
-				return err
-			}
+		switch {
+		case audit.IsLine(line):
+			a.own(line)
+		case bytes.Contains(line, auditLogger):
+			a.line(line, long)
+		}
+		if len(a.Events) > ceremony.MaxLost {
+			return fmt.Errorf("the log tells of more than %d things that were given or taken away: name only the part of it since the copy was made", ceremony.MaxLost)
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = lines.ReadSlice('\n')
@@ -78,8 +90,30 @@ func (a *auditLines) read(r io.Reader) error {
 	}
 }
 
-func (a *auditLines) line(text []byte, cut bool) error {
-	// The fields are those of auditTo.
+// own reads a line of the gateway's own file.
+func (a *auditLines) own(text []byte) {
+	a.Lines++
+	l, err := audit.Parse(text)
+	e := adminapi.LostEvent{
+		Time: l.Entry.Time, Event: l.Entry.Event, Outcome: l.Entry.Outcome, Cause: l.Entry.Cause,
+		Tenant: l.Entry.Tenant, User: l.Entry.User, Method: l.Entry.Method, Object: l.Entry.Object,
+	}
+	if err == nil && !l.Erased {
+		a.began(e.Time)
+	}
+	switch {
+	case err != nil:
+		a.Unreadable++
+	case l.Erased:
+		a.Erased++
+	case counts(&e):
+		a.Events = append(a.Events, e)
+	}
+}
+
+// line reads a line of Caddy's logger step_up.audit.
+func (a *auditLines) line(text []byte, cut bool) {
+	// The fields are those of audit.Entry.
 	var l struct {
 		Logger    string          `json:"logger"`
 		Event     string          `json:"event"`
@@ -93,26 +127,22 @@ func (a *auditLines) line(text []byte, cut bool) error {
 	}
 	err := json.Unmarshal(text, &l)
 	if err == nil && l.Logger != "step_up.audit" {
-		return nil // some text that names it
+		return // some text that names it
 	}
 	a.Lines++
 	e := adminapi.LostEvent{Event: l.Event, Outcome: l.Outcome, Cause: l.Cause, Tenant: l.Tenant, User: l.User, Method: l.Method, Object: l.Object}
 	counts := err != nil || counts(&e)
-	if e.Time, err = logTime(l.DecidedAt, err); err == nil && !cut && (a.First.IsZero() || e.Time.Before(a.First)) {
-		a.First = e.Time
+	if e.Time, err = logTime(l.DecidedAt, err); err == nil && !cut {
+		a.began(e.Time)
 	}
 	if !counts {
-		return nil
+		return
 	}
 	if err != nil || cut {
 		a.Unreadable++
-		return nil
-	}
-	if len(a.Events) >= ceremony.MaxLost {
-		return fmt.Errorf("the log tells of more than %d things that were given or taken away: name only the part of it since the copy was made", ceremony.MaxLost)
+		return
 	}
 	a.Events = append(a.Events, e)
-	return nil
 }
 
 // counts reports whether an event gave or took away something that an older copy

@@ -1,7 +1,7 @@
 // Package command is the command `caddy step-up`, which importing it registers.
 //
 // Most of its subcommands ask the running gateway by package adminapi's routes and
-// write the answer as text or JSON; keygen, init, backup verify, restore, migrate, cookie and version work without one.
+// write the answer as text or JSON; audit, keygen, init, backup verify, restore, migrate, cookie and version work without one.
 package command
 
 import (
@@ -11,6 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +34,7 @@ Looks after the users of the step-up gateway that runs in Caddy: who is enrolled
 what to do when a phone is lost, whether a configuration is sound, what the rules say about a request, which requests
 they do not cover, and which servers have a key to the API.
 
-All commands but check with a file, backup verify, restore, keygen, init, migrate, cookie and version talk to the running Caddy through its
+All commands but audit, check with a file, backup verify, restore, keygen, init, migrate, cookie and version talk to the running Caddy through its
 admin endpoint, which they find like 'caddy reload' does: by --address, else in the
 configuration given by --config, else at the default address.`,
 		CobraFunc: Add,
@@ -42,7 +45,7 @@ configuration given by --config, else at the default address.`,
 func Add(c *cobra.Command) {
 	group(c)
 	c.AddCommand(usersCommand(), resetCommand(), unlockCommand(), inviteCommand(), revokeCommand(),
-		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), tenantCommand(), backupCommand(), restoreCommand(), migrateCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
+		explainCommand(), checkCommand(), coverageCommand(), keysCommand(), fenceCommand(), tenantCommand(), auditCommand(), backupCommand(), restoreCommand(), migrateCommand(), cookieCommand(), keygenCommand(), initCommand(), versionCommand())
 }
 
 // group makes c, which only has subcommands, refuse what is none of them: cobra
@@ -137,7 +140,7 @@ const settling = 3 * time.Second
 // request asks once, and again while Caddy is starting.
 func request(address, route, body string) (*http.Response, error) {
 	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		resp, err := caddycmd.AdminAPIRequest(address, "POST", "/step_up/"+route, nil, strings.NewReader(body))
+		resp, err := caddycmd.AdminAPIRequest(address, "POST", "/step_up/"+route, http.Header{adminapi.ClaimedHeader: {claimed()}}, strings.NewReader(body))
 		if err == nil || !hasNoRoute(err) {
 			return resp, err
 		}
@@ -145,6 +148,19 @@ func request(address, route, body string) (*http.Response, error) {
 			return nil, errors.New("the Caddy that answers there has no step_up: start the binary that has it, or name another admin endpoint with --address")
 		}
 	}
+}
+
+// claimed is who runs the command, as the operating system has it: a hint for the
+// audit log, which whoever runs the command could forge.
+func claimed() string {
+	name := "uid " + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" && by != name {
+		name += " for " + by
+	}
+	return name
 }
 
 // hasNoRoute reports whether an error is Caddy's for an address that it does not

@@ -79,9 +79,9 @@ accepted until they are renewed.
 What was revoked, reset or removed after the copy was made is back in it. Name the
 audit log by --audit: the gateway then takes away again what the log shows was taken
 away, before it serves anything, and the command lists what you have to do yourself.
-The log is the one that Caddy writes in JSON, with the logger step_up.audit in it; it
-may be compressed, - is the standard input, and the flag may be repeated. It may reach
-back before the copy. Without it nobody knows what was taken away.`,
+The log is the file of the global option 'audit', or one that Caddy writes in JSON with
+the logger step_up.audit in it; it may be compressed, - is the standard input, and the
+flag may be repeated. It may reach back before the copy. Without it nobody knows what was taken away.`,
 		Example: `  caddy step-up fence accept --audit /var/log/caddy/step_up.log
   zcat step_up-*.log.gz | caddy step-up fence accept --audit - --yes`,
 		Args: cobra.NoArgs,
@@ -135,7 +135,7 @@ func (a *auditLines) open(stdin io.Reader, names []string) error {
 		}
 	}
 	if len(names) > 0 && a.Lines == 0 {
-		return errors.New("--audit: there is no line of the logger step_up.audit in it; name a log that Caddy writes in JSON (format json) and that includes step_up.audit")
+		return errors.New("--audit: there is no line of the audit log in it; name the file of the global option audit, or a log that Caddy writes in JSON (format json) and that includes step_up.audit")
 	}
 	return nil
 }
@@ -189,6 +189,9 @@ func writeRedone(w io.Writer, redone []adminapi.RedoneEvent, log *auditLines) {
 	list(w, "Not done again; it is for you to do:", yours)
 	if log.Unreadable > 0 {
 		fmt.Fprintf(w, "%d of %d lines of the audit log could not be read: look at what they say.\n", log.Unreadable, log.Lines)
+	}
+	if log.Erased > 0 {
+		fmt.Fprintf(w, "%d of %d lines of the audit log were erased: what they told of was not done again.\n", log.Erased, log.Lines)
 	}
 }
 

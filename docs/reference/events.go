@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/audit"
 )
 
 // The packages that name what an operator watches.
@@ -76,6 +80,11 @@ func plain(e ast.Expr) string {
 func eventsPage(src *source) (string, error) {
 	var b strings.Builder
 	b.WriteString(eventsIntro)
+	fields, err := schemaFields()
+	if err != nil {
+		return "", err
+	}
+	b.WriteString(fields)
 	list, err := metricsOf(src)
 	if err != nil {
 		return "", err
@@ -87,6 +96,7 @@ func eventsPage(src *source) (string, error) {
 	for _, part := range []struct{ title, intro, in, typ string }{
 		{"Events of the audit log", "`event` is one of these.", ofCeremony, "EventKind"},
 		{"Outcomes", "`outcome` is one of these.", ofCeremony, "Outcome"},
+		{"Actors", "`actor` is one of these.", ofCeremony, "ActorKind"},
 		{"Causes", "`cause` says why something was refused.", ofCause, "Word"},
 	} {
 		words, err := src.constants(part.in, part.typ)
@@ -105,6 +115,40 @@ func eventsPage(src *source) (string, error) {
 	return b.String(), nil
 }
 
+// schemaFields draws the fields of an entry, as the schema describes them.
+func schemaFields() (string, error) {
+	var schema struct {
+		Defs struct {
+			Entry struct {
+				Properties json.RawMessage `json:"properties"`
+			} `json:"entry"`
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(audit.Schema, &schema); err != nil {
+		return "", fmt.Errorf("reading the audit log's schema: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString("| field | |\n|---|---|\n")
+	d := json.NewDecoder(bytes.NewReader(schema.Defs.Entry.Properties))
+	if _, err := d.Token(); err != nil {
+		return "", err
+	}
+	for d.More() { // in the order of the text
+		name, err := d.Token()
+		if err != nil {
+			return "", err
+		}
+		var field struct {
+			Description string `json:"description"`
+		}
+		if err := d.Decode(&field); err != nil || field.Description == "" {
+			return "", fmt.Errorf("the audit log's schema does not describe %v (%v)", name, err)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, field.Description)
+	}
+	return b.String(), nil
+}
+
 func code(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -117,13 +161,5 @@ const eventsIntro = "# Metrics and audit events\n\n" +
 	"Drawn from the code by `go run ./docs/reference`; a test compares it.\n\n" +
 	"Each decision that matters is one line at INFO of the logger `step_up.audit`, whose message is the event and the outcome. Send it to a file of its own:\n\n" +
 	"```caddyfile\n{\n\tlog audit {\n\t\toutput file /var/log/caddy/step_up_audit.log\n\t\tformat json\n\t\tinclude step_up.audit\n\t}\n}\n```\n\n" +
-	"| field | |\n|---|---|\n" +
-	"| `event`, `outcome` | what was decided on, and what was decided; see below |\n" +
-	"| `tenant`, `user` | whom it is about |\n" +
-	"| `cause` | why, where the outcome does not say it |\n" +
-	"| `action_type` | the action type, where there is one |\n" +
-	"| `method` | the verification method, where one was offered |\n" +
-	"| `object` | the id of the challenge, authenticator, grant or API key |\n" +
-	"| `client_ip` | the client's address, as `trusted_proxies` has it |\n" +
-	"| `decided_at` | when |\n\n" +
-	"No line holds a code, a token, a secret, a phone number or a mail address. A request that passes on a live grant is counted and not logged.\n"
+	"No line holds a code, a token, a secret, a phone number or a mail address. A request that passes on a live grant is counted and not logged.\n\n" +
+	"The fields are those of version 1, described by [audit.schema.json](audit.schema.json); a later version may have more. Those that are empty are left out.\n\n"

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/audit"
 )
 
 func main() {
@@ -49,5 +51,5 @@ func draw(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"configuration.md": settings, "commands.md": commandsPage(), "events.md": events, "evidence.md": evidence}, nil
+	return map[string]string{"configuration.md": settings, "commands.md": commandsPage(), "events.md": events, "evidence.md": evidence, "audit.schema.json": string(audit.Schema)}, nil
 }

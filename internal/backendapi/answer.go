@@ -42,9 +42,11 @@ type refusal struct {
 	// fields are the words for what is wrong with which field.
 	fields     map[string]string
 	retryAfter time.Duration
+	cause      error // for the audit log, where code does not tell it
 }
 
 func (e *refusal) Error() string { return e.code }
+func (e *refusal) Unwrap() error { return e.cause }
 
 // wrongFields refuses some fields of a request.
 func wrongFields(fields map[string]string) error {

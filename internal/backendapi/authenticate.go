@@ -18,6 +18,9 @@ var errForbidden = &refusal{status: http.StatusForbidden, code: "forbidden", det
 
 var errTenantMismatch = &refusal{status: http.StatusForbidden, code: "tenant_mismatch", detail: "The credential belongs to another tenant."}
 
+// errTooManyBadKeys is what a key is refused for that was not looked at.
+var errTooManyBadKeys = errors.New("too many bad API keys came from the address")
+
 var errCrossOrigin = &refusal{status: http.StatusForbidden, code: "cross_origin", detail: "The request came from another site."}
 
 // authenticate finds out who is asking, and whether they may.
@@ -68,7 +71,7 @@ func (c *call) identify() error {
 func (c *call) identifyKey(key string) error {
 	address, now := c.api.o.Server.Client(c.r), c.api.o.Now()
 	if wait := c.api.bad.wait(address, now); wait > 0 && !knownKeys.has(key) {
-		return &refusal{status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
+		return &refusal{cause: errTooManyBadKeys, status: http.StatusTooManyRequests, code: "too_many_requests", detail: "Too many bad API keys came from this address.", retryAfter: wait}
 	}
 	found, err := c.api.o.Service.KeyOf(c.r.Context(), key)
 	if errors.Is(err, ceremony.ErrNotFound) {
@@ -157,11 +160,13 @@ func (c *call) subject(field, user string) (grants.Subject, error) {
 
 // principal is the caller, acting for the subject.
 func (c *call) principal(who grants.Subject) ceremony.Principal {
-	client := ceremony.UserClient
-	if c.key != nil {
-		client = c.key.ID
+	address := c.api.o.Server.Client(c.r)
+	if c.key == nil {
+		return ceremony.ServerPrincipal(who, ceremony.UserClient, address)
 	}
-	return ceremony.ServerPrincipal(who, client, c.api.o.Server.Client(c.r))
+	p := ceremony.ServerPrincipal(who, c.key.ID, address)
+	p.ClientLabel = c.key.Label
+	return p
 }
 
 // actFor is the caller, acting for who is meant by a user id.

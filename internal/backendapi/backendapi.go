@@ -47,7 +47,8 @@ var (
 	ErrAmbiguous = identity.ErrAmbiguous
 )
 
-// Options make an API. All are needed but Identify, BaseURL and PlainHTTP.
+// Options make an API. All are needed but Identify, BaseURL, PlainHTTP, Named
+// and Refused.
 type Options struct {
 	Service *ceremony.Service
 	// Issuer names the service to people.
@@ -77,6 +78,9 @@ type Options struct {
 	// Named is told the action types that an API key names which is used. Nil drops
 	// them.
 	Named func(actions []string)
+	// Refused is told of calls that were refused for who made them. Strangers choose
+	// how many there are. Nil drops them.
+	Refused func(context.Context, ceremony.Event)
 	// Failed is told what made an answer "unavailable"; it gets no secrets.
 	Failed func(context.Context, error)
 }
@@ -118,6 +122,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.dialect = dialectOf(path)
 	deadline.Begin(c.w, c.r)
 	if err := a.serve(c, path); err != nil {
+		c.reportRefusal(err)
 		c.fail(err)
 	}
 }

@@ -423,7 +423,7 @@ func TestStepUpDisable(t *testing.T) {
 	}
 	// Who did it stands in the audit log.
 	for _, e := range w.Events() {
-		if e.Kind == "reset" && strings.HasPrefix(e.Client, "key_") && e.Address != "" {
+		if e.Kind == "reset" && strings.HasPrefix(e.Actor.ID, "key_") && e.Actor.Label == "test" && e.Address != "" {
 			return
 		}
 	}

@@ -14,9 +14,11 @@ type Word string
 // The words. They stand in audit logs, so they stay.
 const (
 	AuthenticatorTooNew Word = "authenticator_too_new" // the authenticator was added by something weaker less than 24 hours ago
+	BadKey              Word = "bad_key"               // what was sent is no API key that there is, and no user's token
 	Busy                Word = "busy"                  // too many requests are being held
 	Cloned              Word = "cloned"                // the counter of the passkey went backwards: it may have been copied
 	CodesBarred         Word = "codes_barred"          // the recovery codes may have been used before the database was restored
+	CrossOrigin         Word = "cross_origin"          // a page of another site sent the call
 	DirectoryFailed     Word = "directory_failed"      // the directory of users gave no answer
 	Disabled            Word = "disabled"              // the attempts are used up until an operator unlocks the user
 	Elsewhere           Word = "address_elsewhere"     // the identity source gives another mail address than the one that was confirmed
@@ -27,6 +29,8 @@ const (
 	InvalidCode         Word = "invalid_code"          // the code is wrong, or was used before
 	InvalidRequest      Word = "invalid_request"       // an input is out of form
 	InviteRequired      Word = "invite_required"       // an invite of the operator is needed
+	KeyMissing          Word = "key_missing"           // no API key was sent
+	KeyScope            Word = "key_scope"             // the API key has not the scope, or not the action type, for the call
 	KeySuspended        Word = "key_suspended"         // the API key is suspended until an operator enables it
 	Limit               Word = "limit"                 // there are as many as allowed
 	ManageRequired      Word = "manage_required"       // the change needs a step-up of its own
@@ -41,10 +45,12 @@ const (
 	RolledBack          Word = "store_rolled_back"     // an older copy of the database was put back; see `caddy step-up fence`
 	StoreError          Word = "store_error"           // the database failed
 	TooManyAttempts     Word = "too_many_attempts"     // too many wrong answers: this one was not looked at
+	TooManyBadKeys      Word = "too_many_bad_keys"     // so many bad keys came from the address that the key was not looked at
 	TooManySends        Word = "too_many_sends"        // too many codes were sent
 	UnknownUser         Word = "unknown_user"          // the directory has no such user
 	Voided              Word = "voided"                // the authenticators changed since the enrollment began
 	WeakOrigin          Word = "weak_origin"           // an authenticator that goes back to a recovery code or a code that was sent removes no older ones
+	WrongTenant         Word = "wrong_tenant"          // the call is for another tenant than that of the API key or token
 )
 
 // Worded is an error that knows its word.

@@ -32,6 +32,7 @@ const (
 	EventAuthenticators EventKind = "authenticators" // an operator confirmed what was suspended since a backup was restored
 	EventBackup         EventKind = "backup"         // an operator took a backup: it began, or is where it is to be
 	EventTenant         EventKind = "tenant"         // an operator accepted another identity source, or another user_id, of a tenant
+	EventAPICall        EventKind = "api_call"       // a call of the API for servers was refused before it did anything
 )
 
 // Outcome is what an [Event] decided.
@@ -68,9 +69,11 @@ type Event struct {
 	// enrollment's UUID, since its whole id may be a secret.
 	Object  string
 	Address string
-	// Client is the id of the API key that acted, or [UserClient]; empty for
-	// people with a browser and for the operator.
-	Client string
+	// Actor is who did it.
+	Actor Actor
+	// LeftOut is how many more of the kind were decided on that have no event of
+	// their own; see package caddymodule.
+	LeftOut int
 
 	// label is what the authenticator concerned is called, for its owner alone:
 	// people write what they like in it, so it is in no log.
@@ -81,8 +84,8 @@ type Event struct {
 func (e *Event) Did() string { return string(e.Kind) + " " + string(e.Outcome) }
 
 func (s *Service) report(ctx context.Context, p Principal, e Event) {
-	e.Time, e.Subject, e.Address = s.now(), p.Subject, p.Address
-	e.Client = p.Client
+	e.Time, e.Subject = s.now(), p.Subject
+	e.By(ctx, &p)
 	s.audit(ctx, e)
 	s.keepActivity(ctx, p, &e)
 }

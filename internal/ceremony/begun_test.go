@@ -67,7 +67,7 @@ func TestResetNotesWhoDidIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := w.Events()
-	if e := events[len(events)-1]; e.Kind != "reset" || e.Client != "key_1" || e.Address != "198.51.100.1" || e.Subject != alice.Subject {
+	if e := events[len(events)-1]; e.Kind != "reset" || e.Actor != (ceremony.Actor{Kind: ceremony.ByKey, ID: "key_1"}) || e.Address != "198.51.100.1" || e.Subject != alice.Subject {
 		t.Errorf("%+v", e)
 	}
 	if a, err := w.Account(t.Context(), alice.Principal); err != nil || a.Enrolled {

@@ -59,6 +59,9 @@ type Principal struct {
 	// Client is who asks on the subject's behalf over the API for servers; see
 	// [ServerPrincipal]. Empty for people with a browser.
 	Client string
+	// ClientLabel is what the operator calls the API key that Client names, for the
+	// audit log only.
+	ClientLabel string
 	// Address is the client's, for the audit log only.
 	Address string
 }
@@ -232,7 +235,7 @@ func New(o Options) (*Service, error) {
 // ringOver are the API keys of the database that open gives.
 func (s *Service) ringOver(open func(context.Context) (*records.DB, error)) *apikeys.Ring {
 	return apikeys.NewRing(open, s.now, func(ctx context.Context, tenant, id string, c apikeys.Change) {
-		s.report(ctx, Principal{Subject: grants.Subject{Tenant: tenant}}, Event{Kind: EventAPIKey, Outcome: Outcome(c), Object: id})
+		s.report(asOperator(ctx), Principal{Subject: grants.Subject{Tenant: tenant}}, Event{Kind: EventAPIKey, Outcome: Outcome(c), Object: id})
 	})
 }
 

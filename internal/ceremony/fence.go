@@ -99,6 +99,6 @@ func (s *Service) AcceptFence(ctx context.Context, a Acceptance) ([]Redone, erro
 	if err != nil {
 		e.Outcome, e.Cause = Refused, causeOf(err)
 	}
-	s.report(ctx, Principal{}, e)
+	s.report(asOperator(ctx), Principal{}, e)
 	return done, err
 }

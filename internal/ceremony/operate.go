@@ -104,7 +104,7 @@ func (s *Service) User(ctx context.Context, who grants.Subject) (User, error) {
 // mark stays: from now on it enrolls with an invite only, also where it never
 // was enrolled.
 func (s *Service) Reset(ctx context.Context, who grants.Subject) error {
-	return s.ResetBy(ctx, Principal{Subject: who})
+	return s.ResetBy(asOperator(ctx), Principal{Subject: who})
 }
 
 // ResetBy is [Service.Reset] of p's subject by who p says: a server's key.
@@ -188,7 +188,7 @@ func (s *Service) Unlock(ctx context.Context, who grants.Subject) error {
 	if err := db.ApplyInParts(ctx, ops); err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: EventUnlock, Outcome: Done})
+	s.report(asOperator(ctx), Principal{Subject: who}, Event{Kind: EventUnlock, Outcome: Done})
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (s *Service) Invite(ctx context.Context, who grants.Subject, hash [32]byte,
 	} else if err != nil {
 		return err
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: EventInvite, Outcome: Done})
+	s.report(asOperator(ctx), Principal{Subject: who}, Event{Kind: EventInvite, Outcome: Done})
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (s *Service) Revoke(ctx context.Context, who grants.Subject, action string)
 			return 0, err
 		}
 	}
-	s.report(ctx, Principal{Subject: who}, Event{Kind: EventRevoke, Outcome: Done, Action: action, Cause: "operator"})
+	s.report(asOperator(ctx), Principal{Subject: who}, Event{Kind: EventRevoke, Outcome: Done, Action: action, Cause: "operator"})
 	return n, nil
 }
 

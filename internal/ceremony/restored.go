@@ -117,7 +117,7 @@ func (s *Service) ConfirmAuthenticators(ctx context.Context, who grants.Subject)
 		}
 		return db.Apply(ctx, op)
 	})
-	s.reportChange(ctx, Principal{Subject: who}, EventAuthenticators, "", "", err)
+	s.reportChange(asOperator(ctx), Principal{Subject: who}, EventAuthenticators, "", "", err)
 	return err
 }
 

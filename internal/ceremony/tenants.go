@@ -87,6 +87,6 @@ func (s *Service) AcceptTenant(ctx context.Context, tenant, offer string) error 
 	if err != nil {
 		e.Outcome, e.Cause = Refused, causeOf(err)
 	}
-	s.report(ctx, Principal{Subject: grants.Subject{Tenant: tenant}}, e)
+	s.report(asOperator(ctx), Principal{Subject: grants.Subject{Tenant: tenant}}, e)
 	return err
 }

@@ -245,10 +245,12 @@ func (v *visit) ungranted(who ceremony.Principal, offered bool, err error) {
 	}
 	v.complete(&who)
 	if offered {
-		v.g.o.Audit(v.r.Context(), ceremony.Event{
-			Time: v.g.o.Now(), Kind: "grant", Outcome: "refused", Cause: grants.CauseOf(err),
-			Subject: who.Subject, Action: v.rule.Demand.Action.String(), Address: who.Address,
-		})
+		e := ceremony.Event{
+			Time: v.g.o.Now(), Kind: ceremony.EventGrant, Outcome: ceremony.Refused, Cause: grants.CauseOf(err),
+			Subject: who.Subject, Action: v.rule.Demand.Action.String(),
+		}
+		e.By(v.r.Context(), &who)
+		v.g.o.Audit(v.r.Context(), e)
 	}
 	v.challenge(who)
 }

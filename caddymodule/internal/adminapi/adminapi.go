@@ -164,7 +164,7 @@ func answering[In any](limit int64, answer func(http.ResponseWriter, *http.Reque
 		if err != nil {
 			return err
 		}
-		return answer(w, r, g, in)
+		return answer(w, r.WithContext(ceremony.ActingAs(r.Context(), operatorOf(r))), g, in)
 	}
 }
 
