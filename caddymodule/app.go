@@ -3,13 +3,16 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/auditing"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/block"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/foresight"
@@ -69,6 +72,8 @@ type App struct {
 	db        *database.Shared // nil until Provision acquired it
 	service   *ceremony.Service
 	auditLog  *zap.Logger
+	outputs   *auditing.Outputs // of the audit log, beside auditLog; nil where there are none
+	events    *caddyevents.App
 	sender    Sender // nil where no texts are sent
 	mailer    Sender // nil where no codes are mailed
 	brand     *pages.Brand
@@ -135,6 +140,14 @@ func (a *App) provision(ctx caddy.Context) error {
 	}
 	a.fingerprints = sync.OnceValue(a.fingerprintsOf)
 	a.auditLog = a.logger.Named("audit")
+	if a.outputs, err = auditing.Acquire(a.Audit, a.logger); err != nil {
+		return &config.PathError{Path: "audit", Err: err}
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.events = events.(*caddyevents.App)
 	a.service, err = a.newService()
 	return err
 }
@@ -198,7 +211,7 @@ func (a *App) newService() (*ceremony.Service, error) {
 	settings.HeldInFlight = said.Limits.Held.InFlight
 	settings.HeldPerMinute = said.Limits.Held.PerMinute
 	return ceremony.New(ceremony.Options{
-		DB:        a.db.Get,
+		DB:        a.outputs.Guard(a.db.Get),
 		Settings:  settings,
 		Factors:   a.factors(said, settings.TOTP),
 		Now:       clock.Now,
@@ -265,6 +278,9 @@ var algorithms = map[string]totp.Algorithm{"sha1": totp.SHA1, "sha256": totp.SHA
 // and handlers open it themselves.
 func (a *App) Start() error {
 	a.warnUnasked()
+	if err := a.outputs.Open(); err != nil {
+		return err
+	}
 	// While the first configuration of a process starts, none is active.
 	cold := caddy.ActiveContext().Context == nil
 	if err := a.db.Start(cold); err != nil {
@@ -274,6 +290,7 @@ func (a *App) Start() error {
 		return err
 	}
 	metrics.Of(a.db.Condition)
+	metrics.OfAudit(a.outputs.Counts)
 	return nil
 }
 
@@ -284,15 +301,15 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup gives up the database. It also runs after a Provision that failed, so
-// only what this instance acquired is given up.
+// Cleanup gives up the database and the audit log. It also runs after a Provision
+// that failed, so only what this instance acquired is given up.
 func (a *App) Cleanup() error {
-	if a.db == nil {
-		return nil
+	err := a.outputs.Release()
+	if db := a.db; db != nil {
+		a.db = nil
+		err = errors.Join(err, db.Release())
 	}
-	db := a.db
-	a.db = nil
-	return db.Release()
+	return err
 }
 
 // Interface guards

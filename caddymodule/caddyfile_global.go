@@ -84,10 +84,13 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		directory [TENANT] {
 //			file PATH | http URL …
 //		}
+//		audit {
+//			…
+//		}
 //		allow_plain_http
 //	}
 //
-// The blocks sms, email and directory have settings of their own; directory may be
+// The blocks sms, email, directory and audit have settings of their own; directory may be
 // repeated, and every other setting may be set once. All of them are optional.
 // Secrets belong here and not into a site block, where Caddy takes {file.NAME} for
 // a shorthand of something else.
@@ -100,7 +103,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err := block.Block{
 		Name:    "step_up",
-		Order:   []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "directory", "allow_plain_http"},
+		Order:   []string{"issuer", "store", "key", "key_file", "enrollment", "totp", "limits", "sms", "email", "passkeys", "brand", "directory", "audit", "allow_plain_http"},
 		Repeats: "directory",
 		Lines:   words,
 		Settings: map[string]block.Setting{
@@ -141,6 +144,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"passkeys":         a.readPasskeys,
 			"brand":            a.readBrand,
 			"directory":        a.readDirectory,
+			"audit":            a.readAudit,
 			"allow_plain_http": func(*caddyfile.Dispenser) error { a.AllowPlainHTTP = true; return nil },
 		},
 	}.Read(d)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/directories"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/adminapi"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/auditing"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -26,6 +27,9 @@ func (o operator) Engine() string                           { return o.app.db.En
 func (o operator) SiteTenants() []string                    { return o.app.siteTenants() }
 func (o operator) APITenants() []string                     { return o.app.apiTenants() }
 func (o operator) Form(tenant, user string) (string, error) { return o.app.form(tenant, user) }
+
+// Audit returns how the audit log's outputs are.
+func (o operator) Audit() *auditing.Health { return o.app.outputs.Health() }
 
 // Condition returns how the database is, and which tenants are refused.
 func (o operator) Condition() database.Condition {

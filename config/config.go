@@ -77,6 +77,10 @@ type App struct {
 	// Brand is how the gateway's pages look.
 	Brand Brand `json:"brand,omitzero"`
 
+	// Audit is where the audit log is written, beside Caddy's logger step_up.audit.
+	// Default: to that logger alone, without a chain.
+	Audit *Audit `json:"audit,omitempty"`
+
 	// AllowPlainHTTP serves the gateway's pages and honors grants where the
 	// request came without TLS. Cookies then lose the Secure attribute and
 	// the __Host- prefix: whoever reads the network takes them. For
@@ -132,6 +136,11 @@ func (a App) Validate() error {
 	}
 	if err := a.Limits.Validate(); err != nil {
 		return at(err, "limits")
+	}
+	if a.Audit != nil {
+		if err := a.Audit.Validate(); err != nil {
+			return at(err, "audit")
+		}
 	}
 	if a.Email != nil {
 		if err := a.Email.CheckLimits("email"); err != nil {

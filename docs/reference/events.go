@@ -17,6 +17,7 @@ const (
 	ofMetrics  = module + "/caddymodule/internal/metrics"
 	ofCeremony = module + "/internal/ceremony"
 	ofCause    = module + "/internal/cause"
+	ofAudit    = module + "/internal/audit"
 )
 
 // metric is one collector.
@@ -96,6 +97,7 @@ func eventsPage(src *source) (string, error) {
 	for _, part := range []struct{ title, intro, in, typ string }{
 		{"Events of the audit log", "`event` is one of these.", ofCeremony, "EventKind"},
 		{"Outcomes", "`outcome` is one of these.", ofCeremony, "Outcome"},
+		{"Records of the log about itself", "In the file of `audit`, `event` is also `audit_log`, with one of these outcomes.", ofAudit, "Record"},
 		{"Actors", "`actor` is one of these.", ofCeremony, "ActorKind"},
 		{"Causes", "`cause` says why something was refused.", ofCause, "Word"},
 	} {

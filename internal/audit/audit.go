@@ -28,14 +28,17 @@ package audit
 // Version is that of the form of lines and entries.
 const Version = 1
 
-// Records of the log about itself: the event, and its outcomes.
-const (
-	// EventLog is the event of what the log says about itself.
-	EventLog = "audit_log"
+// EventLog is the event of the records of the log about itself.
+const EventLog = "audit_log"
 
-	Begun   = "begun"   // a new chain begins; `cause` says why
-	Opened  = "opened"  // the file was opened: the gateway started, or the file was rotated; see `cause`
-	Torn    = "torn"    // what stands between this line and the last whole one before it is no line, since writing it was interrupted
-	Missing = "missing" // lines are missing at the end of the file that the gateway had written, from `missing_from` on
-	Lost    = "lost"    // as many lines as `left_out` says were lost, since the file could not be written
+// Record is the outcome of a record of the log about itself.
+type Record string
+
+// The records.
+const (
+	Begun   Record = "begun"   // a new chain begins: `cause` is `first_start`
+	Opened  Record = "opened"  // the file was opened: `cause` is `start`; `rotated`, where it had been moved away; or `no_head`, where it was not known what its last line should be
+	Torn    Record = "torn"    // a text in the file is no line, since writing it was interrupted; see `torn_digest`
+	Missing Record = "missing" // lines are missing at the end of the file that the gateway had written, from `missing_from` on
+	Lost    Record = "lost"    // as many lines as `left_out` says were lost, since the file could not be written
 )

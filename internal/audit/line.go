@@ -94,19 +94,22 @@ type stored struct {
 	Hash  Hash            `json:"hash"`
 }
 
-// next makes the line of an entry that follows seq and prev in a chain.
-func next(c Chain, seq uint64, prev Hash, e Entry) (Line, error) {
+// next makes the line of an entry that follows last in a chain, and its text.
+func next(last Head, e Entry) (l Line, text []byte, err error) {
 	e.bound()
-	text, err := marshal(e)
-	if err != nil {
-		return Line{}, err
+	l = Line{Chain: last.Chain, Seq: last.Seq + 1, Prev: last.Hash, Entry: e}
+	if l.entry, err = marshal(e); err != nil {
+		return l, nil, err
 	}
-	l := Line{Chain: c, Seq: seq + 1, Prev: prev, Entry: e, entry: text}
 	rand.Read(l.salt[:]) // never fails: crypto/rand ends the program instead
 	l.leaf = leafOf(l.salt, l.entry)
 	l.Hash = l.sum()
-	return l, nil
+	text, err = l.text()
+	return l, text, err
 }
+
+// head is the line's place.
+func (l *Line) head() Head { return Head{l.Chain, l.Seq, l.Hash} }
 
 func leafOf(s Salt, entry []byte) Hash {
 	h := sha256.New()

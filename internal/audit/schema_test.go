@@ -58,11 +58,10 @@ func full() Entry {
 // The schema describes every member, and lines satisfy it.
 func TestSchema(t *testing.T) {
 	s := schema(t)
-	l, err := next(Chain{1}, 0, Hash{}, full())
+	l, whole, err := next(Head{}, full())
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, _ := l.text()
 	l.erase()
 	erased, _ := l.text()
 	for _, text := range append(chain(t, 2), whole, erased) {

@@ -142,10 +142,10 @@ func (v *verifier) line(l *Line) {
 		return
 	}
 	isRecord := !l.Erased && l.Entry.Event == EventLog
-	if isRecord && l.Entry.Outcome == Torn {
+	if isRecord && Record(l.Entry.Outcome) == Torn {
 		v.torn(l)
 	}
-	if isRecord && l.Entry.Outcome == Lost {
+	if isRecord && Record(l.Entry.Outcome) == Lost {
 		v.report.Lost += l.Entry.LeftOut
 	}
 	for i := range v.spans {
@@ -165,7 +165,7 @@ func (v *verifier) line(l *Line) {
 	if v.report.Fault != nil {
 		return
 	}
-	v.report.Last = Head{l.Chain, l.Seq, l.Hash}
+	v.report.Last = l.head()
 	if v.report.First.Seq == 0 {
 		v.report.First = v.report.Last
 	}

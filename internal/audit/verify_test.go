@@ -15,18 +15,14 @@ import (
 func chain(t testing.TB, n int) [][]byte {
 	t.Helper()
 	var lines [][]byte
-	var last Line
+	last := Head{Chain: Chain{7}}
 	for i := range n {
 		e := Entry{Time: time.Unix(1_800_000_000, int64(i)).UTC(), Event: "verify", Outcome: "passed", Tenant: "staff", User: []string{"alice", "bob"}[i%2], Actor: "person"}
-		l, err := next(Chain{7}, last.Seq, last.Hash, e)
+		l, text, err := next(last, e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := l.text()
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines, last = append(lines, text), l
+		lines, last = append(lines, text), l.head()
 	}
 	return lines
 }
@@ -58,11 +54,10 @@ func TestVerify(t *testing.T) {
 	other := func() [][]byte { // another chain of the same id
 		return chain(t, 6)
 	}()
-	foreign, err := next(Chain{8}, 0, Hash{}, Entry{Event: EventLog, Outcome: Begun, Actor: "system"})
+	_, begun, err := next(Head{Chain: Chain{8}}, Entry{Event: EventLog, Outcome: string(Begun), Actor: "system"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun, _ := foreign.text()
 	for name, c := range map[string]struct {
 		log  []byte
 		want string
@@ -215,11 +210,10 @@ func TestEraseWhatIsTorn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := next(last.Chain, last.Seq, last.Hash, Entry{Event: EventLog, Outcome: Torn, Actor: "system", TornBytes: len(torn), TornDigest: digestOf(torn)})
+	_, record, err := next(last.head(), Entry{Event: EventLog, Outcome: string(Torn), Actor: "system", TornBytes: len(torn), TornDigest: digestOf(torn)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, _ := l.text()
 	log := join(lines[0], lines[1], torn, []byte("\n"), record)
 	for range 2 {
 		if r := verify(t, log); r.Fault != nil || r.Interrupted != 1 {

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
+	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
 func init() {
@@ -75,17 +76,17 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: "/step_up/health", Handler: caddy.AdminHandlerFunc(a.health)},
 		{Pattern: "/step_up/users", Handler: post(users)},
 		{Pattern: "/step_up/user", Handler: post(user)},
-		{Pattern: "/step_up/reset", Handler: post(reset)},
+		{Pattern: "/step_up/reset", Handler: post(taking(reset))},
 		{Pattern: "/step_up/unlock", Handler: post(unlock)},
 		{Pattern: "/step_up/unlock/all", Handler: post(unlockAll)},
 		{Pattern: "/step_up/invite", Handler: post(invite)},
-		{Pattern: "/step_up/revoke", Handler: post(revoke)},
+		{Pattern: "/step_up/revoke", Handler: post(taking(revoke))},
 		{Pattern: "/step_up/explain", Handler: post(explain)},
 		{Pattern: "/step_up/coverage", Handler: post(coverageReport)},
 		{Pattern: "/step_up/check", Handler: postUpTo(maxConfig, checkRunning)},
 		{Pattern: "/step_up/keys", Handler: post(listKeys)},
 		{Pattern: "/step_up/keys/create", Handler: post(createKey)},
-		{Pattern: "/step_up/keys/revoke", Handler: post(revokeKey)},
+		{Pattern: "/step_up/keys/revoke", Handler: post(taking(revokeKey))},
 		{Pattern: "/step_up/keys/enable", Handler: post(enableKey)},
 		{Pattern: "/step_up/fence", Handler: post(fence)},
 		{Pattern: "/step_up/fence/accept", Handler: postUpTo(maxLostBody, acceptFence)},
@@ -123,6 +124,11 @@ var errStarting = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err:
 // post makes a route of a verb that takes a JSON body and returns a JSON answer.
 func post[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) caddy.AdminHandlerFunc {
 	return postUpTo(maxAdminBody, verb)
+}
+
+// taking is a verb that takes away access, which works longest.
+func taking[In, Out any](verb func(context.Context, Gateway, In) (Out, error)) func(context.Context, Gateway, In) (Out, error) {
+	return func(ctx context.Context, g Gateway, in In) (Out, error) { return verb(store.Taking(ctx), g, in) }
 }
 
 // postUpTo is post with another bound of the body.

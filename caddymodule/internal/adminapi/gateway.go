@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/directories"
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/auditing"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/database"
 	"github.com/stepup-gateway/caddy-stepup/grants"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
@@ -25,6 +26,8 @@ type Gateway interface {
 	Engine() string
 	// Condition returns how the database is. It does not wait.
 	Condition() database.Condition
+	// Audit returns how the audit log's own outputs are; nil if there are none.
+	Audit() *auditing.Health
 	// Inspect asks the servers of the database what a gateway would find there, and
 	// changes nothing; false: it is on this machine's disk.
 	Inspect(ctx context.Context) (remote.Inspection, bool, error)

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/auditing"
 	"github.com/stepup-gateway/caddy-stepup/caddymodule/internal/version"
 )
 
@@ -42,6 +44,8 @@ type Health struct {
 	// LastBackup is whose moment the last backup by 'caddy step-up backup' has; left out:
 	// none is known.
 	LastBackup *time.Time `json:"last_backup,omitempty"`
+	// Audit is how the audit log's own outputs are; left out if there are none.
+	Audit *auditing.Health `json:"audit,omitempty"`
 	// Process is the id of the process that has the database open.
 	Process int `json:"process,omitempty"`
 	// Version is the gateway's.
@@ -73,10 +77,12 @@ func (*API) health(w http.ResponseWriter, r *http.Request) error {
 			Generation: now.Generation, HeardSeconds: now.Heard.Round(time.Millisecond).Seconds(),
 			ClockSeconds:   now.Skew.Round(time.Millisecond).Seconds(),
 			RefusedTenants: now.Tenants,
+			Audit:          g.Audit(),
 		}
 		if !now.Backup.IsZero() {
 			answer.LastBackup = &now.Backup
 		}
+		answer.Reason = cmp.Or(answer.Reason, answer.Audit.Problem())
 	}
 	answer.Version = version.Number
 	status := http.StatusOK

@@ -4,6 +4,7 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -39,7 +40,7 @@ func Register(registry prometheus.Registerer) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range append([]prometheus.Collector{Requests, Decisions, SessionsReplaced}, store...) {
+	for _, c := range slices.Concat([]prometheus.Collector{Requests, Decisions, SessionsReplaced}, store, auditing) {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
