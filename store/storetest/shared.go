@@ -22,6 +22,7 @@ func RunShared(t *testing.T, open func(t *testing.T) [2]store.Shared) {
 	}{
 		{"SeesTheOther", testSeesTheOther},
 		{"OneWinnerOfTwo", testOneWinnerOfTwo},
+		{"EachForItself", testEachForItself},
 		{"TransfersOfTwo", testTransfersOfTwo},
 		{"VersionsOfTwo", testVersionsOfTwo},
 		{"Told", testTold},

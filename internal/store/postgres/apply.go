@@ -100,12 +100,16 @@ func (s *Store) do(ctx context.Context, c *change) error {
 	if len(c.ops) == 0 {
 		return nil
 	}
-	if ctx.Done() != nil {
+	make := s.apply
+	if c.joint() {
+		make = s.applyJoint
+	}
+	if ctx.Done() != nil || c.joint() {
 		c.ops = remote.Clone(c.ops) // the call may outlast its caller
 		c.told = remote.CloneNames(c.told)
 	}
 	began := time.Now()
-	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error { return s.apply(ctx, c) })
+	interrupted, err := s.calls.Do(ctx, func(ctx context.Context) error { return make(ctx, c) })
 	if interrupted {
 		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
@@ -116,11 +120,33 @@ func (s *Store) do(ctx context.Context, c *change) error {
 	return err
 }
 
-// apply tries again where the server gave up one of two transactions that waited for
-// each other.
+// apply makes one change.
 func (s *Store) apply(ctx context.Context, c *change) error {
+	return s.again(ctx, func(id *identity) error {
+		if err := c.decide(id); err != nil {
+			return err
+		}
+		var done bool
+		err := s.changing(ctx, func(conn *pgx.Conn) pgx.Row {
+			if len(c.ops) > 1 {
+				return s.several(ctx, conn, id, c)
+			}
+			statement, args := single(id, &c.ops[0])
+			statement, args = telling(statement, args, c.told)
+			return conn.QueryRow(ctx, statement, s.sent(args)...)
+		}, &done)
+		if err == nil && !done && (len(c.ops) > 1 || c.ops[0].If != nil) {
+			return store.ErrConflict
+		}
+		return err
+	})
+}
+
+// again runs f for the server that is known, and once more where the server gave up
+// one of two transactions that waited for each other.
+func (s *Store) again(ctx context.Context, f func(*identity) error) error {
 	for pause := time.Millisecond; ; pause *= 2 {
-		err := s.knowing(ctx, func(id *identity) error { return s.applyTo(ctx, id, c) })
+		err := s.knowing(ctx, f)
 		if !errors.Is(err, errAgain) || pause > 500*time.Millisecond {
 			return err
 		}
@@ -132,26 +158,27 @@ func (s *Store) apply(ctx context.Context, c *change) error {
 	}
 }
 
-func (s *Store) applyTo(ctx context.Context, id *identity, c *change) error {
+// decide reports whether the change may be made in the generation of the server. One
+// without a generation of its own is of the one that it met first.
+func (c *change) decide(id *identity) error {
 	if c.decided && c.generation != id.generation {
 		return store.ErrFenced
 	}
-	// Without a generation of its own it is of the one that it met first.
 	c.generation, c.decided = id.generation, true
+	return nil
+}
+
+// changing sends a change and scans its answer, which begins with whether the server
+// is the one that is known. Without an error it is known what became of the change.
+func (s *Store) changing(ctx context.Context, send func(*pgx.Conn) pgx.Row, answer any) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return classify(err, false)
 	}
 	defer conn.Release()
 	warned(conn.Conn())
-	var same, done bool
-	if len(c.ops) == 1 {
-		statement, args := single(id, &c.ops[0])
-		statement, args = telling(statement, args, c.told)
-		err = conn.QueryRow(ctx, statement, s.sent(args)...).Scan(&same, &done)
-	} else {
-		err = s.several(ctx, conn.Conn(), id, c).Scan(&same, &done)
-	}
+	var same bool
+	err = send(conn.Conn()).Scan(&same, answer)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return errNoSchema
@@ -161,8 +188,6 @@ func (s *Store) applyTo(ctx context.Context, id *identity, c *change) error {
 		return fmt.Errorf("%w: the server warned; a wait for a synchronous standby may have been given up", store.ErrUnknown)
 	case !same:
 		return remote.ErrMoved
-	case !done && (len(c.ops) > 1 || c.ops[0].If != nil):
-		return store.ErrConflict
 	}
 	return nil
 }
@@ -201,7 +226,16 @@ func expires(op *store.Op) *time.Time {
 
 // several sends both statements for several ops at once, as one transaction.
 func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, c *change) pgx.Row {
-	ops := c.ops
+	columns := columnsOf(c.ops)
+	var batch pgx.Batch
+	batch.Queue(lockAll, id.args(columns[0])...)
+	statement, args := telling(applyAll, id.args(columns...), c.told)
+	batch.Queue(statement, args...)
+	return &batched{conn.SendBatch(ctx, &batch)}
+}
+
+// columnsOf returns the keys, values, wanted versions and ends of ops, an array each.
+func columnsOf(ops []store.Op) []any {
 	keys, values := make([][]byte, len(ops)), make([][]byte, len(ops))
 	wanted, ends := make([]*int64, len(ops)), make([]*time.Time, len(ops))
 	for i := range ops {
@@ -212,11 +246,7 @@ func (s *Store) several(ctx context.Context, conn *pgx.Conn, id *identity, c *ch
 			wanted[i] = &v
 		}
 	}
-	var batch pgx.Batch
-	batch.Queue(lockAll, id.args(keys)...)
-	statement, args := telling(applyAll, id.args(keys, values, wanted, ends), c.told)
-	batch.Queue(statement, args...)
-	return &batched{conn.SendBatch(ctx, &batch)}
+	return []any{keys, values, wanted, ends}
 }
 
 // batched is the answer of the last of two statements.

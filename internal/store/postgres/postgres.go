@@ -5,9 +5,11 @@
 // database. An Apply is one round trip: a single op is one statement, whose
 // condition PostgreSQL judges under the lock of its row; several are two statements
 // in one implicit transaction, the first of which locks all rows in the order of
-// their keys. Deletions leave dead rows, so that there is a row to lock, which a
-// sweeper removes after an hour. Versions come from one sequence, after the lock
-// is held, so they grow and never repeat.
+// their keys. Single ops on a version, as the use of a grant is, and reads of one
+// row are gathered into one statement where several wait, each judged for itself.
+// Deletions leave dead rows, so that there is a row to lock, which a sweeper removes
+// after an hour. Versions come from one sequence, after the lock is held, so they
+// grow and never repeat.
 //
 // Every statement checks, in itself, that the server is the one that this process
 // knows: its timeline, the time of its start and the generation of the database
@@ -79,9 +81,11 @@ type Store struct {
 	telling chan struct{}             // something was told by this process
 	noticed chan struct{}             // another one told something
 
-	calls remote.Calls
-	stop  context.CancelFunc
-	ended sync.WaitGroup // what runs beside the calls
+	calls   remote.Calls
+	changes remote.Gatherer[*change]
+	reads   remote.Gatherer[*asking]
+	stop    context.CancelFunc
+	ended   sync.WaitGroup // what runs beside the calls
 
 	remote.State
 	remote.Meter
@@ -120,6 +124,8 @@ func Start(o Options) (*Store, error) {
 		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
+	s.changes.Lanes, s.changes.Most, s.changes.Run = lanes, mostJoint, s.applyAllOf
+	s.reads.Lanes, s.reads.Most, s.reads.Run = lanes, mostJoint, s.getAllOf
 	s.known.Name, s.known.Server, s.known.Meet = "the database", "the database server", s.meet
 	visit := func(ctx context.Context) error {
 		s.rivals.first.Do(func() { s.lookForRivals(ctx) }) // before anything is served

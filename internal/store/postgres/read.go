@@ -3,48 +3,25 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/stepup-gateway/caddy-stepup/internal/store/remote"
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
-
-const getOne = `WITH m AS (` + sameServer + `)
-	SELECT m.ok, k.value, k.version FROM m LEFT JOIN step_up_kv k ON k.key = $4 AND NOT k.dead AND m.ok`
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key []byte) (store.Entry, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Entry{}, err
 	}
-	asked := bytes.Clone(key)
-	var found store.Entry
+	one := asking{key: bytes.Clone(key)}
 	_, err := s.calls.Do(ctx, func(ctx context.Context) error {
-		return s.knowing(ctx, func(id *identity) error {
-			var ok bool
-			var value []byte
-			var version *int64
-			err := s.pool.QueryRow(ctx, getOne, s.sent(id.args(asked))...).Scan(&ok, &value, &version)
-			switch {
-			case errors.Is(err, pgx.ErrNoRows):
-				return errNoSchema
-			case err != nil:
-				return classify(err, false)
-			case !ok:
-				return remote.ErrMoved
-			case version == nil:
-				return store.ErrNotFound
-			}
-			found = store.Entry{Key: asked, Value: value, Version: store.Version(*version)}
-			return nil
-		})
+		_, err := s.reads.Do(ctx, &one)
+		return unavailable(err)
 	})
 	if err != nil {
 		return store.Entry{}, err
 	}
-	return found, nil
+	return one.found, nil
 }
 
 const listSome = `WITH m AS (` + sameServer + `)
