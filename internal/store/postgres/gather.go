@@ -17,23 +17,21 @@ import (
 // rows (the way to the server and back, sameServer, and the sync of a commit) is most
 // of what it costs. Each of them is judged for itself.
 const (
-	lanes     = 2   // calls under way, of changes and of reads each
 	mostJoint = 128 // calls in one statement
 	// A large value would make others wait.
 	largestJoint = 8 << 10
 )
 
 // applyEach judges and makes several changes of one row, each for itself, and returns
-// the numbers of those that took place, from 1. The rows are locked in the order of
-// their keys first, so that two such statements never wait for each other.
-const applyEach = `WITH m AS (` + sameServer + `),
-		op AS (SELECT * FROM unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) WITH ORDINALITY AS op (key, value, want, expires, n)),
-		held AS MATERIALIZED (SELECT k.key FROM m, step_up_kv k WHERE m.ok AND k.key = ANY ($4) ORDER BY k.key FOR UPDATE OF k),
-		w AS (
-			UPDATE step_up_kv k SET value = coalesce(op.value, ''), version = nextval('step_up_version'), dead = op.value IS NULL,
-				expires = CASE WHEN op.value IS NULL THEN ` + deadFor + ` ELSE op.expires END
-			FROM held JOIN op USING (key) WHERE k.key = held.key AND k.version = op.want AND NOT k.dead
-			RETURNING op.n)
+// the numbers of those that took place, from 1. They are in the order of their keys, in
+// which their rows are locked where they are found by the index. Where they are not,
+// two of them may wait for each other, and one is made again.
+const applyEach = `WITH m AS (` + sameServer + `), w AS (
+		UPDATE step_up_kv k SET value = coalesce(op.value, ''), version = nextval('step_up_version'), dead = op.value IS NULL,
+			expires = CASE WHEN op.value IS NULL THEN ` + deadFor + ` ELSE op.expires END
+		FROM m, unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) WITH ORDINALITY AS op (key, value, want, expires, n)
+		WHERE m.ok AND k.key = op.key AND k.version = op.want AND NOT k.dead
+		RETURNING op.n)
 	SELECT m.ok, ARRAY(SELECT n FROM w) FROM m`
 
 // joint reports whether the change can be made together with those of others: it is
@@ -82,12 +80,17 @@ func (s *Store) applyAllOf(ctx context.Context, changes []*change) []error {
 
 func (s *Store) applyEach(ctx context.Context, id *identity, changes []*change) ([]error, error) {
 	outcomes := make([]error, len(changes))
-	ops, of := make([]store.Op, 0, len(changes)), make([]int, 0, len(changes))
+	of := make([]int, 0, len(changes)) // those that are sent
 	for i, c := range changes {
 		if outcomes[i] = c.decide(id); outcomes[i] == nil {
 			outcomes[i] = store.ErrConflict // unless it takes place
-			ops, of = append(ops, c.ops[0]), append(of, i)
+			of = append(of, i)
 		}
+	}
+	slices.SortFunc(of, func(a, b int) int { return bytes.Compare(changes[a].ops[0].Key, changes[b].ops[0].Key) })
+	ops := make([]store.Op, len(of))
+	for n, i := range of {
+		ops[n] = changes[i].ops[0]
 	}
 	var done []int64
 	err := s.changing(ctx, func(conn *pgx.Conn) pgx.Row {

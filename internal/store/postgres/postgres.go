@@ -124,8 +124,8 @@ func Start(o Options) (*Store, error) {
 		return nil, fmt.Errorf("url of the postgres store: %w", err)
 	}
 	s.stop = stop
-	s.changes.Lanes, s.changes.Most, s.changes.Run = lanes, mostJoint, s.applyAllOf
-	s.reads.Lanes, s.reads.Most, s.reads.Run = lanes, mostJoint, s.getAllOf
+	s.changes.Most, s.changes.Run = mostJoint, s.applyAllOf
+	s.reads.Most, s.reads.Run = mostJoint, s.getAllOf
 	s.known.Name, s.known.Server, s.known.Meet = "the database", "the database server", s.meet
 	visit := func(ctx context.Context) error {
 		s.rivals.first.Do(func() { s.lookForRivals(ctx) }) // before anything is served

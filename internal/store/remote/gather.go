@@ -4,21 +4,22 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Gatherer makes one call of several that wait, so that what each call costs the
 // server and the connection is paid once for all of them. It waits for nobody: a call
-// that comes while fewer than Lanes are under way begins at once, and those that come
-// meanwhile are the next one.
+// that comes while none is under way begins at once, and those that come meanwhile are
+// the next one. Only where somebody has waited long another begins beside it.
 type Gatherer[C any] struct {
-	// Lanes is how many calls are under way at most, and Most of how many each is made.
-	Lanes, Most int
+	// Most is of how many calls one is made.
+	Most int
 
 	// Run makes one call of several, in [CallTimeout], and returns the error of each.
 	Run func(ctx context.Context, calls []C) []error
 
 	mu      sync.Mutex
-	running int
+	running int // how many are under way
 	waiting []*gathered[C]
 }
 
@@ -27,23 +28,54 @@ type gathered[C any] struct {
 	done chan error // has room for the outcome
 }
 
+// Whoever has waited for longer than hurry begins one beside those that are under way,
+// unless there are so many.
+const (
+	hurry       = 20 * time.Millisecond
+	mostRunning = 8
+)
+
 // Do makes the call with others. Where ctx ends first it returns the error of ctx, and
 // whether the call had begun, which then goes on for itself.
 func (g *Gatherer[C]) Do(ctx context.Context, call C) (begun bool, err error) {
 	w := &gathered[C]{call: call, done: make(chan error, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
-	if g.running < g.Lanes {
+	g.begin(1)
+	g.mu.Unlock()
+	long := time.NewTimer(hurry)
+	defer long.Stop()
+	for {
+		select {
+		case err := <-w.done:
+			return true, err
+		case <-ctx.Done():
+			return !g.withdraw(w), ctx.Err()
+		case <-long.C:
+			if g.hurries(w) {
+				long.Reset(hurry)
+			}
+		}
+	}
+}
+
+// begin begins to make calls, unless so many are under way. The lock is held.
+func (g *Gatherer[C]) begin(most int) {
+	if g.running < most {
 		g.running++
 		go g.run()
 	}
-	g.mu.Unlock()
-	select {
-	case err := <-w.done:
-		return true, err
-	case <-ctx.Done():
-		return !g.withdraw(w), ctx.Err()
+}
+
+// hurries does what it takes for a call that waits still, and reports whether it does.
+func (g *Gatherer[C]) hurries(w *gathered[C]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	waits := slices.Contains(g.waiting, w)
+	if waits {
+		g.begin(mostRunning)
 	}
+	return waits
 }
 
 // withdraw takes back what waits still.
@@ -78,7 +110,7 @@ func (g *Gatherer[C]) run() {
 	}
 }
 
-// take takes those that have waited longest; where none does this lane ends.
+// take takes those that have waited longest; where none does it ends.
 func (g *Gatherer[C]) take() []*gathered[C] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
