@@ -23,15 +23,20 @@ const (
 )
 
 // applyEach judges and makes several changes of one row, each for itself, and returns
-// the numbers of those that took place, from 1. They are in the order of their keys, in
-// which their rows are locked where they are found by the index. Where they are not,
-// two of them may wait for each other, and one is made again.
-const applyEach = `WITH m AS (` + sameServer + `), w AS (
-		UPDATE step_up_kv k SET value = coalesce(op.value, ''), version = nextval('step_up_version'), dead = op.value IS NULL,
-			expires = CASE WHEN op.value IS NULL THEN ` + deadFor + ` ELSE op.expires END
-		FROM m, unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) WITH ORDINALITY AS op (key, value, want, expires, n)
-		WHERE m.ok AND k.key = op.key AND k.version = op.want AND NOT k.dead
-		RETURNING op.n)
+// the numbers of those that took place, from 1. The rows are locked first, in the order
+// of their keys, so that two such statements never wait for each other. Where a row
+// changed while its lock was waited for its condition is judged anew, and does not hold.
+const applyEach = `WITH m AS (` + sameServer + `),
+		held AS MATERIALIZED (
+			SELECT k.ctid AS row, op.value, op.expires, op.n
+			FROM m, unnest($4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[]) WITH ORDINALITY AS op (key, value, want, expires, n), step_up_kv k
+			WHERE m.ok AND k.key = op.key AND k.version = op.want AND NOT k.dead
+			ORDER BY k.key FOR UPDATE OF k),
+		w AS (
+			UPDATE step_up_kv k SET value = coalesce(held.value, ''), version = nextval('step_up_version'), dead = held.value IS NULL,
+				expires = CASE WHEN held.value IS NULL THEN ` + deadFor + ` ELSE held.expires END
+			FROM held WHERE k.ctid = held.row
+			RETURNING held.n)
 	SELECT m.ok, ARRAY(SELECT n FROM w) FROM m`
 
 // joint reports whether the change can be made together with those of others: it is
@@ -87,7 +92,6 @@ func (s *Store) applyEach(ctx context.Context, id *identity, changes []*change) 
 			of = append(of, i)
 		}
 	}
-	slices.SortFunc(of, func(a, b int) int { return bytes.Compare(changes[a].ops[0].Key, changes[b].ops[0].Key) })
 	ops := make([]store.Op, len(of))
 	for n, i := range of {
 		ops[n] = changes[i].ops[0]
