@@ -91,7 +91,7 @@ func jsonText(s string) string {
 
 // numeric are the fields of log lines that are numbers and no code, though one may
 // look like it by chance.
-var numeric = regexp.MustCompile(`"(?:ts|duration|latency|size|bytes_read|decided_at|remote_port|[a-z_]*_(?:seconds|bytes))":"?[0-9.e-]+|"(?:User-Agent|Date|Last-Modified|Etag)":\[[^\]]*\]|(?m)^(?:go|process|promhttp|caddy)_[^\n]*$`)
+var numeric = regexp.MustCompile(`"(?:ts|duration|latency|size|bytes_read|decided_at|remote_port|[a-z_]*_(?:seconds|bytes))":"?[0-9.e:TZ+-]+|"(?:User-Agent|Date|Last-Modified|Etag)":\[[^\]]*\]|(?m)^(?:go|process|promhttp|caddy)_[^\n]*$`)
 
 // found lists the secrets that stand in a text.
 func (s *secrets) found(text string) (found []string) {
