@@ -35,7 +35,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(new(App))
 }
 
 // App is what is set once for all sites: the database, the key, the policies.
@@ -88,8 +88,9 @@ type App struct {
 	fingerprints func() map[string]*records.Fingerprint
 }
 
-// CaddyModule returns the module's id.
-func (App) CaddyModule() caddy.ModuleInfo {
+// CaddyModule returns the module's id. It is asked with each event, and must not copy
+// an App that is being cleaned up.
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "step_up", New: func() caddy.Module { return new(App) }}
 }
 

@@ -31,6 +31,7 @@ func TestS26Burst(t *testing.T) {
 			t.Error("another kind was left out")
 		}
 		time.Sleep(31 * time.Second)
+		synctest.Wait()
 		if !slices.Equal(rests, []int{29_990}) {
 			t.Errorf("after the window: rests %v, want 29990", rests)
 		}
