@@ -37,6 +37,7 @@ var house = [][]string{
 	{"internal/seal", "internal/store", "grants"},
 	{"internal/pages", "internal/problem", "internal/deadline", "internal/identity", "internal/readings", "internal/heldrequest", "internal/inflight", "internal/freeport", "store", "config", "totp", "internal/typed"},
 	{"internal/audit", "internal/clock", "internal/color", "internal/cause", "internal/digest", "internal/inbound", "internal/nearest"},
+	{"internal/durable"},
 }
 
 // knowsCaddy are the packages that may import Caddy; everything else must be

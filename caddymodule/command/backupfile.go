@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/durable"
 )
 
 // target is what a backup is written to.
@@ -61,7 +62,7 @@ func (f *newlyMade) keep() error {
 		return fmt.Errorf("giving the backup its name: %w", err)
 	}
 	f.kept = true
-	return syncNames(filepath.Dir(f.name))
+	return durable.Names(filepath.Dir(f.name))
 }
 
 // rename replaces nothing that came to be there meanwhile, unless it may. A link is made
@@ -84,20 +85,4 @@ func (f *newlyMade) discard() {
 		f.Close()
 		os.Remove(f.File.Name())
 	}
-}
-
-// syncNames makes the names in a directory durable.
-func syncNames(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there; the file system journals names itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening the directory of the backup: %w", err)
-	}
-	defer d.Close() // it was only read
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing the directory of the backup: %w", err)
-	}
-	return nil
 }

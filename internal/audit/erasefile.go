@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/durable"
 )
 
 // ErrInUse reports that a gateway, or another command, has the file open.
@@ -51,18 +53,5 @@ func EraseFile(path string, who Person) (done Erasure, err error) {
 	if err := os.Rename(fresh.Name(), path); err != nil {
 		return done, fmt.Errorf("replacing the log: %w", err)
 	}
-	return done, syncDir(dir)
-}
-
-// syncDir makes what was done to the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening the log's directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing the log's directory: %w", err)
-	}
-	return nil
+	return done, durable.Names(dir)
 }

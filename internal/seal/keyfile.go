@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/durable"
 )
 
 // maxKeyFile is far more than a key and a newline. It keeps a path that points at the wrong file, or at a
@@ -72,7 +74,7 @@ func CreateFile(path string, key Key) (err error) {
 	dir := filepath.Dir(path)
 	switch err := os.Mkdir(dir, 0o700); {
 	case err == nil:
-		if err := syncDir(filepath.Dir(dir)); err != nil {
+		if err := durable.Names(filepath.Dir(dir)); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrExist):
@@ -95,21 +97,5 @@ func CreateFile(path string, key Key) (err error) {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("syncing key file: %w", err)
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there; the file system journals names itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening directory of key file: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing directory of key file: %w", err)
-	}
-	return nil
+	return durable.Names(dir)
 }

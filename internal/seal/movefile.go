@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/stepup-gateway/caddy-stepup/internal/durable"
 )
 
 // MoveFile gives the key file at from the name to, in the same directory, and has made the new name durable
@@ -12,5 +14,5 @@ func MoveFile(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return fmt.Errorf("renaming key file: %w", err)
 	}
-	return syncDir(filepath.Dir(to))
+	return durable.Names(filepath.Dir(to))
 }
