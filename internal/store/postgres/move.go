@@ -9,15 +9,28 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/store"
 )
 
-// dumpSome ends a page by what its values come to: the server knows their lengths
-// without reading them.
-const dumpSome = `WITH m AS (` + sameServer + `)
-	SELECT m.ok, k.key, k.value, k.expires FROM m LEFT JOIN LATERAL (
-		SELECT key, value, expires FROM (
+// pageOf selects the rows for which a condition holds, in the order of their keys, up to
+// a number of them, and ends the page by what its values come to: the server knows their
+// lengths without reading them.
+func pageOf(condition, limit, size string) string {
+	return `SELECT key, value, expires FROM (
 			SELECT key, value, expires, sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before FROM (
-				SELECT key, value, expires FROM step_up_kv WHERE key > $4 AND NOT dead AND m.ok ORDER BY key LIMIT $5) page) sized
-		WHERE before <= $6) k ON true
+				SELECT key, value, expires FROM step_up_kv WHERE NOT dead AND ` + condition + ` ORDER BY key LIMIT ` + limit + `) page) sized
+		WHERE before <= ` + size
+}
+
+var dumpSome = `WITH m AS (` + sameServer + `)
+	SELECT m.ok, k.key, k.value, k.expires FROM m LEFT JOIN LATERAL (` + pageOf("key > $4 AND m.ok", "$5", "$6") + `) k ON true
 	ORDER BY k.key`
+
+// dumped is a row of a page.
+func dumped(key, value []byte, ends *time.Time) store.Op {
+	op := store.Op{Key: key, Value: value}
+	if ends != nil {
+		op.Expires = ends.Add(time.Microsecond) // of which it is kept in whole ones
+	}
+	return op
+}
 
 // Dump implements [store.Movable].
 func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, error) {
@@ -35,11 +48,7 @@ func (s *Store) Dump(ctx context.Context, after []byte, limit int) ([]store.Op, 
 				if key == nil {
 					return // there are no more
 				}
-				op := store.Op{Key: key, Value: value}
-				if ends != nil {
-					op.Expires = roundedUp(*ends)
-				}
-				ops = append(ops, op)
+				ops = append(ops, dumped(key, value, ends))
 			})
 			found = ops
 			return err

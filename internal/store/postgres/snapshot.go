@@ -28,12 +28,9 @@ const (
 	// snapshotIdle lets the server end a transaction that nobody goes on with; it is longer
 	// than who reads may be kept waiting.
 	snapshotIdle = `SET LOCAL idle_in_transaction_session_timeout = '5min'`
-
-	dumpSnapshot = `SELECT key, value, expires FROM (
-			SELECT key, value, expires, sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before FROM (
-				SELECT key, value, expires FROM step_up_kv WHERE key > $1 AND NOT dead ORDER BY key LIMIT $2) page) sized
-		WHERE before <= $3 ORDER BY key`
 )
+
+var dumpSnapshot = pageOf("key > $1", "$2", "$3") + ` ORDER BY key`
 
 // Snapshot implements [store.Snapshots].
 func (s *Store) Snapshot(ctx context.Context) (store.Snapshot, error) {
@@ -93,15 +90,12 @@ func (x *snapshot) Dump(ctx context.Context, after []byte, limit int) (found []s
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var op store.Op
+			var key, value []byte
 			var ends *time.Time
-			if err := rows.Scan(&op.Key, &op.Value, &ends); err != nil {
+			if err := rows.Scan(&key, &value, &ends); err != nil {
 				return classify(err, false)
 			}
-			if ends != nil {
-				op.Expires = roundedUp(*ends)
-			}
-			found = append(found, op)
+			found = append(found, dumped(key, value, ends))
 		}
 		if err := rows.Err(); err != nil {
 			return classify(err, false)
@@ -120,6 +114,3 @@ func (x *snapshot) Close() error {
 	x.conn.Close(ctx) // the transaction has changed nothing, and ends with it
 	return nil
 }
-
-// roundedUp is no earlier than the time of which a microsecond was kept.
-func roundedUp(t time.Time) time.Time { return t.Add(time.Microsecond) }
