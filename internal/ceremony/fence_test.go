@@ -46,45 +46,14 @@ func accept(t *testing.T, w *ceremonytest.World, a ceremony.Acceptance) []string
 // SMS.
 func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 	w := ceremonytest.New(t)
-	ctx := t.Context()
-	alice, dora := w.Enroll("alice"), w.EnrollNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
-	once, lasting := ceremonytest.Demand("PAY", grants.OneTimeUse, 2*time.Hour), ceremonytest.Demand("SEE", grants.TimeBased, 2*time.Hour)
-	spent, kept := w.Win(alice, once), w.Win(alice, lasting)
-	open := w.Begin(alice.Principal, ceremonytest.Demand("OTHER", grants.TimeBased, time.Hour))
-	texted := w.Begin(dora.Principal, lasting)
-	if _, err := w.SendCode(ctx, dora.Principal, texted.ID, ""); err != nil {
-		t.Fatal(err)
-	}
-	texts := w.Texts("+49 151 23456789")
-	invite, hash := invite.New()
-	if err := w.Invite(ctx, w.Stranger("bob").Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	pending, err := w.EnrollApp(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	x := issue(t, w)
 	copied := w.Copy()
-	pass, err := w.Check(ctx, &alice.Principal, &once, [32]byte{}, spent.Token.Text())
-	if err == nil {
-		_, err = w.Spend(ctx, &alice.Principal, &pass)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	x.spend(t)
 	w.PutBack(copied)
 
 	all := func(want error) {
 		t.Helper()
-		_, one := w.Check(ctx, &alice.Principal, &once, [32]byte{}, spent.Token.Text())
-		_, two := w.Check(ctx, &alice.Principal, &lasting, [32]byte{}, kept.Token.Text())
-		_, three := w.Describe(ctx, alice.Principal, open.ID)
-		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.ByInvite })
-		_, four := w.EnrollApp(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: invite})
-		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.FirstUse })
-		_, five := w.Confirm(ctx, w.Stranger("carol"), pending.ID, w.Code(pending.Key), "")
-		_, six := w.Verify(ctx, dora.Principal, texted.ID, ceremony.Answer{Method: grants.SMS, Code: texts[len(texts)-1].Code()})
-		for what, err := range map[string]error{"one-time grant": one, "time-based grant": two, "challenge": three, "invite": four, "enrolment": five, "code by SMS": six} {
+		for what, err := range x.use(t) {
 			if err == nil || want != nil && !errors.Is(err, want) {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -96,7 +65,7 @@ func TestS25NothingSpentIsGoodAgain(t *testing.T) {
 	w.Reopen()
 	all(nil)
 	w.Clock.Advance(2 * time.Minute) // codes of now may have been used
-	if got := w.Win(alice, once); got.Token.Text() == "" {
+	if got := w.Win(x.alice, x.once); got.Token.Text() == "" {
 		t.Error("nothing can be won any more")
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/stepup-gateway/caddy-stepup/internal/apikeys"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony"
 	"github.com/stepup-gateway/caddy-stepup/internal/ceremony/ceremonytest"
-	"github.com/stepup-gateway/caddy-stepup/internal/invite"
 )
 
 // Nothing that was issued before a backup is good in what is restored from it, spent or
@@ -18,50 +17,20 @@ import (
 func TestS25RestoredBackup(t *testing.T) {
 	w := ceremonytest.New(t)
 	ctx := t.Context()
-	alice, dora := w.Enroll("alice"), w.EnrollNumber(w.Stranger("dora"), "+49 151 23456789", ceremony.Leave{})
-	once, lasting := ceremonytest.Demand("PAY", grants.OneTimeUse, 2*time.Hour), ceremonytest.Demand("SEE", grants.TimeBased, 2*time.Hour)
-	spent, kept := w.Win(alice, once), w.Win(alice, lasting)
-	open := w.Begin(alice.Principal, ceremonytest.Demand("OTHER", grants.TimeBased, time.Hour))
-	texted := w.Begin(dora.Principal, lasting)
-	if _, err := w.SendCode(ctx, dora.Principal, texted.ID, ""); err != nil {
-		t.Fatal(err)
-	}
-	texts := w.Texts("+49 151 23456789")
-	leave, hash := invite.New()
-	if err := w.Invite(ctx, w.Stranger("bob").Subject, hash, w.Clock.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	pending, err := w.EnrollApp(ctx, w.Stranger("carol"), "app", ceremony.Leave{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	x := issue(t, w)
+	alice, once := x.alice, x.once
 	file := w.Backup()
-	pass, err := w.Check(ctx, &alice.Principal, &once, [32]byte{}, spent.Token.Text())
-	if err == nil {
-		_, err = w.Spend(ctx, &alice.Principal, &pass)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	x.spend(t)
 	code := w.Code(alice.Key)
 	if done, waiting := w.Restore(file, ceremony.Restoration{Known: true}); len(done)+waiting > 0 {
 		t.Error(done, waiting)
 	}
 	void := func() {
 		t.Helper()
-		_, one := w.Check(ctx, &alice.Principal, &once, [32]byte{}, spent.Token.Text())
-		_, two := w.Check(ctx, &alice.Principal, &lasting, [32]byte{}, kept.Token.Text())
-		_, three := w.Describe(ctx, alice.Principal, open.ID)
-		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.ByInvite })
-		_, four := w.EnrollApp(ctx, w.Stranger("bob"), "app", ceremony.Leave{Invite: leave})
-		w.Configure(func(s *ceremony.Settings) { s.Enrollment = ceremony.FirstUse })
-		_, five := w.Confirm(ctx, w.Stranger("carol"), pending.ID, w.Code(pending.Key), "")
-		_, six := w.Verify(ctx, dora.Principal, texted.ID, ceremony.Answer{Method: grants.SMS, Code: texts[len(texts)-1].Code()})
-		_, seven := w.Verify(ctx, alice.Principal, w.Begin(alice.Principal, once).ID, ceremony.Answer{Method: grants.TOTP, Code: code})
-		_, eight := w.Verify(ctx, alice.Principal, w.Begin(alice.Principal, once).ID, ceremony.Answer{Method: grants.RecoveryCode, Code: alice.RecoveryCodes[0]})
-		for what, err := range map[string]error{
-			"one-time grant": one, "time-based grant": two, "challenge": three, "invite": four, "enrolment": five, "code by SMS": six, "code of an app": seven, "recovery code": eight,
-		} {
+		used := x.use(t)
+		_, used["code of an app"] = w.Verify(ctx, alice.Principal, w.Begin(alice.Principal, once).ID, ceremony.Answer{Method: grants.TOTP, Code: code})
+		_, used["recovery code"] = w.Verify(ctx, alice.Principal, w.Begin(alice.Principal, once).ID, ceremony.Answer{Method: grants.RecoveryCode, Code: alice.RecoveryCodes[0]})
+		for what, err := range used {
 			if err == nil {
 				t.Errorf("%s is good", what)
 			}
@@ -71,7 +40,7 @@ func TestS25RestoredBackup(t *testing.T) {
 	w.Reopen()
 	void()
 	w.Clock.Advance(2 * time.Hour)
-	if w.Win(alice, once).Token.Text() == "" || w.Win(dora, lasting).Token.Text() == "" {
+	if w.Win(alice, once).Token.Text() == "" || w.Win(x.dora, x.lasting).Token.Text() == "" {
 		t.Error("nothing can be won any more")
 	}
 }
